@@ -1,0 +1,41 @@
+"""`episodes`: one row an episode, as the source declares it. Written by ingest."""
+
+import pyarrow as pa
+
+from schemas.table import Column, Table, one_of
+
+CAMERA = pa.struct(
+    [
+        pa.field("name", pa.string(), nullable=False),  # camera name, e.g. "wrist"
+        pa.field("feature", pa.string(), nullable=False),  # the source's own key, e.g. "observation.images.wrist"
+        pa.field("uri", pa.string(), nullable=False),  # video file
+        pa.field("from_s", pa.float64(), nullable=False),  # where the episode starts inside that file, s
+        pa.field("to_s", pa.float64()),  # where it ends, s; null: the file's end
+        pa.field("calibration", pa.string()),  # JSON, as in meta/calibration.json; null: uncalibrated
+    ]
+)
+
+EPISODES = Table(
+    name="episodes",
+    key=("episode_id",),
+    columns=(
+        Column("episode_id", pa.string(), "source/000003"),
+        Column("source", pa.string(), "name of the source: the dataset's folder, or the name given as name=URI"),
+        Column("recording_id", pa.string(), "the recording that the episode was cut from; splits hash this"),
+        Column("dataset_uri", pa.string(), "root of the dataset"),
+        Column("episode_index", pa.int64(), "index in the source"),
+        Column("format", pa.string(), "lerobot/v2.0, lerobot/v2.1 or lerobot/v3.0"),
+        Column("robot", pa.string(), "robot type as the source declares it"),
+        Column("profile", pa.string(), "robot profile that read it; 'inferred' if none matched"),
+        Column("arms", pa.list_(pa.string()), "arms with a motion signal: single, or left and right"),
+        Column("fps", pa.float64(), "declared rate of rows and frames, 1/s"),
+        Column("n_rows", pa.int64(), "rows of the log"),
+        Column("t0", pa.float64(), "first timestamp of the log, s on the source's clock"),
+        Column("t1", pa.float64(), "last timestamp of the log, s on the source's clock"),
+        Column("task", pa.string(), "task text; empty if the source has none"),
+        Column("split", pa.string(), "train or val, by hash of the recording"),
+        Column("cameras", pa.list_(CAMERA), "cameras with the place of the episode in their files"),
+        Column("flags", pa.list_(pa.string()), "schemas.reasons.Flag values"),
+    ),
+    laws=(one_of("split", ("train", "val")),),
+)

@@ -1,0 +1,92 @@
+"""`events`: nested half-open spans of an episode. Written by segment.
+
+Laws: per (episode, level, track) spans cover the episode without overlap; each span lies in exactly one parent.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from schemas.ids import LEVELS, TRACKS
+from schemas.table import Column, Table, one_of, within
+
+ORIGINS = ("machine", "human")
+PRIMITIVES = (
+    "task", "approach", "transport", "retract", "reach", "grasp", "lift", "move", "lower", "release", "hold", "idle",
+    "unknown",
+)  # fmt: skip
+
+EVIDENCE = pa.struct(
+    [
+        pa.field("edge", pa.string(), nullable=False),  # start or end
+        pa.field("kind", pa.string(), nullable=False),  # stages.segment.boundaries kinds; episode at the two ends
+        pa.field("arm", pa.string(), nullable=False),
+        pa.field("strength", pa.float32(), nullable=False),  # 0 to 1
+    ]
+)
+
+
+def _spans_tile(table: pa.Table) -> list[str]:
+    """Per (episode, level, track): sorted spans touch, start at 0 and are not empty."""
+    complaints = []
+    last: tuple[str, str, str] | None = None
+    end = 0
+    columns = ["episode_id", "level", "track", "start_frame", "end_frame"]
+    ordered = table.select(columns).sort_by([(c, "ascending") for c in columns])
+    for row in ordered.to_pylist():
+        group = (row["episode_id"], row["level"], row["track"])
+        expected = end if group == last else 0
+        if row["start_frame"] != expected:
+            complaints.append(f"{group}: a span starts at frame {row['start_frame']}, expected {expected}")
+        if row["end_frame"] <= row["start_frame"]:
+            complaints.append(f"{group}: span [{row['start_frame']}, {row['end_frame']}) is empty")
+        last, end = group, row["end_frame"]
+    return complaints
+
+
+def _children_nest(table: pa.Table) -> list[str]:
+    """A parent exists, contains its child, and only L3 has none."""
+    rows = table.select(["event_id", "level", "parent_id", "start_frame", "end_frame"]).to_pylist()
+    spans = {r["event_id"]: (r["start_frame"], r["end_frame"]) for r in rows}
+    complaints = []
+    for row in rows:
+        if row["parent_id"] is None:
+            if row["level"] != "L3":
+                complaints.append(f"{row['event_id']} has no parent")
+            continue
+        span = spans.get(row["parent_id"])
+        if span is None or row["start_frame"] < span[0] or row["end_frame"] > span[1]:
+            complaints.append(f"{row['event_id']} does not lie in its parent {row['parent_id']}")
+    return complaints
+
+
+EVENTS = Table(
+    name="events",
+    key=("event_id",),
+    columns=(
+        Column("event_id", pa.string(), "source/000003/L1/0004250: start in ms on the source's clock"),
+        Column("episode_id", pa.string(), "source/000003"),
+        Column("level", pa.string(), "L0 segment, L1 action, L2 subtask, L3 task"),
+        Column("track", pa.string(), "all, left or right"),
+        Column("origin", pa.string(), "machine or human"),
+        Column("parent_id", pa.string(), "the span one level up that holds this one; null for L3", nullable=True),
+        Column("start_frame", pa.int64(), "first canonical frame"),
+        Column("end_frame", pa.int64(), "one past the last canonical frame"),
+        Column("start_s", pa.float64(), "s from the episode's first source timestamp"),
+        Column("end_s", pa.float64(), "s from the episode's first source timestamp"),
+        Column("primitive", pa.string(), "what is done, one of schemas.events.PRIMITIVES"),
+        Column("arms", pa.list_(pa.string()), "arms that move or act in it"),
+        Column("static", pa.bool_(), "quasi-static: kept here, left out of the shards"),
+        Column("confidence", pa.float32(), "0 to 1: strength of its two boundaries and of its label"),
+        Column("evidence", pa.list_(EVIDENCE), "why it starts and ends where it does"),
+    ),
+    laws=(
+        one_of("level", LEVELS),
+        one_of("track", TRACKS),
+        one_of("origin", ORIGINS),
+        one_of("primitive", PRIMITIVES),
+        within("confidence", 0.0, 1.0),
+        _spans_tile,
+        _children_nest,
+    ),
+)

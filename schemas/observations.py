@@ -1,0 +1,26 @@
+"""`observations`: one row an episode and camera, from the single decode of its video. Written by observe."""
+
+import pyarrow as pa
+
+from schemas.table import Column, Table
+
+OBSERVATIONS = Table(
+    name="observations",
+    key=("episode_id", "camera"),
+    columns=(
+        Column("episode_id", pa.string(), "source/000003"),
+        Column("camera", pa.string(), "camera name"),
+        Column("codec", pa.string(), "codec of the source video"),
+        Column("decoder", pa.string(), "decord or pyav"),
+        Column("source_width", pa.int32(), "px"),
+        Column("source_height", pa.int32(), "px"),
+        Column("proxy", pa.string(), "path of the proxy clip inside the corpus; H.264, closed GOP, no B-frames"),
+        Column("proxy_bytes", pa.int64(), "size of the proxy clip"),
+        Column("width", pa.int32(), "proxy width, px"),
+        Column("height", pa.int32(), "proxy height, px"),
+        Column("gop", pa.int32(), "frames between keyframes of the proxy"),
+        Column("pts_s", pa.list_(pa.float64()), "float64[N], presentation time of each frame, s from the episode's start"),
+        Column("motion", pa.list_(pa.float32()), "float32[N], mean absolute grey difference to the frame before, of 1"),
+        Column("thumbnails", pa.string(), "path of a JPEG strip of evenly spaced frames inside the corpus"),
+    ),
+)

@@ -1,0 +1,74 @@
+"""Reason codes: why an episode or an event was set aside, or is used with a flag. One enum, so that they can be counted.
+
+A `Quarantined` error carries one of them out of a stage; the runner turns it into a row of the `quarantine` table.
+Flags ride along in `episodes.flags` and `alignments.flags`: the data is used, but never silently.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why something is in quarantine."""
+
+    NO_MOTION_SIGNAL = "no_motion_signal"  # neither pose, joints nor velocity: nothing to segment by
+    MISSING_FILE = "missing_file"  # the data file that the metadata names is absent
+    UNREADABLE_FILE = "unreadable_file"  # the data file is there and cannot be parsed
+    MISSING_COLUMN = "missing_column"  # a column that the metadata or the profile names is absent
+    WRONG_SHAPE = "wrong_shape"  # a feature's width is not what the metadata says
+    EMPTY_EPISODE = "empty_episode"  # no rows
+    TOO_SHORT = "too_short"  # fewer rows than `ingest.min_rows`
+    ROW_COUNT_MISMATCH = "row_count_mismatch"  # metadata and data file disagree on the number of rows
+    NOT_FINITE = "not_finite"  # NaN or Inf in a signal
+    TIME_NOT_INCREASING = "time_not_increasing"  # timestamps repeat or go back
+    TIME_GAP = "time_gap"  # a hole in the timestamps longer than `ingest.max_gap_s`
+    GRIPPER_OUT_OF_RANGE = "gripper_out_of_range"  # the gripper leaves the range that the profile gives it
+    STATE_JUMP = "state_jump"  # kinematic discontinuity
+    UNKNOWN_TASK = "unknown_task"  # a task index that the task table does not hold
+    MISSING_CAMERA = "missing_camera"  # a declared camera has no video file
+    VIDEO_UNREADABLE = "video_unreadable"  # the container cannot be opened or a frame cannot be decoded
+    VIDEO_TRUNCATED = "video_truncated"  # fewer frames come out than the episode needs
+    LENGTH_MISMATCH = "length_mismatch"  # rows and frames differ by more than `align.max_length_difference`
+    ABNORMAL_FPS = "abnormal_fps"  # measured frame rate is off the declared one
+    NO_OVERLAP = "no_overlap"  # cameras and signals share no time span
+    WORKER_DIED = "worker_died"  # the process that worked on it died twice
+    INTERNAL_ERROR = "internal_error"  # an error of ours; the message holds the traceback's end
+
+
+class Flag(StrEnum):
+    """What to know of data that is used all the same."""
+
+    PROFILE_INFERRED = "profile_inferred"
+    NO_GRIPPER = "no_gripper"
+    GRIPPER_FROM_ACTION = "gripper_from_action"
+    GRIPPER_RANGE_INFERRED = "gripper_range_inferred"
+    NO_VIDEO = "no_video"
+    TASK_MISSING = "task_missing"
+    PAIRED_BY_POSITION = "paired_by_position"
+    LAG_WEAK = "lag_weak"
+    LAG_DISAGREES = "lag_disagrees"
+
+
+class Quarantined(Exception):
+    """Raised by a stage for an episode (or one event of it) that must not be used.
+
+    `message` says file or field, what was found and what was expected, for a person. `retryable` is true where the same
+    input may succeed on another day (a dead worker), false where only another input can.
+    """
+
+    def __init__(
+        self, reason: Reason, message: str, *, event_id: str | None = None, retryable: bool = False
+    ) -> None:
+        super().__init__(f"{reason.value}: {message}")
+        self.reason = reason
+        self.message = message
+        self.event_id = event_id
+        self.retryable = retryable
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (self.reason, self.message, self.event_id, self.retryable))
+
+
+def _rebuild(reason: Reason, message: str, event_id: str | None, retryable: bool) -> Quarantined:
+    return Quarantined(reason, message, event_id=event_id, retryable=retryable)

@@ -1,0 +1,24 @@
+"""`signals`: one row an episode and stream, each stream at its own rate. Written by ingest."""
+
+import pyarrow as pa
+
+from schemas.table import Column, Table, one_of
+
+KINDS = ("state", "action", "gripper", "gripper_command", "position", "orientation", "joints", "velocity")
+
+SIGNALS = Table(
+    name="signals",
+    key=("episode_id", "stream"),
+    columns=(
+        Column("episode_id", pa.string(), "source/000003"),
+        Column("stream", pa.string(), "kind, or kind/arm: state, action, gripper/single, position/left ..."),
+        Column("kind", pa.string(), "what it is, one of schemas.signals.KINDS"),
+        Column("arm", pa.string(), "single, left or right; empty for state and action"),
+        Column("origin", pa.string(), "source columns it was read from, e.g. observation.state[6]"),
+        Column("unit", pa.string(), "m, rad, m/s, 1 (gripper opening: 0 closed to 1 open), or 'raw'"),
+        Column("width", pa.int32(), "D, values per instant"),
+        Column("time_s", pa.list_(pa.float64()), "float64[N], s on the source's clock, as logged"),
+        Column("values", pa.list_(pa.float32()), "float32[N * D], row-major"),
+    ),
+    laws=(one_of("kind", KINDS),),
+)

@@ -1,0 +1,119 @@
+"""align: `lags` of an episode, then, once its source has voted, its `alignments` row.
+
+In: an `episodes` row, its signals, its `observations` rows, and for the second pass the source's decision. Out: rows.
+Both passes build the same clock; the second moves the log along it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.reasons import Flag
+from stages.align.clock import Clock, pair, shift
+from stages.align.config import AlignConfig
+from stages.align.lag import Decision, estimate
+from stages.episode import Signal, speeds
+
+Row = dict[str, Any]
+Float = npt.NDArray[np.float64]
+CHECKS = ("timestamps_increase", "finite", "no_state_jump", "gripper_in_range", "length_matches", "frame_rate", "skew")
+
+
+def lag_rows(
+    episode: Mapping[str, Any],
+    signals: Mapping[str, Signal],
+    observations: Sequence[Mapping[str, Any]],
+    config: AlignConfig,
+) -> list[Row]:
+    """One `lags` row a camera. The speed of all arms is one signal: each scaled by its own 95th percentile, then added."""
+    clock = _clock(episode, signals, observations, config)
+    speed = _total_speed(signals, clock.signal_time_s)
+    rows = []
+    for observation in observations:
+        frames = clock.frames[observation["camera"]]
+        motion = _centred(np.asarray(observation["motion"], dtype=np.float64)[frames])
+        found = estimate(motion, speed, clock.fps, config)
+        rows.append(
+            {
+                "episode_id": episode["episode_id"],
+                "camera": observation["camera"],
+                "source": episode["source"],
+                "lag_frames": found.lag_frames,
+                "score": found.score,
+                "curve": found.curve.astype(np.float32),
+            }
+        )
+    return rows
+
+
+def alignment_row(
+    episode: Mapping[str, Any],
+    signals: Mapping[str, Signal],
+    observations: Sequence[Mapping[str, Any]],
+    own: Sequence[Mapping[str, Any]],
+    decision: Decision,
+    config: AlignConfig,
+) -> Row:
+    """The `alignments` row under the source's decision; `own` are the episode's `lags` rows."""
+    before = _clock(episode, signals, observations, config)
+    clock = shift(before, decision.lag_frames)
+    flags = list(episode["flags"])
+    if clock.pairing == "position":
+        flags.append(Flag.PAIRED_BY_POSITION.value)
+    if decision.weak:
+        flags.append(Flag.LAG_WEAK.value)
+    if decision.disagrees:
+        flags.append(Flag.LAG_DISAGREES.value)
+    return {
+        "episode_id": episode["episode_id"],
+        "fps": clock.fps,
+        "n_frames": len(clock.time_s),
+        "reference_camera": clock.reference,
+        "pairing": clock.pairing,
+        "lag_frames": decision.lag_frames,
+        "lag_score": max((row["score"] for row in own), default=None),
+        "time_s": clock.time_s,
+        "signal_time_s": clock.signal_time_s,
+        "cameras": [
+            {"name": name, "frame_index": index.astype(np.int32).tolist(), "max_skew_s": clock.skew_s[name]}
+            for name, index in clock.frames.items()
+        ],
+        "checks": list(CHECKS if observations else CHECKS[:4]),
+        "flags": flags,
+    }
+
+
+def _centred(motion: Float) -> Float:
+    """Change into a frame becomes change around it: the mean of the steps before and after, as a speed is measured.
+
+    Without this each estimate is half a frame early, which rounds to a lag of -1 at will.
+    """
+    return np.asarray((motion + np.append(motion[1:], motion[-1])) / 2)
+
+
+def _row_times(signals: Mapping[str, Signal]) -> Float:
+    """Timestamps of the log: of the fastest stream, where streams have rates of their own."""
+    return max((s.time_s for s in signals.values()), key=len)
+
+
+def _clock(
+    episode: Mapping[str, Any],
+    signals: Mapping[str, Signal],
+    observations: Sequence[Mapping[str, Any]],
+    config: AlignConfig,
+) -> Clock:
+    cameras = {o["camera"]: np.asarray(o["pts_s"], dtype=np.float64) for o in observations}
+    return pair(_row_times(signals), cameras, float(episode["fps"]), config)
+
+
+def _total_speed(signals: Mapping[str, Signal], times: Float) -> Float:
+    total = np.zeros(len(times))
+    for speed in speeds(signals, times).values():
+        scale = float(np.percentile(speed, 95))
+        if scale > 0:
+            total += speed / scale
+    return total

@@ -1,0 +1,7 @@
+"""ingest: logs become `episodes` (what there is) and `signals` (every stream at its own rate)."""
+
+from stages.ingest.config import IngestConfig
+
+VERSION = 1
+
+__all__ = ["VERSION", "IngestConfig"]

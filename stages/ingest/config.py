@@ -1,0 +1,27 @@
+"""Settings of ingest."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class IngestConfig(BaseModel):
+    """How logs are read and which of them are set aside at the door."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    profile: str | None = Field(None, description="robot profile by name or YAML file; null: chosen by robot type or names")
+    video: Literal["require", "ignore"] = Field(
+        "require", description="require: a declared camera without its file quarantines the episode; ignore: no video"
+    )
+    min_rows: int = Field(8, ge=2, description="shortest episode, rows")
+    max_gap_s: float = Field(2.0, gt=0, description="longest hole in the timestamps, s")
+    max_speed_m_s: float = Field(5.0, gt=0, description="end-effector speed above which the state has jumped, m/s")
+    max_joint_speed_rad_s: float = Field(25.0, gt=0, description="joint speed above which the state has jumped, rad/s")
+    gripper_tolerance: float = Field(
+        0.5, ge=0, description="how far the mean opening may leave the profile's range, as a share of that range"
+    )
+    val_share: float = Field(0.1, ge=0, lt=1, description="share of recordings in the val split, by hash")
+    split_seed: int = Field(0, ge=0, description="seed of that hash")

@@ -1,0 +1,189 @@
+"""An episode's rows become its `episodes` row and its `signals` rows.
+
+In: dataset, episode reference, layout, the episode's rows. Out: (episode row, signal rows). Gripper opening becomes
+0 (closed) to 1 (open) per arm, whatever the robot logs. Raises Quarantined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from schemas.ids import split_of
+from schemas.reasons import Flag, Quarantined, Reason
+from stages.ingest.config import IngestConfig
+from stages.ingest.lerobot import Dataset, EpisodeRef
+from stages.ingest.profile import Layout, Stream
+from stages.ingest.rows import episode_rows, numeric, timestamps
+
+Float = npt.NDArray[np.float64]
+Row = dict[str, Any]
+
+
+def wanted_columns(dataset: Dataset, layout: Layout) -> list[str]:
+    """Columns to read: what the layout names, and the log's own state and action."""
+    own = [f.column for f in dataset.features if f.column in ("observation.state", "action")]
+    return list(dict.fromkeys([*own, *(s.column for s in layout.streams)]))
+
+
+def extract(
+    dataset: Dataset, reference: EpisodeRef, layout: Layout, file: pa.Table, config: IngestConfig
+) -> tuple[Row, list[Row]]:
+    """Episode row and signal rows of one episode. Raises Quarantined."""
+    where = reference.file.uri if reference.file else reference.expected
+    table = episode_rows(file, reference)
+    if table.num_rows < config.min_rows:
+        raise Quarantined(Reason.TOO_SHORT, f"{where}: {table.num_rows} rows, ingest.min_rows is {config.min_rows}")
+    if config.video == "require":
+        for camera in reference.cameras:
+            if camera.file is None:
+                raise Quarantined(
+                    Reason.MISSING_CAMERA,
+                    f"camera {camera.feature} has no file {camera.expected} (ingest.video=ignore goes without video)",
+                )
+    time = timestamps(table, dataset, config.max_gap_s, where)
+    values = {c: numeric(table, c, dataset, where) for c in wanted_columns(dataset, layout)}
+    signals = _streams(reference, layout, values, time, config, where)
+    flags = _flags(reference, layout, config)
+    task = _task(reference, dataset, table, where)
+    if not task:
+        flags.append(Flag.TASK_MISSING)
+    cameras = reference.cameras if config.video == "require" else ()
+    episode = {
+        "episode_id": reference.episode_id,
+        "source": reference.source,
+        "recording_id": reference.episode_id,
+        "dataset_uri": reference.dataset_uri,
+        "episode_index": reference.index,
+        "format": f"lerobot/{dataset.version}",
+        "robot": dataset.robot,
+        "profile": layout.profile,
+        "arms": list(layout.arms),
+        "fps": dataset.fps,
+        "n_rows": table.num_rows,
+        "t0": float(time[0]),
+        "t1": float(time[-1]),
+        "task": task or "",
+        "split": split_of(reference.episode_id, config.val_share, config.split_seed),
+        "cameras": [
+            {
+                "name": c.name,
+                "feature": c.feature,
+                "uri": c.file.uri if c.file else c.expected,
+                "from_s": c.from_s,
+                "to_s": c.to_s,
+                "calibration": c.calibration,
+            }
+            for c in cameras
+        ],
+        "flags": [f.value for f in flags],
+    }
+    return episode, signals
+
+
+def opening(values: Float, stream: Stream, tolerance: float, where: str) -> Float:
+    """Gripper opening float64[T], 0 closed to 1 open: per joint along its range, then the mean over the joints.
+
+    Raises Quarantined where the mean leaves [0, 1] by more than `tolerance`.
+    """
+    closed, opened = np.array(stream.closed), np.array(stream.open)
+    share = ((values - closed) / (opened - closed)).mean(axis=1)
+    worst = float(np.max(np.maximum(share - 1.0, -share)))
+    if worst > tolerance:
+        row = int(np.argmax(np.maximum(share - 1.0, -share)))
+        raise Quarantined(
+            Reason.GRIPPER_OUT_OF_RANGE,
+            f"{where}: gripper of arm {stream.arm} ({stream.column}{list(stream.indices)}) is {values[row].round(4).tolist()} "
+            f"at row {row}; the profile says {closed.tolist()} closed to {opened.tolist()} open",
+        )
+    return np.asarray(np.clip(share, 0.0, 1.0))
+
+
+def _streams(
+    reference: EpisodeRef,
+    layout: Layout,
+    values: Mapping[str, Float],
+    time: Float,
+    config: IngestConfig,
+    where: str,
+) -> list[Row]:
+    def row(stream: str, kind: str, arm: str, origin: str, unit: str, data: Float) -> Row:
+        return {
+            "episode_id": reference.episode_id,
+            "stream": stream,
+            "kind": kind,
+            "arm": arm,
+            "origin": origin,
+            "unit": unit,
+            "width": data.shape[1],
+            "time_s": time,
+            "values": data.astype(np.float32).ravel(),
+        }
+
+    rows = []
+    for column, kind in (("observation.state", "state"), ("action", "action")):
+        if column in values:
+            rows.append(row(kind, kind, "", column, "raw", values[column]))
+    for stream in layout.streams:
+        data = values[stream.column][:, list(stream.indices)]
+        if stream.kind.startswith("gripper"):
+            # a command may overshoot its range on purpose: only what is measured is held to it
+            tolerance = config.gripper_tolerance if stream.kind == "gripper" else np.inf
+            data = opening(data, stream, tolerance, where)[:, None]
+        elif stream.kind in ("position", "joints"):
+            data = _continuous(data, stream, time, config, where)
+        origin = f"{stream.column}{list(stream.indices)}"
+        rows.append(row(f"{stream.kind}/{stream.arm}", stream.kind, stream.arm, origin, stream.unit, data))
+    return rows
+
+
+def _continuous(values: Float, stream: Stream, time: Float, config: IngestConfig, where: str) -> Float:
+    """Joint angles unwrapped. Raises Quarantined for a step faster than any such robot; a raw unit cannot be judged."""
+    limits = {"m": config.max_speed_m_s, "rad": config.max_joint_speed_rad_s}
+    if stream.unit == "rad":
+        values = np.unwrap(values, axis=0)
+    limit = limits.get(stream.unit)
+    if limit is None:
+        return values
+    step = np.diff(values, axis=0)
+    speed = (np.linalg.norm(step, axis=1) if stream.unit == "m" else np.abs(step).max(axis=1)) / np.diff(time)
+    if speed.size and speed.max() > limit:
+        row = int(np.argmax(speed)) + 1
+        raise Quarantined(
+            Reason.STATE_JUMP,
+            f"{where}: {stream.kind} of arm {stream.arm} moves at {speed.max():.1f} {stream.unit}/s into row {row}, "
+            f"at most {limit} {stream.unit}/s is plausible",
+        )
+    return values
+
+
+def _task(reference: EpisodeRef, dataset: Dataset, table: pa.Table, where: str) -> str | None:
+    """Task text of the episode metadata, else of the rows' task index. Raises Quarantined for an unknown index."""
+    if "task_index" not in table.column_names or not dataset.tasks:
+        return reference.task
+    index = table["task_index"][0].as_py()
+    if index not in dataset.tasks:
+        raise Quarantined(
+            Reason.UNKNOWN_TASK, f"{where}: task_index {index} is not in the task table ({len(dataset.tasks)} tasks)"
+        )
+    return reference.task or dataset.tasks[index]
+
+
+def _flags(reference: EpisodeRef, layout: Layout, config: IngestConfig) -> list[Flag]:
+    grippers = [s for s in layout.streams if s.kind == "gripper"]
+    flags = []
+    if layout.inferred:
+        flags.append(Flag.PROFILE_INFERRED)
+    if not grippers:
+        flags.append(Flag.NO_GRIPPER)
+    if any(s.column.startswith("action") for s in grippers):
+        flags.append(Flag.GRIPPER_FROM_ACTION)
+    if layout.range_inferred:
+        flags.append(Flag.GRIPPER_RANGE_INFERRED)
+    if not reference.cameras or config.video == "ignore":
+        flags.append(Flag.NO_VIDEO)
+    return flags

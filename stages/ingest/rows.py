@@ -1,0 +1,98 @@
+"""Rows of an episode's data file as NumPy columns, checked against what the metadata promises.
+
+In: a dataset, an episode reference, the file's bytes. Out: {column: float64[T, D]} and the timestamps float64[T].
+Raises Quarantined with a reason code and a message that says file, field, found, expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from schemas.reasons import Quarantined, Reason
+from stages import storage
+from stages.ingest.lerobot import Dataset, EpisodeRef
+
+Float = npt.NDArray[np.float64]
+META_COLUMNS = ("episode_index", "task_index", "timestamp")
+
+
+def read_file(reference: EpisodeRef, columns: Iterable[str]) -> pa.Table:
+    """The wanted columns of the episode's data file, all its episodes (v3 keeps several in one)."""
+    if reference.file is None:
+        raise Quarantined(Reason.MISSING_FILE, f"{reference.expected} is absent")
+    uri = reference.file.uri
+    try:
+        buffer = pa.BufferReader(storage.read_bytes(uri))
+        present = set(pq.read_schema(buffer).names)
+        wanted = [c for c in dict.fromkeys([*META_COLUMNS, *columns]) if c in present]
+        buffer.seek(0)
+        return pq.read_table(buffer, columns=wanted)
+    except FileNotFoundError as error:
+        raise Quarantined(Reason.MISSING_FILE, f"{uri} is absent") from error
+    except (OSError, pa.ArrowInvalid) as error:
+        raise Quarantined(Reason.UNREADABLE_FILE, f"{uri}: {error}") from error
+
+
+def episode_rows(table: pa.Table, reference: EpisodeRef) -> pa.Table:
+    """Rows of this episode. Raises Quarantined for none, or another number than the metadata says."""
+    if "episode_index" in table.column_names:
+        table = table.filter(pc.equal(table["episode_index"], reference.index))
+    if table.num_rows == 0:
+        raise Quarantined(Reason.EMPTY_EPISODE, f"{reference.expected}: no row of episode {reference.index}")
+    if reference.length is not None and table.num_rows != reference.length:
+        raise Quarantined(
+            Reason.ROW_COUNT_MISMATCH,
+            f"{reference.expected}: {table.num_rows} rows of episode {reference.index}, metadata says {reference.length}",
+        )
+    return table
+
+
+def numeric(table: pa.Table, column: str, dataset: Dataset, where: str) -> Float:
+    """float64[T, D] of a column. Raises Quarantined where it is absent, ragged, of another width, or not finite."""
+    if column not in table.column_names:
+        raise Quarantined(Reason.MISSING_COLUMN, f"{where}: no column {column!r}, found {table.column_names}")
+    array = table[column].combine_chunks()
+    width = next((f.width for f in dataset.features if f.column == column), None)
+    if pa.types.is_list(array.type) or pa.types.is_large_list(array.type) or pa.types.is_fixed_size_list(array.type):
+        lengths = pc.unique(pc.list_value_length(array)).to_pylist()
+        if len(lengths) != 1 or lengths[0] != width:
+            raise Quarantined(
+                Reason.WRONG_SHAPE, f"{where}: column {column} has rows of width {lengths}, metadata says {width}"
+            )
+        array = pc.list_flatten(array)
+    elif width not in (None, 1):
+        raise Quarantined(Reason.WRONG_SHAPE, f"{where}: column {column} has width 1, metadata says {width}")
+    values = np.asarray(array.to_numpy(zero_copy_only=False), dtype=np.float64).reshape(table.num_rows, -1)
+    bad = ~np.isfinite(values)
+    if bad.any():
+        row, index = (int(i) for i in np.argwhere(bad)[0])
+        raise Quarantined(
+            Reason.NOT_FINITE,
+            f"{where}: column {column}[{index}] is {values[row, index]} at row {row}, {int(bad.sum())} such values",
+        )
+    return values
+
+
+def timestamps(table: pa.Table, dataset: Dataset, max_gap_s: float, where: str) -> Float:
+    """float64[T], s. Raises Quarantined where they repeat, go back, or leave a hole longer than max_gap_s."""
+    time = numeric(table, "timestamp", dataset, where)[:, 0]
+    steps = np.diff(time)
+    if (steps <= 0).any():
+        row = int(np.argmax(steps <= 0)) + 1
+        raise Quarantined(
+            Reason.TIME_NOT_INCREASING,
+            f"{where}: timestamp {time[row]:.4f} s at row {row} follows {time[row - 1]:.4f} s",
+        )
+    if steps.size and steps.max() > max_gap_s:
+        row = int(np.argmax(steps)) + 1
+        raise Quarantined(
+            Reason.TIME_GAP,
+            f"{where}: {steps.max():.2f} s between rows {row - 1} and {row}, longest allowed {max_gap_s} s",
+        )
+    return np.asarray(time)

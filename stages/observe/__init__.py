@@ -1,0 +1,7 @@
+"""observe: each source video is decoded once in the life of a corpus; `observations` is all that later stages need of it."""
+
+from stages.observe.config import ObserveConfig
+
+VERSION = 1
+
+__all__ = ["VERSION", "ObserveConfig"]

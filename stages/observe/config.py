@@ -1,0 +1,24 @@
+"""Settings of observe."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ObserveConfig(BaseModel):
+    """Size and quality of the proxy clips. A change means decoding every source video again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    short_side: int = Field(256, ge=32, description="short side of the proxy, px; never scaled up")
+    crf: int = Field(23, ge=0, le=51, description="x264 constant rate factor")
+    gop_s: float = Field(0.5, gt=0, description="time between keyframes of the proxy, s")
+    thumbnails: int = Field(16, ge=1, description="frames in the thumbnail strip")
+    thumbnail_height: int = Field(96, ge=16, description="height of the strip, px")
+    fps_tolerance: float = Field(
+        0.1, gt=0, description="largest share by which the measured frame rate may be off the declared one"
+    )
+
+    def gop(self, fps: float) -> int:
+        """Frames between keyframes."""
+        return max(2, round(self.gop_s * fps))

@@ -1,0 +1,178 @@
+"""One source video in, one `observations` row for each episode in it out, in a single sequential decode.
+
+In: a video file and the episodes that lie in it. Out: rows, and per episode a proxy clip and a thumbnail strip written through
+`media`. A file is read from its first frame to its last and never sought, so files that hold several episodes cost one
+decode however many of them there are, and frame numbers cannot go wrong after a seek.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.video.reformatter import VideoReformatter
+from PIL import Image
+
+from schemas.reasons import Quarantined, Reason
+from stages.observe.config import ObserveConfig
+from stages.observe.motion import change, coarse
+from stages.video.decode import open_video, scaled_size
+from stages.video.encode import Encoder
+from stages.video.probe import Probe, probe
+
+Media = Callable[[str], AbstractContextManager[str]]  # path inside the corpus -> local path to write, published on exit
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """An episode's place in a video file: [from_s, to_s), to_s None: to the end; media are written under `stem`."""
+
+    episode_id: str
+    camera: str
+    from_s: float
+    to_s: float | None
+    fps: float
+    stem: str
+
+
+@dataclass(slots=True)
+class Observed:
+    """What came of a file: rows, refused spans with their error, frames in the file and frames decoded."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    refused: dict[str, Quarantined] = field(default_factory=dict)
+    source_frames: int = 0
+    decoded_frames: int = 0
+
+
+def observe_file(path: str, uri: str, spans: Sequence[Span], config: ObserveConfig, media: Media) -> Observed:
+    """Decode a local file once. `uri` is for messages. Raises Quarantined where no frame of it can be had."""
+    info = probe(path, uri)
+    result = Observed(source_frames=len(info.pts_s))
+    places = {}
+    for span in sorted(spans, key=lambda s: s.from_s):
+        try:
+            places[span.episode_id] = (span, _place(info, span, config, uri))
+        except Quarantined as error:
+            result.refused[span.episode_id] = error
+    decoder, frames = open_video(path, info, uri)
+    counted = _Counted(frames)
+    error: Quarantined | None = None
+    for episode, (span, (first, last)) in places.items():
+        try:
+            if error is None:
+                counted.skip_to(first)
+                result.rows.append(_observe(span, info, decoder, counted, first, last, config, media, uri))
+        except Quarantined as broken:
+            error = broken
+        if error is not None:
+            result.refused[episode] = error
+    if error is None:
+        counted.skip_to(len(info.pts_s))
+    result.decoded_frames = counted.count
+    return result
+
+
+class _Counted:
+    """Frames with a running count, so that each is decoded once and every one of them is counted."""
+
+    def __init__(self, frames: Iterator[av.VideoFrame]) -> None:
+        self.frames, self.count = frames, 0
+
+    def take(self, number: int) -> Iterator[av.VideoFrame]:
+        for _ in range(number):
+            frame = next(self.frames, None)
+            if frame is None:
+                return
+            self.count += 1
+            yield frame
+
+    def skip_to(self, index: int) -> None:
+        for _ in self.take(max(0, index - self.count)):
+            pass
+
+
+def _place(info: Probe, span: Span, config: ObserveConfig, uri: str) -> tuple[int, int]:
+    """First and one past the last frame of a span, by presentation time to half a frame. Raises Quarantined."""
+    half = 0.5 / span.fps
+    first = int(np.searchsorted(info.pts_s, span.from_s - half))
+    end = len(info.pts_s) if span.to_s is None else int(np.searchsorted(info.pts_s, span.to_s - half))
+    if end <= first:
+        raise Quarantined(
+            Reason.VIDEO_TRUNCATED,
+            f"{uri}: no frame from {span.from_s:.3f} s on; the video ends at {info.pts_s[-1]:.3f} s",
+        )
+    if end - first > 2:
+        measured = float((end - first - 1) / (info.pts_s[end - 1] - info.pts_s[first]))
+        if abs(measured / span.fps - 1) > config.fps_tolerance:
+            raise Quarantined(
+                Reason.ABNORMAL_FPS, f"{uri}: {measured:.2f} frames/s measured, {span.fps:.2f} declared"
+            )
+    return first, end
+
+
+def _observe(
+    span: Span,
+    info: Probe,
+    decoder: str,
+    counted: _Counted,
+    first: int,
+    end: int,
+    config: ObserveConfig,
+    media: Media,
+    uri: str,
+) -> dict[str, Any]:
+    width, height = scaled_size(info.width, info.height, config.short_side)
+    gop = config.gop(span.fps)
+    shown = set(np.linspace(0, end - first - 1, config.thumbnails).round().astype(int).tolist())
+    motion: list[float] = []
+    pictures: list[npt.NDArray[np.uint8]] = []
+    previous = None
+    reformatter = VideoReformatter()  # one for all: a frame's own would build a new scaler each time
+    with ExitStack() as stack:
+        target = stack.enter_context(media(f"{span.stem}.mp4"))
+        encoder = stack.enter_context(Encoder(target, (width, height), span.fps, gop, config.crf))
+        for number, full in enumerate(counted.take(end - first)):
+            frame = reformatter.reformat(full, width=width, height=height, format="yuv420p", interpolation="AREA")
+            current = coarse(frame.to_ndarray()[:height, :width])
+            motion.append(change(previous, current))
+            previous = current
+            if number in shown:
+                pictures.append(frame.to_ndarray(format="rgb24"))
+            encoder.add(frame)
+        if len(motion) != end - first:
+            raise Quarantined(
+                Reason.VIDEO_TRUNCATED, f"{uri}: {len(motion)} of {end - first} frames of {span.episode_id} can be decoded"
+            )
+    with media(f"{span.stem}.jpg") as target:
+        _strip(pictures, config.thumbnail_height).save(target, format="JPEG", quality=80)
+    return {
+        "episode_id": span.episode_id,
+        "camera": span.camera,
+        "codec": info.codec,
+        "decoder": decoder,
+        "source_width": info.width,
+        "source_height": info.height,
+        "proxy": f"{span.stem}.mp4",
+        "width": width,
+        "height": height,
+        "gop": gop,
+        "pts_s": info.pts_s[first:end] - span.from_s,
+        "motion": np.array(motion, dtype=np.float32),
+        "thumbnails": f"{span.stem}.jpg",
+    }
+
+
+def _strip(pictures: list[npt.NDArray[np.uint8]], height: int) -> Image.Image:
+    """The pictures side by side."""
+    scale = height / pictures[0].shape[0]
+    width = max(1, round(pictures[0].shape[1] * scale))
+    strip = Image.new("RGB", (width * len(pictures), height))
+    for number, picture in enumerate(pictures):
+        strip.paste(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR), (number * width, 0))
+    return strip

@@ -1,0 +1,50 @@
+"""From candidates to nested boundaries: strongest first, none too near to another, each level a subset of the next finer.
+
+In: candidates of an episode. Out: for L2, L1 and L0 the chosen candidates by frame. A first form: greedy, O(n log n) in the
+number of candidates.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable
+
+from stages.segment.config import SegmentConfig
+from stages.segment.evidence import GRIPPER_KINDS, Candidate
+
+ENDS_OF_SUBTASK = frozenset({"closing_ended", "opening_ended", "closed", "opened"})
+Chosen = dict[int, list[Candidate]]
+
+
+def choose(candidates: Iterable[Candidate], frames: int, rate: float, config: SegmentConfig) -> dict[str, Chosen]:
+    """{level: {frame: the candidates that agree on it, strongest first}}. rate: frames per second."""
+    ranked = sorted(candidates, key=lambda c: (c.kind not in GRIPPER_KINDS, -c.strength, c.frame, c.kind, c.arm))
+    near = max(1, round(config.min_gripper_s * rate))
+    l1: Chosen = {}
+    _add(l1, ranked, frames, near, max(near, round(config.min_l1_s * rate)), config.turn_l1)
+    l0 = {frame: list(found) for frame, found in l1.items()}
+    _add(l0, ranked, frames, near, max(1, round(config.min_l0_s * rate)), config.turn_l0)
+    l2 = {f: found for f, found in l1.items() if any(c.kind in ENDS_OF_SUBTASK for c in found)}
+    return {"L2": l2, "L1": l1, "L0": l0}
+
+
+def _add(chosen: Chosen, ranked: list[Candidate], frames: int, near: int, apart: int, min_turn: float) -> None:
+    """Take candidates in rank order; one too near to a chosen boundary lends it its evidence instead."""
+    taken = sorted(chosen)
+    for candidate in ranked:
+        if candidate.kind == "turn" and candidate.strength < min_turn:
+            continue
+        if any(candidate in found for found in chosen.values()):
+            continue
+        gripper = candidate.kind in GRIPPER_KINDS
+        gap = near if gripper else apart
+        place = bisect_left(taken, candidate.frame)
+        neighbours = [f for f in taken[max(0, place - 1) : place + 1] if abs(f - candidate.frame) < gap]
+        if neighbours:
+            nearest = min(neighbours, key=lambda f: abs(f - candidate.frame))
+            chosen[nearest].append(candidate)
+            continue
+        margin = 1 if gripper else near
+        if margin <= candidate.frame <= frames - margin and 0 < candidate.frame < frames:
+            chosen[candidate.frame] = [candidate]
+            insort(taken, candidate.frame)

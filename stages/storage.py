@@ -1,0 +1,149 @@
+"""Storage by URI: a local path, `s3://` or `gs://`, through pyarrow.fs. The only module that opens files for the stages.
+
+In: URIs. Out: bytes, file identities, local copies. A write is atomic: a rename on a disk, a single put (or multipart
+completion) on an object store, so that a reader sees a whole file or none.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pyarrow.fs as pafs
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """What tells one version of a file from another: uri, size in bytes, modification time in ns."""
+
+    uri: str
+    size: int
+    mtime_ns: int
+
+
+def normalise(uri: str) -> str:
+    """An absolute local path, or the URI as given without a trailing slash."""
+    if "://" in uri and not uri.startswith("file://"):
+        return uri.rstrip("/")
+    return os.path.abspath(uri.removeprefix("file://"))
+
+
+def is_local(uri: str) -> bool:
+    return "://" not in uri
+
+
+def join(uri: str, *parts: str) -> str:
+    return "/".join([uri.rstrip("/"), *parts])
+
+
+def name_of(uri: str) -> str:
+    """Last part of a path."""
+    return uri.rstrip("/").rsplit("/", 1)[-1]
+
+
+def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
+    """Filesystem and the path in it. Raises pyarrow.ArrowInvalid for a scheme that pyarrow does not know."""
+    if is_local(uri):
+        return pafs.LocalFileSystem(), uri
+    fs, path = pafs.FileSystem.from_uri(uri)
+    return fs, path
+
+
+def read_bytes(uri: str) -> bytes:
+    """Whole file. Raises FileNotFoundError."""
+    fs, path = filesystem(uri)
+    with fs.open_input_file(path) as file:
+        data: bytes = file.read()
+    return data
+
+
+def write_bytes(uri: str, data: bytes) -> None:
+    """Publish a whole file atomically."""
+    if not is_local(uri):
+        fs, path = filesystem(uri)
+        with fs.open_output_stream(path) as stream:
+            stream.write(data)
+        return
+    with staged(uri) as temporary, open(temporary, "wb") as file:
+        file.write(data)
+
+
+@contextmanager
+def staged(uri: str) -> Iterator[str]:
+    """A local path to write to; on a clean exit it becomes `uri` whole (flushed to disk), else it is removed."""
+    if is_local(uri):
+        folder = os.path.dirname(uri)
+        os.makedirs(folder, exist_ok=True)
+        temporary = os.path.join(folder, f".{os.path.basename(uri)}.{uuid.uuid4().hex[:8]}.tmp")
+    else:
+        folder = tempfile.mkdtemp(prefix="corpus-")
+        temporary = os.path.join(folder, name_of(uri))
+    try:
+        yield temporary
+        if is_local(uri):
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, uri)
+        else:
+            fs, path = filesystem(uri)
+            with open(temporary, "rb") as source, fs.open_output_stream(path) as stream:
+                shutil.copyfileobj(source, stream, 1 << 22)
+    finally:
+        if is_local(uri):
+            if os.path.exists(temporary):
+                os.remove(temporary)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def local_copy(uri: str) -> Iterator[str]:
+    """A local path with the file's content: the path itself on a disk, a temporary copy of a remote object."""
+    if is_local(uri):
+        yield uri
+        return
+    folder = tempfile.mkdtemp(prefix="corpus-")
+    try:
+        fs, path = filesystem(uri)
+        target = os.path.join(folder, name_of(uri))
+        with fs.open_input_stream(path) as stream, open(target, "wb") as file:
+            shutil.copyfileobj(stream, file, 1 << 22)
+        yield target
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def exists(uri: str) -> bool:
+    fs, path = filesystem(uri)
+    return bool(fs.get_file_info(path).type != pafs.FileType.NotFound)
+
+
+def listing(uri: str) -> dict[str, FileIdentity]:
+    """Every file below a folder by its path relative to it; empty if there is no such folder. One call, however many files."""
+    fs, path = filesystem(uri)
+    selector = pafs.FileSelector(path, recursive=True, allow_not_found=True)
+    files = {}
+    for info in fs.get_file_info(selector):
+        if info.type == pafs.FileType.File:
+            relative = info.path[len(path) :].lstrip("/")
+            files[relative] = FileIdentity(join(uri, relative), info.size, info.mtime_ns or 0)
+    return files
+
+
+def folders(uri: str) -> list[str]:
+    """Names of the folders directly below one, sorted."""
+    fs, path = filesystem(uri)
+    selector = pafs.FileSelector(path, allow_not_found=True)
+    return sorted(i.base_name for i in fs.get_file_info(selector) if i.type == pafs.FileType.Directory)
+
+
+def remove(uri: str) -> None:
+    """Remove a file if it is there."""
+    fs, path = filesystem(uri)
+    if fs.get_file_info(path).type == pafs.FileType.File:
+        fs.delete_file(path)

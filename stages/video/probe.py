@@ -1,0 +1,52 @@
+"""What a video file really holds, read from its packets: codec, size, and the presentation time of every frame.
+
+In: a local path. Out: a `Probe`. Nothing is decoded: packets are demuxed (about 1 ms per 1,000 frames), because frame counts
+in a container's header lie on cut files and `index / fps` is not where a frame is shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from schemas.reasons import Quarantined, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Codec name (as FFmpeg calls it), picture size in px, and float64[N] presentation times, s, ascending."""
+
+    codec: str
+    width: int
+    height: int
+    pts_s: npt.NDArray[np.float64]
+
+
+def probe(path: str, uri: str) -> Probe:
+    """Probe of the first video stream; `uri` is for messages. Raises Quarantined(VIDEO_UNREADABLE)."""
+    try:
+        with av.open(path) as container:
+            if not container.streams.video:
+                raise Quarantined(Reason.VIDEO_UNREADABLE, f"{uri}: no video stream")
+            stream = container.streams.video[0]
+            pts = [
+                float(packet.pts * packet.time_base)
+                for packet in container.demux(stream)
+                if packet.pts is not None and packet.size and not packet.is_discard
+            ]
+            context = stream.codec_context
+            result = Probe(_family(stream), context.width, context.height, np.sort(np.array(pts)))
+    except (av.FFmpegError, OSError) as error:
+        raise Quarantined(Reason.VIDEO_UNREADABLE, f"{uri}: {error}") from error
+    if not len(result.pts_s):
+        raise Quarantined(Reason.VIDEO_UNREADABLE, f"{uri}: no frame in it")
+    return result
+
+
+def _family(stream: av.VideoStream) -> str:
+    """`av1`, not the name of the decoder (`libdav1d`) that happens to be built in."""
+    name = stream.codec_context.codec.canonical_name
+    return str(name)
