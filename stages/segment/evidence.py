@@ -16,7 +16,8 @@ from stages.segment.config import SegmentConfig
 from stages.segment.motion import ArmMotion
 
 Float = npt.NDArray[np.float64]
-RATE_SHARE = 0.1  # a gripper moves while its rate exceeds this share of the peak rate of that change
+ON_ITS_WAY = 0.1  # a gripper change runs from this share of its way to one minus it
+ONSET_LEAD = 0.05  # people mark the onset of motion more often than its end
 GRIPPER_KINDS = frozenset(
     {"closing_started", "closing_ended", "opening_started", "opening_ended", "closed", "opened"}
 )
@@ -34,45 +35,52 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class GripperChange:
-    """The gripper of `arm` closes or opens over frames [start, end)."""
+    """The gripper of `arm` closes or opens over frames [start, end). `acts` is false where an open hand opens further."""
 
     arm: str
     closes: bool
     start: int
     end: int
+    acts: bool = True
 
 
 def gripper_changes(motion: ArmMotion, config: SegmentConfig) -> list[GripperChange]:
-    """Closings and openings: hysteresis on the share of the opening's range in the episode, widened to where the fingers
-    begin and cease to move. Empty where the gripper hardly moves or there is none."""
+    """Closings and openings: the legs of the opening between its turning points, each from 10 to 90 % of its way.
+
+    Relative on purpose: fingers that stall on an object stop anywhere in the range, and how far an open hand is open means
+    little. A turning point counts where the opening comes back by `gripper_min_range` and by a share of its range in the
+    episode. Empty where the gripper hardly moves or there is none.
+    """
     opening = motion.opening
     if opening is None or len(opening) < 2:
         return []
-    low, high = float(opening.min()), float(opening.max())
-    if high - low < config.gripper_min_range:
+    spread = float(np.ptp(opening))
+    if spread < config.gripper_min_range:
         return []
-    level = (opening - low) / (high - low)
-    states = _hysteresis(level, config.gripper_low, config.gripper_high)
-    rate = np.diff(level, prepend=level[0])  # rate[i]: change into frame i
+    points = _turning_points(opening, max(config.gripper_min_range, config.gripper_min_share * spread))
     changes: list[GripperChange] = []
-    for flip in np.flatnonzero(np.diff(states)) + 1:
-        closes = not states[flip]
-        into = -rate if closes else rate
-        start, end = _extent(into, int(flip))
-        if changes and start < changes[-1].end:
-            start = min(changes[-1].end, int(flip))
-        changes.append(GripperChange(motion.arm, closes, start, max(end, start + 1)))
+    held = False
+    for first, last in zip(points, points[1:], strict=False):
+        way = (opening[first : last + 1] - opening[first]) / (opening[last] - opening[first])
+        start = first + int(np.argmax(way >= ON_ITS_WAY))
+        end = first + int(np.argmax(way >= 1.0 - ON_ITS_WAY)) + 1
+        closes = bool(opening[last] < opening[first])
+        if not changes and not closes:
+            held = float(opening[first]) <= float(opening.min()) + 0.1 * spread  # it may start with closed fingers
+        changes.append(GripperChange(motion.arm, closes, start, end, acts=closes or held))
+        held = closes
     return changes
 
 
 def gripper_candidates(change: GripperChange, min_frames: int) -> list[Candidate]:
-    """One candidate for a change shorter than `min_frames`, else its start and its end."""
+    """One candidate for a change shorter than `min_frames`, else its start and its end. Weak where nothing was held."""
+    strength = 1.0 if change.acts else 0.5
     if change.end - change.start < min_frames:
-        return [Candidate(change.start, "closed" if change.closes else "opened", change.arm, 1.0)]
+        return [Candidate(change.start, "closed" if change.closes else "opened", change.arm, strength)]
     verb = "closing" if change.closes else "opening"
     return [
-        Candidate(change.start, f"{verb}_started", change.arm, 1.0),
-        Candidate(change.end, f"{verb}_ended", change.arm, 0.95),
+        Candidate(change.start, f"{verb}_started", change.arm, strength),
+        Candidate(change.end, f"{verb}_ended", change.arm, 0.95 * strength),
     ]
 
 
@@ -88,20 +96,30 @@ def rest_candidates(spans: list[tuple[int, int]], frames: int, rate: float) -> l
     """Where motion stops and where it sets in again; onset marks an event better than stop, a long rest than a short."""
     found = []
     for start, end in spans:
-        length = 1.0 - 0.5 ** ((end - start) / rate / 0.5)
+        strength = rest_strength((end - start) / rate)
         if start > 0:
-            found.append(Candidate(start, "motion_stopped", "all", 0.5 + 0.3 * length))
+            found.append(Candidate(start, "motion_stopped", "all", strength))
         if end < frames:
-            found.append(Candidate(end, "motion_onset", "all", 0.6 + 0.3 * length))
+            found.append(Candidate(end, "motion_onset", "all", min(1.0, strength + ONSET_LEAD)))
     return found
 
 
-def turns(speed: Float, config: SegmentConfig) -> list[Candidate]:
-    """Speed minima between two strokes; strength: how deep, as a share of the lower of the two peaks."""
+def rest_strength(seconds: float) -> float:
+    """0.5 for no rest at all towards 0.85 for a long one."""
+    return 0.5 + 0.35 * (1.0 - 0.5 ** (seconds / 0.5))
+
+
+def turns(speed: Float, spans: list[tuple[int, int]], config: SegmentConfig) -> list[Candidate]:
+    """Speed minima between two strokes, outside the rests; strength: how deep, as a share of the lower of the two peaks."""
     found: list[Candidate] = []
     minima = np.flatnonzero((speed[1:-1] < speed[:-2]) & (speed[1:-1] <= speed[2:])) + 1
     edges = [0, *minima.tolist(), len(speed)]
+    resting = np.zeros(len(speed), dtype=bool)
+    for start, end in spans:
+        resting[start:end] = True
     for number, frame in enumerate(minima.tolist(), 1):
+        if resting[frame]:
+            continue
         left = float(speed[edges[number - 1] : frame].max(initial=0.0))
         right = float(speed[frame : edges[number + 1]].max(initial=0.0))
         peak = min(left, right)
@@ -122,14 +140,22 @@ def _hysteresis(values: Float, low: float, high: float) -> npt.NDArray[np.bool_]
     return np.asarray(decided[np.where(last >= 0, last, known[0])] == 1)
 
 
-def _extent(rate: Float, flip: int) -> tuple[int, int]:
-    """Frames [start, end) around `flip` over which the change goes on; `rate` is positive in its direction."""
-    peak = float(rate[max(0, flip - 2) : flip + 3].max())
-    floor = RATE_SHARE * peak
-    start = flip
-    while start > 1 and rate[start - 1] > floor:
-        start -= 1
-    end = flip + 1
-    while end < len(rate) and rate[end] > floor:
-        end += 1
-    return start, end
+def _turning_points(values: Float, swing: float) -> list[int]:
+    """Frames of alternating extremes that are at least `swing` apart, ends included; one pass."""
+    points: list[int] = []
+    low = high = 0
+    direction = 0
+    for frame in range(1, len(values)):
+        if values[frame] >= values[high]:
+            high = frame
+        if values[frame] <= values[low]:
+            low = frame
+        if direction <= 0 and values[frame] - values[low] >= swing:
+            points.append(low)
+            direction, high = 1, frame
+        elif direction >= 0 and values[high] - values[frame] >= swing:
+            points.append(high)
+            direction, low = -1, frame
+    if direction:
+        points.append(high if direction > 0 else low)
+    return points

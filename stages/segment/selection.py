@@ -10,30 +10,32 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable
 
 from stages.segment.config import SegmentConfig
-from stages.segment.evidence import GRIPPER_KINDS, Candidate
+from stages.segment.evidence import GRIPPER_KINDS, Candidate, rest_strength
 
 ENDS_OF_SUBTASK = frozenset({"closing_ended", "opening_ended", "closed", "opened"})
+MOTION = frozenset({"turn", "motion_stopped", "motion_onset"})
+ACTS = 0.9  # strength from which a gripper candidate takes or lets go of something
 Chosen = dict[int, list[Candidate]]
 
 
 def choose(candidates: Iterable[Candidate], frames: int, rate: float, config: SegmentConfig) -> dict[str, Chosen]:
     """{level: {frame: the candidates that agree on it, strongest first}}. rate: frames per second."""
-    ranked = sorted(candidates, key=lambda c: (c.kind not in GRIPPER_KINDS, -c.strength, c.frame, c.kind, c.arm))
+    ranked = sorted(candidates, key=lambda c: (c.kind not in GRIPPER_KINDS or c.strength < ACTS, -c.strength, c.frame, c.kind, c.arm))
     near = max(1, round(config.min_gripper_s * rate))
     l1: Chosen = {}
-    _add(l1, ranked, frames, near, max(near, round(config.min_l1_s * rate)), config.turn_l1)
+    rest = rest_strength(config.min_rest_l1_s)
+    coarse = [c for c in ranked if c.kind not in MOTION or c.strength >= (config.turn_l1 if c.kind == "turn" else rest)]
+    _add(l1, coarse, frames, near, max(near, round(config.min_l1_s * rate)))
     l0 = {frame: list(found) for frame, found in l1.items()}
-    _add(l0, ranked, frames, near, max(1, round(config.min_l0_s * rate)), config.turn_l0)
-    l2 = {f: found for f, found in l1.items() if any(c.kind in ENDS_OF_SUBTASK for c in found)}
+    _add(l0, ranked, frames, near, max(1, round(config.min_l0_s * rate)))
+    l2 = {f: found for f, found in l1.items() if any(c.kind in ENDS_OF_SUBTASK and c.strength >= ACTS for c in found)}
     return {"L2": l2, "L1": l1, "L0": l0}
 
 
-def _add(chosen: Chosen, ranked: list[Candidate], frames: int, near: int, apart: int, min_turn: float) -> None:
+def _add(chosen: Chosen, ranked: list[Candidate], frames: int, near: int, apart: int) -> None:
     """Take candidates in rank order; one too near to a chosen boundary lends it its evidence instead."""
     taken = sorted(chosen)
     for candidate in ranked:
-        if candidate.kind == "turn" and candidate.strength < min_turn:
-            continue
         if any(candidate in found for found in chosen.values()):
             continue
         gripper = candidate.kind in GRIPPER_KINDS

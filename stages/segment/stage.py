@@ -83,8 +83,8 @@ def _candidates(
     speed = np.max([m.speed for m in motions], axis=0)
     short = max(2, round(config.min_gripper_s * rate))
     found = [c for change in changes for c in gripper_candidates(change, short)]
-    found += rest_candidates(rests(speed, config, max(2, round(config.min_pause_s * rate))), len(speed), rate)
-    return found + turns(speed, config)
+    still = rests(speed, config, max(2, round(config.min_pause_s * rate)))
+    return found + rest_candidates(still, len(speed), rate) + turns(speed, still, config)
 
 
 def _label(
@@ -107,6 +107,7 @@ def _label(
 
 def _subtask(changes: list[GripperChange], end: int, frames: int) -> str:
     """An L2 span ends where a closing or an opening is over; the last one retracts if the hand has let go."""
+    changes = [c for c in changes if c.acts]
     if not changes:
         return "unknown"
     if end >= frames:

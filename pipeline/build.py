@@ -1,0 +1,222 @@
+"""A build: stage after stage, do what is missing, and end with a release and a summary.
+
+In: sources, a corpus URI, a configuration. Out: a `Result`. Everything that survives is in the ledger; a build holds only the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+from rich.console import Console
+
+from pipeline import release as releases
+from pipeline.config import CorpusConfig
+from pipeline.fingerprint import fingerprint
+from pipeline.ledger import OK, QUARANTINED, RETRY, Commit, Item, Ledger, State
+from pipeline.corpus import write_plan
+from pipeline.lock import locked
+from pipeline.parts import frame
+from pipeline.plan import EPISODE_STAGES, Plan
+from pipeline.progress import StageProgress
+from pipeline.run import Runner
+from pipeline.survey import Survey, survey
+from pipeline.work import Context, Unit, refusal
+from schemas.reasons import Quarantined, Reason
+from stages import storage
+from stages.align.lag import decide
+from stages.ingest.sources import SourceError
+
+STAGES = (*EPISODE_STAGES, "cluster", "shard")
+
+
+@dataclass(slots=True)
+class Result:
+    """What a build came to; `computed` counts the units done now, by stage."""
+
+    plan: Plan
+    release: str | None = None
+    computed: dict[str, int] = field(default_factory=dict)
+    failed_sources: list[str] = field(default_factory=list)
+
+
+class Build:
+    """One build of a corpus; `run` is all there is to call."""
+
+    def __init__(self, root: str, config: CorpusConfig, console: Console) -> None:
+        self.root, self.config, self.console = storage.normalise(root), config, console
+        self.ledger = Ledger(self.root)
+
+    def run(self, sources: Sequence[str], until: str = "shard") -> Result:
+        """Build up to a stage. Raises SourceError, Locked; KeyboardInterrupt passes through, nothing half-done behind it."""
+        with locked(self.root):
+            found = survey(sources, self.config.ingest)
+            if not found.datasets:
+                raise SourceError("; ".join(lost.error.message for lost in found.lost))
+            self._announce(found)
+            plan = Plan(found, self.config)
+            result = Result(plan)
+            try:
+                with Runner(self.config.run.workers) as runner:
+                    self._lost(found)
+                    for stage in STAGES[: STAGES.index(until) + 1]:
+                        self._room(stage, plan, runner, result)
+            finally:  # also after Ctrl-C: what is done can be looked at
+                write_plan(self.ledger, plan, result.release)
+        return result
+
+    def _room(self, stage: str, plan: Plan, runner: Runner, result: Result) -> None:
+        if stage == "align":
+            self._vote(plan)
+        if stage == "cluster":
+            self._cluster(plan, runner, result)
+        elif stage == "shard":
+            self._shard(plan, runner, result)
+        else:
+            self._stage(stage, plan, runner, result)
+
+    def _stage(self, stage: str, plan: Plan, runner: Runner, result: Result) -> None:
+        plan.states[stage] = State(self.ledger.load(stage))
+        wanted = plan.want(stage)
+        missing = plan.missing(stage)
+        result.computed[stage] = self._do(
+            stage, plan.states[stage], runner, len(wanted) - len(missing), len(wanted),
+            lambda: plan.units(stage, missing, runner.workers), lambda items: _singly(plan, stage, items),
+        )  # fmt: skip
+
+    def _do(
+        self, stage: str, state: State, runner: Runner, kept: int, total: int, make: Any, smaller: Any
+    ) -> int:
+        """Run units; those whose worker died once more one by one; what dies again is quarantined. Returns commits made."""
+        made = 0
+        if kept < total:
+            units = make()
+            with StageProgress(self.console, stage, kept, total) as progress:
+                left = self._collect(units, state, runner, progress)
+                made += len(units) - len(left)
+                if left:
+                    singles = smaller([name for unit in left for name, _ in unit.items])
+                    dead = self._collect(singles, state, runner, progress)
+                    made += len(singles)
+                    for unit in dead:
+                        state.add(self._bury(unit))
+                        progress.advance(len(unit.items), len(unit.items))
+        elif total:
+            self.console.print(f"{stage:<8} {total}/{total}  nothing to do", highlight=False)
+        return made
+
+    def _collect(self, units: Sequence[Unit], state: State, runner: Runner, progress: StageProgress) -> list[Unit]:
+        """Run units, note their commits, and return those that did not come back."""
+        left = {unit.items: unit for unit in units}
+        for commit in runner.run(units, Context(self.root, self.config)):
+            state.add(commit)
+            del left[tuple((i.name, i.fingerprint) for i in commit.items)]
+            progress.advance(len(commit.items), sum(i.status != OK for i in commit.items))
+        return list(left.values())
+
+    def _bury(self, unit: Unit) -> Commit:
+        error = Quarantined(
+            Reason.WORKER_DIED, "the process that worked on it died twice (a crash in a decoder, or out of memory)", retryable=True
+        )
+        items = [Item(name, print_, RETRY) for name, print_ in unit.items]
+        rows = [refusal(unit, name, error) for name, _ in unit.items]
+        return self.ledger.publish(unit.stage, items, {"quarantine": rows}, {})
+
+    def _vote(self, plan: Plan) -> None:
+        """Each source decides its lag over the estimates of its episodes; the decision is a table of its own."""
+        wanted = [(e, plan.wanted["lag"][e]) for e in plan.alive("lag")]
+        lags = frame(self.root, "lags", plan.states["lag"].files("lags", wanted), ["episode_id", "source", "lag_frames", "score"])
+        rows = []
+        for source in plan.survey.datasets:
+            own = lags.filter(pl.col("source") == source).select("lag_frames", "score").rows()
+            d = plan.decisions[source] = decide(own, self.config.align)
+            rows.append(
+                {
+                    "source": source,
+                    "lag_frames": d.lag_frames,
+                    "voted_frames": d.voted_frames,
+                    "score": d.score,
+                    "votes": d.votes,
+                    "voters": d.voters,
+                    "estimates": len(own),
+                    "weak": d.weak,
+                    "disagrees": d.disagrees,
+                }
+            )
+        plan.states["vote"] = State(self.ledger.load("vote"))
+        plan.wanted["vote"] = {"corpus": fingerprint("vote", rows)}
+        if plan.states["vote"].status("corpus", plan.wanted["vote"]["corpus"]) is None:
+            item = Item("corpus", plan.wanted["vote"]["corpus"])
+            plan.states["vote"].add(self.ledger.publish("vote", [item], {"lag_votes": rows}, {}))
+
+    def _cluster(self, plan: Plan, runner: Runner, result: Result) -> None:
+        state = plan.states["cluster"] = State(self.ledger.load("cluster"))
+        wanted = plan.want("cluster")
+        alive = [(e, plan.wanted["embed"][e]) for e in plan.alive("embed")]
+        parts = plan.states["embed"].files("embeddings", alive)
+        if not parts:
+            plan.wanted["cluster"] = {}
+            return
+        commits = {c.unit: c for c in (plan.states["embed"].done[key][1] for key in alive)}
+        events = int(sum(c.counts.get("events", 0) for c in commits.values()))
+        unit = Unit("cluster", tuple(wanted.items()), {"parts": {"embeddings": parts}, "events": events}, {})
+        missing = plan.missing("cluster")
+        result.computed["cluster"] = self._do(
+            "cluster", state, runner, 1 - len(missing), 1, lambda: [unit], lambda items: [unit]
+        )
+        if not plan.alive("cluster"):
+            raise RuntimeError("clustering failed: see `corpus quarantine`")
+
+    def _shard(self, plan: Plan, runner: Runner, result: Result) -> None:
+        plan.states["samples"] = State(self.ledger.load("samples"))
+        if not plan.wanted.get("cluster"):
+            return
+        name = result.release = releases.release_name(plan)
+        plan.wanted["samples"] = {"corpus": name}
+        state = plan.states["shard"] = State(self.ledger.load("shard"))
+        if not releases.is_complete(self.root, name):
+            chosen = releases.choose(plan, self.ledger)
+            units = releases.units(plan, chosen)
+            plan.wanted["shard"] = dict(item for unit in units for item in unit.items)
+            missing = set(plan.missing("shard"))
+            todo = [u for u in units if u.items[0][0] in missing]
+            result.computed["shard"] = self._do(
+                "shard", state, runner, len(units) - len(todo), len(units), lambda: todo, lambda items: [u for u in todo if u.items[0][0] in items]
+            )
+            commits = [state.done[unit.items[0]][1] for unit in units if state.status(*unit.items[0]) == OK]
+            if len(commits) < len(units):
+                raise RuntimeError("a shard could not be written: see `corpus quarantine`")
+            releases.finish(plan, self.ledger, chosen, commits)
+        else:
+            self.console.print(f"{'shard':<8} release {name} is complete, nothing to do", highlight=False)
+        releases.point_latest(self.root, name)
+
+    def _announce(self, found: Survey) -> None:
+        for name, dataset in found.datasets.items():
+            layout = found.layouts[name]
+            number = sum(r.source == name for r in found.episodes.values())
+            text = f"source   {name}: {number} episodes, LeRobot {dataset.version}, robot {dataset.robot}, profile {layout.profile}"
+            self.console.print(text, highlight=False)
+            if layout.inferred:
+                for stream in layout.streams:
+                    self.console.print(f"         inferred {stream.kind}/{stream.arm}: {stream.column}{list(stream.indices)}", highlight=False, markup=False)
+        for lost in found.lost:
+            self.console.print(f"source   {lost.source}: cannot be used: {lost.error.message}", highlight=False, markup=False)
+
+    def _lost(self, found: Survey) -> None:
+        """Sources that cannot be used, in the quarantine table: their episodes, or the source itself where none is known."""
+        for lost in found.lost:
+            items = lost.episodes or (lost.source,)
+            pairs = tuple((i, fingerprint("lost", i, lost.error.message)) for i in items)
+            unit = Unit("survey", pairs, {}, dict.fromkeys(items, lost.source))
+            rows = [refusal(unit, i, lost.error) for i in items]
+            self.ledger.publish("survey", [Item(*pair, QUARANTINED) for pair in pairs], {"quarantine": rows}, {})
+
+
+def _singly(plan: Plan, stage: str, items: list[str]) -> list[Unit]:
+    """Units as small as the stage allows: one episode, or one video file."""
+    if stage == "observe":
+        return [u for item in items for u in plan.units(stage, [item], 1)]
+    return [plan.unit(stage, [item]) for item in items]

@@ -1,0 +1,140 @@
+"""The command line: `corpus build`, `status`, `show`, `quarantine`, `config`.
+
+Errors a person can mend end in one line and exit code 2; a build above the quarantine limit exits with 1; Ctrl-C with 130.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import click
+import polars as pl
+
+from pipeline import config as configs
+from pipeline.config import ConfigError
+from pipeline.corpus import WRITTEN_BY, Corpus, NoCorpus
+from pipeline.lock import Locked
+from stages import storage
+from stages.ingest.sources import SourceError
+
+STAGES = ("ingest", "observe", "lag", "align", "segment", "caption", "embed", "cluster", "shard")
+TABLE_NAMES = (*WRITTEN_BY, "quarantine")
+LIST_PREVIEW = 6  # values of a list column that `show` prints
+
+
+def _told(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Errors that a person can mend become one line."""
+
+    @wraps(command)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except (ConfigError, SourceError, NoCorpus, Locked, PermissionError) as error:
+            click.echo(f"corpus: {error}", err=True)
+            sys.exit(2)
+
+    return wrapper
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def main() -> None:
+    """Turn robot teleoperation logs into a corpus of events in cluster-balanced WebDataset shards."""
+
+
+@main.command()
+@click.option("--source", "sources", multiple=True, required=True, metavar="URI", help="Dataset or folder of datasets; name=URI names it. Repeats.")
+@click.option("--corpus", "root", required=True, metavar="DIR", help="Where the corpus is, or will be.")
+@click.option("--config", "path", metavar="F", help="YAML file; see `corpus config`.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One value, such as shard.alpha=0. Repeats.")
+@click.option("--until", type=click.Choice(STAGES), default="shard", help="Last stage to run.")
+@_told
+def build(sources: tuple[str, ...], root: str, path: str | None, overrides: tuple[str, ...], until: str) -> None:
+    """Build a corpus, or bring it up to date: only what is missing is done."""
+    from pipeline.build import Build
+    from pipeline.progress import console
+    from pipeline.summary import quarantined_shares, summary_lines
+
+    config, screen, started = configs.load(path, overrides), console(), time.monotonic()
+    try:
+        Build(root, config, screen).run(sources, until)
+    except KeyboardInterrupt:
+        click.echo("\nStopped. What is done is kept: run the same command to go on.", err=True)
+        sys.exit(130)
+    corpus = Corpus(root)
+    for line in summary_lines(corpus, time.monotonic() - started):
+        screen.print(line, highlight=False, markup=False)
+    over = {s: x for s, x in quarantined_shares(corpus).items() if x > config.quarantine.max_share}
+    if over:
+        worst = ", ".join(f"{source} {share:.0%}" for source, share in sorted(over.items()))
+        click.echo(f"corpus: more than {config.quarantine.max_share:.0%} of the episodes in quarantine: {worst}", err=True)
+        sys.exit(1)
+
+
+@main.command()
+@click.option("--corpus", "root", required=True, metavar="DIR")
+@_told
+def status(root: str) -> None:
+    """How far each stage has come."""
+    corpus = Corpus(root)
+    with pl.Config(tbl_rows=-1, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True):
+        click.echo(corpus.status())
+    release = corpus.manifest["release"]
+    click.echo(f"release: {release or 'none yet'}")
+
+
+@main.command()
+@click.argument("table", type=click.Choice(TABLE_NAMES), metavar="TABLE")
+@click.option("--corpus", "root", required=True, metavar="DIR")
+@click.option("--to", "target", metavar="F.parquet", help="Write the whole table to a Parquet file.")
+@click.option("--rows", default=20, show_default=True, help="Rows to print.")
+@_told
+def show(table: str, root: str, target: str | None, rows: int) -> None:
+    """Print a table of the corpus, or write it to a file."""
+    _show(Corpus(root).table(table), target, rows)
+
+
+@main.command()
+@click.option("--corpus", "root", required=True, metavar="DIR")
+@click.option("--to", "target", metavar="F.parquet", help="Write the rows to a Parquet file.")
+@_told
+def quarantine(root: str, target: str | None) -> None:
+    """What was set aside, and why."""
+    table = Corpus(root).quarantine()
+    if target is None:
+        for row in table.to_dicts():
+            click.echo(f"{row['item']}  {row['stage']}  {row['reason']}{'  (retryable)' if row['retryable'] else ''}\n    {row['message']}")
+        click.echo(f"{table.height} in quarantine")
+    else:
+        _show(table, target, 0)
+
+
+@main.command()
+@click.option("--config", "path", metavar="F")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE")
+@_told
+def config(path: str | None, overrides: tuple[str, ...]) -> None:
+    """Print the resolved configuration, every key with what it means."""
+    click.echo(configs.to_yaml(configs.load(path, overrides)), nl=False)
+
+
+def _show(table: pl.DataFrame, target: str | None, rows: int) -> None:
+    if target is not None:
+        import io
+
+        buffer = io.BytesIO()
+        table.write_parquet(buffer)
+        storage.write_bytes(storage.normalise(target), buffer.getvalue())
+        click.echo(f"{table.height} rows written to {target}")
+        return
+    with pl.Config(tbl_rows=rows, tbl_cols=-1, tbl_width_chars=200, fmt_str_lengths=60, fmt_table_cell_list_len=LIST_PREVIEW):
+        click.echo(table.head(rows))
+    if table.height > rows:
+        click.echo(f"{table.height} rows in all; --rows N prints more, --to F.parquet writes them")
+
+
+if __name__ == "__main__":
+    main()

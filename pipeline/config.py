@@ -1,0 +1,109 @@
+"""One configuration for a build: each stage's own frozen model, read from YAML and `--set`, unknown keys refused.
+
+In: a YAML file and `key=value` overrides. Out: a `CorpusConfig`. Raises ConfigError with the path of the wrong key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from stages import storage
+from stages.align import AlignConfig
+from stages.caption import CaptionConfig
+from stages.cluster import ClusterConfig
+from stages.embed import EmbedConfig
+from stages.ingest import IngestConfig
+from stages.observe import ObserveConfig
+from stages.segment import SegmentConfig
+from stages.shard import ShardConfig
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message names the key."""
+
+
+class RunConfig(BaseModel):
+    """How the work is spread. Nothing here changes what comes out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workers: int | None = Field(None, ge=1, description="tasks at a time; null: the CPUs that Ray has")
+    episodes_per_part: int = Field(32, ge=1, description="most episodes in one Parquet part")
+
+
+class QuarantineConfig(BaseModel):
+    """When a build counts as failed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_share: float = Field(
+        0.5, ge=0, le=1, description="share of a source's episodes in quarantine above which the build exits with 1"
+    )
+
+
+class CorpusConfig(BaseModel):
+    """Everything that a build can be told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ingest: IngestConfig = IngestConfig()
+    observe: ObserveConfig = ObserveConfig()
+    align: AlignConfig = AlignConfig()
+    segment: SegmentConfig = SegmentConfig()
+    caption: CaptionConfig = CaptionConfig()
+    embed: EmbedConfig = EmbedConfig()
+    cluster: ClusterConfig = ClusterConfig()
+    shard: ShardConfig = ShardConfig()
+    run: RunConfig = RunConfig()
+    quarantine: QuarantineConfig = QuarantineConfig()
+
+
+def load(path: str | None, overrides: Iterable[str] = ()) -> CorpusConfig:
+    """Configuration from an optional YAML file, then `stage.key=value` overrides. Raises ConfigError."""
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = yaml.safe_load(storage.read_bytes(storage.normalise(path))) or {}
+        except FileNotFoundError as error:
+            raise ConfigError(f"no configuration file {path}") from error
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path} is not YAML: {error}") from error
+        if not isinstance(values, dict):
+            raise ConfigError(f"{path}: expected a mapping of stages, found {type(values).__name__}")
+    for override in overrides:
+        _set(values, override)
+    try:
+        return CorpusConfig.model_validate(values)
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        where = path or "--set"
+        raise ConfigError(f"{where}:\n" + "\n".join(lines) + "\nAll keys: corpus config") from error
+
+
+def _set(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator:
+        raise ConfigError(f"--set {override!r}: expected stage.key=value")
+    *path, last = key.strip().split(".")
+    place = values
+    for part in path:
+        place = place.setdefault(part, {})
+        if not isinstance(place, dict):
+            raise ConfigError(f"--set {override!r}: {part} holds a value, not keys")
+    place[last] = yaml.safe_load(text)
+
+
+def to_yaml(config: CorpusConfig) -> str:
+    """The resolved configuration with a comment per key: its description."""
+    lines = []
+    for stage, model in config:
+        lines.append(f"{stage}:  # {' '.join((type(model).__doc__ or '').split())}")
+        for name, field in type(model).model_fields.items():
+            dumped = model.model_dump(mode="json")[name]
+            value = yaml.safe_dump(dumped, default_flow_style=True).removesuffix("...\n").strip()
+            lines.append(f"  {name}: {value}  # {field.description}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,192 @@
+"""The rooms that see the corpus as a whole: cluster (all embeddings), shard (one tar of samples).
+
+In: a `Unit` and the `Context`. Out: an `Outcome`. Cluster reads part by part: what it holds at once is the sample it fits on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from pipeline.ledger import Ledger, PartFile
+from pipeline.parts import by_episode, read
+from pipeline.work import Context, Outcome, Unit
+from schemas.ids import ARMS, unit_hash
+from schemas.reasons import Quarantined, Reason
+from stages import storage
+from stages.cluster import ClusterConfig
+from stages.cluster.kmeans import Clustering, count_for, fit, from_bytes, to_bytes
+from stages.episode import signals_of
+
+SPACES = ("vl", "action")
+
+
+def cluster(unit: Unit, context: Context) -> Outcome:
+    """Fit both clusterings on a sample (or take frozen ones) and label every event."""
+    outcome, config = Outcome(), context.config.cluster
+    parts = unit.payload["parts"]["embeddings"]
+    model = from_bytes(storage.read_bytes(storage.normalise(config.centroids))) if config.centroids else None
+    if model is None:
+        model = _fit(context.root, parts, unit.payload["events"], config)
+    outcome.blobs["model"] = (f"models/clusters-{unit.items[0][1]}.npz", to_bytes(model))
+    for path, items in sorted(parts.items()):
+        table = read(context.root, "embeddings", {path: items})
+        if not table.num_rows:
+            continue
+        labels = {s: model[s].assign(_matrix(table[s])) for s in SPACES}
+        columns = [table["event_id"].to_pylist(), table["episode_id"].to_pylist()]
+        for space in SPACES:
+            columns += [labels[space][0].tolist(), labels[space][1].tolist()]
+        names = ("event_id", "episode_id", "vl_cluster", "vl_distance", "action_cluster", "action_distance")
+        outcome.add("clusters", [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)])
+    outcome.count("events", len(outcome.rows.get("clusters", [])))
+    for space in SPACES:
+        outcome.counts[f"{space}_clusters"] = len(model[space].centroids)
+    return outcome
+
+
+def shard(unit: Unit, context: Context) -> Outcome:
+    """Write one tar. An event whose sample cannot be made is quarantined; its shard goes on without it."""
+    from stages.shard.stats import FIELDS, RobotStats
+    from stages.shard.tar import write_tar
+
+    outcome, ledger = Outcome(), Ledger(context.root)
+    release, name, rows = (unit.payload[k] for k in ("release", "name", "rows"))
+    tables = {t: by_episode(context.root, t, p) for t, p in unit.payload["parts"].items()}
+    stats: dict[tuple[str, str], RobotStats] = {}
+    frames = 0
+
+    def samples() -> Iterator[tuple[str, Mapping[str, bytes]]]:
+        nonlocal frames
+        for row in rows:
+            try:
+                files, arrays = _sample(row, tables, context)
+            except (OSError, ValueError) as error:
+                refused = Quarantined(
+                    Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}", event_id=row["event_id"], retryable=True
+                )
+                outcome.events_refused.append((row["episode_id"], refused))
+                continue
+            for field in FIELDS:
+                if field in arrays and arrays[field].shape[1]:
+                    stats.setdefault((row["robot"], field), RobotStats()).add(arrays[field][arrays["valid"]])
+            frames += row["n_frames"]
+            yield row["key"], files
+
+    path = f"shards/{release}/{name}"
+    with storage.staged(ledger.path(path)) as target:
+        digest, count = write_tar(target, samples())
+    size = storage.size(ledger.path(path))
+    outcome.written["shard"] = PartFile(path, 0, size, digest)
+    partial = {f"{robot}/{field}": s.summary() for (robot, field), s in sorted(stats.items()) if s.rows}
+    outcome.blobs["stats"] = (f"tables/shard_stats/{unit.items[0][1]}.json", json.dumps(partial).encode())
+    outcome.counts |= {"samples": count, "bytes": size, "frames": frames}
+    return outcome
+
+
+def _fit(root: str, parts: Mapping[str, list[str]], events: int, config: ClusterConfig) -> dict[str, Clustering]:
+    """Both clusterings, fitted on the events of smallest hash: the same ones whatever the parts."""
+    threshold = min(1.0, config.fit_sample / max(1, events))
+    kept: dict[str, list[np.ndarray]] = {s: [] for s in SPACES}
+    ids: list[str] = []
+    for path, items in sorted(parts.items()):
+        table = read(root, "embeddings", {path: items})
+        chosen = np.array([unit_hash(f"fit:{e}", config.seed) < threshold for e in table["event_id"].to_pylist()], dtype=bool)
+        ids += [e for e, c in zip(table["event_id"].to_pylist(), chosen.tolist(), strict=True) if c]
+        for space in SPACES:
+            if chosen.any():
+                kept[space].append(_matrix(table[space])[chosen])
+    order = np.argsort(np.array(ids))  # parts may be grouped differently from run to run; the fit must not notice
+    wanted = {"vl": config.vl_clusters, "action": config.action_clusters}
+    return {s: fit(np.concatenate(kept[s])[order], count_for(len(order), wanted[s]), config) for s in SPACES}
+
+
+def _matrix(column: Any) -> np.ndarray:
+    flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return np.ascontiguousarray(flat.reshape(len(column), -1), dtype=np.float32)
+
+
+def _sample(
+    row: Mapping[str, Any], tables: Mapping[str, Mapping[str, list[dict[str, Any]]]], context: Context
+) -> tuple[dict[str, bytes], dict[str, Any]]:
+    from stages.shard.sample import Clip, sample_files
+
+    episode_id = row["episode_id"]
+    episode = tables["episodes"][episode_id][0]
+    alignment = tables["alignments"][episode_id][0]
+    events = {e["event_id"]: e for e in tables["events"][episode_id]}
+    captions = {c["event_id"]: c for c in tables["captions"][episode_id]}
+    event = events[row["event_id"]]
+    index = {c["name"]: c["frame_index"] for c in alignment["cameras"]}
+    calibrations = {c["name"]: c["calibration"] for c in episode["cameras"]}
+    ledger = Ledger(context.root)
+    with ExitStack() as stack:
+        clips = [
+            Clip(
+                o["camera"],
+                stack.enter_context(storage.local_copy(ledger.path(f"media/{o['proxy']}"))),
+                o["gop"],
+                index[o["camera"]],
+                (o["width"], o["height"]),
+                (o["source_width"], o["source_height"]),
+                calibrations.get(o["camera"]),
+            )
+            for o in tables["observations"].get(episode_id, [])
+        ]
+        signals = signals_of(tables["signals"][episode_id])
+        grippers = [arm for arm in ARMS if f"gripper/{arm}" in signals]
+        meta = sample_meta(row, episode, event, events, captions, alignment, grippers)
+        span = (event["start_frame"], event["end_frame"])
+        return sample_files(meta, span, signals, alignment, clips, context.config.observe.crf)
+
+
+def sample_meta(
+    row: Mapping[str, Any],
+    episode: Mapping[str, Any],
+    event: Mapping[str, Any],
+    events: Mapping[str, Mapping[str, Any]],
+    captions: Mapping[str, Mapping[str, Any]],
+    alignment: Mapping[str, Any],
+    grippers: list[str],
+) -> dict[str, Any]:
+    """KEY.json: what a trainer wants to know of the sample without our code."""
+    chain, current = {}, event
+    while True:
+        chain[current["level"]] = captions[current["event_id"]]["text"]
+        if current["parent_id"] is None:
+            break
+        current = events[current["parent_id"]]
+    start = event["start_frame"]
+    inside = [e for e in events.values() if e["parent_id"] == event["event_id"]]
+    inside.sort(key=lambda e: int(e["start_frame"]))
+    return {
+        "event_id": event["event_id"],
+        "episode_id": event["episode_id"],
+        "source": episode["source"],
+        "robot": episode["robot"],
+        "split": row["split"],
+        "task": episode["task"],
+        "level": event["level"],
+        "primitive": event["primitive"],
+        "arms": list(event["arms"]),
+        "gripper_arms": grippers,
+        "captions": chain,
+        "children": [
+            {"start": e["start_frame"] - start, "end": e["end_frame"] - start, "caption": captions[e["event_id"]]["text"]}
+            for e in inside
+        ],
+        "vl_cluster": row["vl_cluster"],
+        "action_cluster": row["action_cluster"],
+        "weight": row["weight"],
+        "fps": alignment["fps"],
+        "n_frames": row["n_frames"],
+        "start_s": event["start_s"],
+        "end_s": event["end_s"],
+        "static": event["static"],
+        "confidence": round(event["confidence"], 4),
+        "flags": list(alignment["flags"]),
+    }

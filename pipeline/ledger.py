@@ -1,0 +1,149 @@
+"""The ledger: what is done, as immutable parts and one small commit file each.
+
+In: rows that a task produced. Out: `tables/<table>/<part>.parquet` and `ledger/<stage>/<unit>.json`. The commit file is the
+truth: it is written last and atomically, it lists the items covered (each with its fingerprint and whether it was
+quarantined) and the files with their sha256. A Parquet file that no commit names does not exist for a reader. Killed at any
+instant, a task leaves either its commit or nothing that counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.fingerprint import fingerprint
+from schemas import TABLES
+from stages import storage
+
+OK, QUARANTINED, RETRY = "ok", "quarantined", "retry"
+ROW_GROUP = {"signals": 8, "alignments": 1, "observations": 4}  # wide rows: a reader fetches the episodes it wants
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A piece of work: its name (episode, episode@camera, a shard), its fingerprint, and how it went."""
+
+    name: str
+    fingerprint: str
+    status: str = OK
+
+
+@dataclass(frozen=True, slots=True)
+class PartFile:
+    """A file of a commit: path inside the corpus, rows (0 for a file that is no table), bytes, sha256."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One published unit of a stage. `counts` are figures for the summary: seconds, frames, bytes."""
+
+    stage: str
+    unit: str
+    items: tuple[Item, ...]
+    files: Mapping[str, PartFile]
+    counts: Mapping[str, float] = field(default_factory=dict)
+
+
+class Ledger:
+    """The ledger of the corpus at `root` (URI)."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    def path(self, relative: str) -> str:
+        return storage.join(self.root, relative)
+
+    def load(self, stage: str) -> list[Commit]:
+        """All commits of a stage, by unit."""
+        paths = sorted(p for p in storage.listing(self.path(f"ledger/{stage}")) if p.endswith(".json"))
+        with ThreadPoolExecutor(8) as pool:
+            blobs = pool.map(lambda p: storage.read_bytes(self.path(f"ledger/{stage}/{p}")), paths)
+            return [_from_json(blob) for blob in blobs]
+
+    def publish(
+        self,
+        stage: str,
+        items: Sequence[Item],
+        rows: Mapping[str, Iterable[Mapping[str, Any]]],
+        counts: Mapping[str, float],
+        blobs: Mapping[str, tuple[str, bytes]] | None = None,
+        written: Mapping[str, PartFile] | None = None,
+    ) -> Commit:
+        """Write tables (`rows`) and other files (`blobs`: {name: (path, bytes)}), then the commit that makes them count.
+
+        `written` names files that the task has already put in place. Raises schemas.SchemaError for rows that do not fit.
+        """
+        unit = fingerprint(stage, sorted((i.name, i.fingerprint) for i in items))
+        files = dict(written or {})
+        for table, found in rows.items():
+            data = TABLES[table].build(found)
+            if data.num_rows:
+                files[table] = self._write_table(table, unit, data)
+        for name, (path, blob) in (blobs or {}).items():
+            storage.write_bytes(self.path(path), blob)
+            files[name] = PartFile(path, 0, len(blob), hashlib.sha256(blob).hexdigest())
+        commit = Commit(stage, unit, tuple(items), files, dict(counts))
+        storage.write_bytes(self.path(f"ledger/{stage}/{unit}.json"), json.dumps(asdict(commit), sort_keys=True).encode())
+        return commit
+
+    def _write_table(self, table: str, unit: str, data: pa.Table) -> PartFile:
+        buffer = io.BytesIO()
+        pq.write_table(data, buffer, compression="zstd", row_group_size=ROW_GROUP.get(table))
+        blob = buffer.getvalue()
+        digest = hashlib.sha256(blob).hexdigest()
+        path = f"tables/{table}/{unit}-{digest[:8]}.parquet"
+        storage.write_bytes(self.path(path), blob)
+        return PartFile(path, data.num_rows, len(blob), digest)
+
+
+class State:
+    """What a stage has done, by item and fingerprint. Of two commits for the same, a success counts before a failure."""
+
+    def __init__(self, commits: Iterable[Commit] = ()) -> None:
+        self.done: dict[tuple[str, str], tuple[str, Commit]] = {}
+        for commit in commits:
+            self.add(commit)
+
+    def add(self, commit: Commit) -> None:
+        for item in commit.items:
+            key = (item.name, item.fingerprint)
+            if key not in self.done or self.done[key][0] != OK:
+                self.done[key] = (item.status, commit)
+
+    def status(self, name: str, fingerprint: str) -> str | None:
+        """ok, quarantined, retry, or None where nothing is committed."""
+        found = self.done.get((name, fingerprint))
+        return found[0] if found else None
+
+    def files(self, table: str, wanted: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+        """{path of a part: the wanted items that it covers} for one table."""
+        parts: dict[str, list[str]] = {}
+        for key in wanted:
+            found = self.done.get(key)
+            if found and table in found[1].files:
+                parts.setdefault(found[1].files[table].path, []).append(key[0])
+        return parts
+
+
+def _from_json(blob: bytes) -> Commit:
+    raw = json.loads(blob)
+    return Commit(
+        raw["stage"],
+        raw["unit"],
+        tuple(Item(**i) for i in raw["items"]),
+        {name: PartFile(**f) for name, f in raw["files"].items()},
+        raw["counts"],
+    )

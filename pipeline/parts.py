@@ -1,0 +1,68 @@
+"""Reading tables back: parts of the ledger, filtered to the items that count.
+
+In: {part path: items}. Out: Polars frames or rows grouped by episode, sorted by the table's key, so that how episodes are
+grouped into parts never shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+
+from schemas import TABLES
+from stages import storage
+
+Parts = Mapping[str, Sequence[str]]
+BY_CAMERA = frozenset({"observations"})  # tables whose items are episode@camera
+
+
+def read(root: str, table: str, parts: Parts, columns: list[str] | None = None) -> pa.Table:
+    """Rows of the wanted items, sorted by key. Items are episodes, or episode@camera for tables by camera; `*` takes all."""
+    schema = TABLES[table].schema
+    pieces = []
+    for path, items in sorted(parts.items()):
+        fs, local = storage.filesystem(storage.join(root, path))
+        dataset = pads.dataset(local, filesystem=fs, format="parquet")
+        episodes = sorted({item.split("@")[0] for item in items})
+        rows_filter = None if "*" in items else pc.field("episode_id").isin(episodes)
+        piece = dataset.to_table(filter=rows_filter, columns=columns)
+        if table in BY_CAMERA and "*" not in items:
+            names = pc.binary_join_element_wise(piece["episode_id"], piece["camera"], "@")
+            piece = piece.filter(pc.is_in(names, pa.array(list(items))))
+        pieces.append(piece)
+    empty = schema.empty_table()
+    whole = pa.concat_tables(pieces) if pieces else (empty.select(columns) if columns else empty)
+    keys = [k for k in TABLES[table].key if k in whole.column_names]
+    return whole.sort_by([(k, "ascending") for k in keys]) if keys else whole
+
+
+def frame(root: str, table: str, parts: Parts, columns: list[str] | None = None) -> pl.DataFrame:
+    """The same as a Polars frame."""
+    result = pl.from_arrow(read(root, table, parts, columns))
+    assert isinstance(result, pl.DataFrame)
+    return result
+
+
+def by_episode(root: str, table: str, parts: Parts) -> dict[str, list[dict[str, Any]]]:
+    """{episode_id: its rows in key order}, list columns as Python or NumPy sequences."""
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for row in _rows(read(root, table, parts)):
+        grouped.setdefault(row["episode_id"], []).append(row)
+    return grouped
+
+
+def _rows(table: pa.Table) -> list[dict[str, Any]]:
+    """Rows as dicts; lists of numbers become NumPy arrays (to_pylist would make a Python object of every value)."""
+    columns: dict[str, Sequence[Any]] = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        kind = column.type
+        if pa.types.is_list(kind) and pa.types.is_floating(kind.value_type):
+            columns[name] = [None if not v.is_valid else v.values.to_numpy(zero_copy_only=False) for v in column]
+        else:
+            columns[name] = column.to_pylist()
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

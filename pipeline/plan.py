@@ -1,0 +1,217 @@
+"""The plan: which items each stage must cover, under which fingerprints, and how missing ones are grouped into units.
+
+In: the survey, the configuration and the states of earlier stages. Out: {item: fingerprint} per stage, and `Unit`s. An episode
+set aside by a stage is not asked of the next one. Fingerprints chain: a stage's includes those of its inputs; observe hangs on the
+video file alone, so that no other change decodes it again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pipeline.config import CorpusConfig
+from pipeline.fingerprint import fingerprint
+from pipeline.ledger import OK, State
+from pipeline.survey import Survey
+from pipeline.work import Unit
+from stages import align, caption, cluster, embed, ingest, observe, segment, storage
+from stages.align.lag import Decision
+from stages.ingest.lerobot import CameraRef, EpisodeRef
+from stages.observe.stage import Span
+
+Wanted = dict[str, str]
+EPISODE_STAGES = ("ingest", "observe", "lag", "align", "segment", "caption", "embed")
+INPUTS = {  # tables that a stage reads, and the stage that wrote each
+    "lag": {"episodes": "ingest", "signals": "ingest", "observations": "observe"},
+    "align": {"episodes": "ingest", "signals": "ingest", "observations": "observe", "lags": "lag"},
+    "segment": {"signals": "ingest", "alignments": "align"},
+    "caption": {"episodes": "ingest", "signals": "ingest", "alignments": "align", "events": "segment"},
+    "embed": {
+        "signals": "ingest",
+        "observations": "observe",
+        "alignments": "align",
+        "events": "segment",
+        "captions": "caption",
+    },
+    "shard": {
+        "episodes": "ingest",
+        "signals": "ingest",
+        "observations": "observe",
+        "alignments": "align",
+        "events": "segment",
+        "captions": "caption",
+    },
+}
+VIDEO_FILES_PER_UNIT = 8
+
+
+class Plan:
+    """What a build wants. `wanted[stage]` grows as the stages before it are done."""
+
+    def __init__(self, survey: Survey, config: CorpusConfig) -> None:
+        self.survey, self.config = survey, config
+        self.wanted: dict[str, Wanted] = {}
+        self.states: dict[str, State] = {}
+        self.decisions: dict[str, Decision] = {}
+
+    def want(self, stage: str) -> Wanted:
+        """{item: fingerprint} of a stage; the states of the stages before it must be known."""
+        self.wanted[stage] = getattr(self, f"_want_{stage}")()
+        return self.wanted[stage]
+
+    def missing(self, stage: str) -> list[str]:
+        """Items without a commit, or whose failure may pass."""
+        state = self.states[stage]
+        return [i for i, print_ in self.wanted[stage].items() if state.status(i, print_) in (None, "retry")]
+
+    def alive(self, stage: str) -> list[str]:
+        """Episodes that a stage has done and not set aside."""
+        state, wanted = self.states[stage], self.wanted[stage]
+        return [i for i, print_ in wanted.items() if state.status(i, print_) == OK]
+
+    def parts(self, stage: str, episodes: Iterable[str]) -> dict[str, dict[str, list[str]]]:
+        """{table: {part: items}} of a stage's inputs for these episodes."""
+        chosen = list(episodes)
+        result = {}
+        for table, source in INPUTS[stage].items():
+            names = [f"{e}@{c.name}" for e in chosen for c in self.cameras(e)] if source == "observe" else chosen
+            wanted = self.wanted[source]
+            result[table] = self.states[source].files(table, [(n, wanted[n]) for n in names if n in wanted])
+        return result
+
+    def cameras(self, episode: str) -> tuple[CameraRef, ...]:
+        return self.survey.episodes[episode].cameras if self.config.ingest.video == "require" else ()
+
+    def units(self, stage: str, missing: list[str], workers: int) -> list[Unit]:
+        """Missing items in units: several a worker, so that the last ones end together; at most a part's worth each."""
+        if stage == "observe":
+            return self._observe_units(missing, workers)
+        if stage == "ingest":
+            groups = _by(missing, lambda e: self.survey.episodes[e].source)
+        else:
+            groups = {"": missing}
+        size = min(self.config.run.episodes_per_part, max(1, -(-len(missing) // (4 * workers))))
+        return [
+            self.unit(stage, chunk)
+            for group in groups.values()
+            for chunk in (group[i : i + size] for i in range(0, len(group), size))
+        ]
+
+    def unit(self, stage: str, items: list[str]) -> Unit:
+        """One unit of these items."""
+        wanted = self.wanted[stage]
+        pairs = tuple((i, wanted[i]) for i in items)
+        source_of = {i: self.survey.episodes[i.split("@")[0]].source for i in items}
+        return Unit(stage, pairs, self._payload(stage, items), source_of)
+
+    def _payload(self, stage: str, items: list[str]) -> dict[str, Any]:
+        if stage == "ingest":
+            name = self.survey.episodes[items[0]].source
+            references = [self.survey.episodes[i] for i in items]
+            return {"dataset": self.survey.datasets[name], "layout": self.survey.layouts[name], "references": references}
+        if stage == "observe":
+            files = _by(items, self._video_uri)
+            return {"files": {uri: [self._span(item) for item in members] for uri, members in files.items()}}
+        payload: dict[str, Any] = {"parts": self.parts(stage, items)}
+        if stage == "align":
+            payload["decisions"] = self.decisions
+        return payload
+
+    def _observe_units(self, missing: list[str], workers: int) -> list[Unit]:
+        """A video file is never split: that is what makes it one decode."""
+        files = list(_by(missing, self._video_uri).values())
+        size = min(VIDEO_FILES_PER_UNIT, max(1, len(files) // (4 * workers)))
+        return [
+            self.unit("observe", [item for members in files[i : i + size] for item in members])
+            for i in range(0, len(files), size)
+        ]
+
+    def _video_uri(self, item: str) -> str:
+        file = self._camera(item).file
+        assert file is not None  # _want_observe leaves absent files out
+        return file.uri
+
+    def _camera(self, item: str) -> CameraRef:
+        episode, camera = item.split("@")
+        return next(c for c in self.cameras(episode) if c.name == camera)
+
+    def _span(self, item: str) -> Span:
+        reference, camera = self.survey.episodes[item.split("@")[0]], self._camera(item)
+        fps = self.survey.datasets[reference.source].fps
+        stem = f"{reference.episode_id}/{camera.name}-{self.wanted['observe'][item][:8]}"
+        return Span(reference.episode_id, camera.name, camera.from_s, camera.to_s, fps, stem)
+
+    def _want_ingest(self) -> Wanted:
+        shared = {
+            name: fingerprint(ingest.VERSION, self.config.ingest, layout, dataclasses.replace(dataset, ranges={}, tasks={}))
+            for (name, dataset), layout in zip(
+                self.survey.datasets.items(), self.survey.layouts.values(), strict=True
+            )
+        }
+        tasks = {name: dataset.tasks for name, dataset in self.survey.datasets.items()}
+        return {
+            i: fingerprint("ingest", shared[r.source], r, None if r.task else tasks[r.source])
+            for i, r in self.survey.episodes.items()
+        }
+
+    def _want_observe(self) -> Wanted:
+        """Cameras with a file; an episode that ingest refused needs no proxy, but its file may hold others' frames."""
+        wanted = {}
+        for episode in self.alive("ingest"):
+            fps = self.survey.datasets[self.survey.episodes[episode].source].fps
+            for camera in self.cameras(episode):
+                if camera.file is not None:
+                    wanted[f"{episode}@{camera.name}"] = fingerprint(
+                        "observe", observe.VERSION, self.config.observe, camera.file, camera.from_s, camera.to_s, fps
+                    )
+        return wanted
+
+    def _want_lag(self) -> Wanted:
+        wanted, state = self.wanted["observe"], self.states["observe"]
+        result = {}
+        for episode in self.alive("ingest"):
+            items = [f"{episode}@{c.name}" for c in self.cameras(episode)]
+            if all(i in wanted and state.status(i, wanted[i]) == OK for i in items):
+                inputs = [self.wanted["ingest"][episode], *(wanted[i] for i in items)]
+                result[episode] = fingerprint("lag", align.VERSION, self.config.align, inputs)
+        return result
+
+    def _want_align(self) -> Wanted:
+        result = {}
+        for episode in self.alive("lag"):
+            d = self.decisions[self.survey.episodes[episode].source]
+            result[episode] = fingerprint("align", self.wanted["lag"][episode], d.lag_frames, d.weak, d.disagrees)
+        return result
+
+    def _want_segment(self) -> Wanted:
+        return self._chain("segment", "align", segment.VERSION, self.config.segment)
+
+    def _want_caption(self) -> Wanted:
+        return self._chain("caption", "segment", caption.VERSION, self.config.caption)
+
+    def _want_embed(self) -> Wanted:
+        return self._chain("embed", "caption", embed.VERSION, self.config.embed)
+
+    def _want_cluster(self) -> Wanted:
+        inputs = sorted(self.wanted["embed"][e] for e in self.alive("embed"))
+        if not inputs:
+            return {}
+        given = self.config.cluster.centroids
+        frozen = hashlib.sha256(storage.read_bytes(storage.normalise(given))).hexdigest() if given else None
+        return {"corpus": fingerprint("cluster", cluster.VERSION, self.config.cluster, frozen, inputs)}
+
+    def _chain(self, stage: str, before: str, version: int, config: Any) -> Wanted:
+        return {e: fingerprint(stage, version, config, self.wanted[before][e]) for e in self.alive(before)}
+
+
+def _by(items: Iterable[str], key: Callable[[str], str]) -> Mapping[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups
+
+
+__all__ = ["EPISODE_STAGES", "EpisodeRef", "Plan", "Wanted"]

@@ -1,0 +1,99 @@
+"""Running units on Ray Data: embedded by default, a cluster where RAY_ADDRESS names one.
+
+In: units and the context. Out: their commits, as they come. Workers publish their own parts; only commits come back. A worker that
+dies takes its unit's block with it: Ray tries once more, then leaves it out (`max_errored_blocks`), and the caller sees which units
+are missing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pipeline.ledger import Commit
+from pipeline.work import Context, Unit
+
+
+class Runner:
+    """A Ray session, started by the first stage that has work and shut down on exit. A context manager."""
+
+    def __init__(self, workers: int | None) -> None:
+        self.wanted = workers
+        self.started = False
+        self.mine = False
+
+    @property
+    def workers(self) -> int:
+        """Tasks at a time."""
+        if self.wanted is not None:
+            return self.wanted
+        if self.started:
+            import ray
+
+            return max(1, int(ray.cluster_resources().get("CPU", 1)))
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    def run(self, units: Sequence[Unit], context: Context) -> Iterator[Commit]:
+        """Commits in the order in which they are done; fewer than units where workers died."""
+        self._start()
+        import ray.data
+
+        rows = [{"unit": pickle.dumps(unit)} for unit in units]
+        dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
+        shared = ray.put(context)
+        work = dataset.map(
+            _execute, fn_args=(shared,), num_cpus=1, concurrency=self.workers, ray_remote_args_fn=_try_twice
+        )
+        for batch in work.iter_batches(batch_size=None, prefetch_batches=0, batch_format="pyarrow"):
+            for blob in batch["commit"].to_pylist():
+                yield pickle.loads(blob)
+
+    def _start(self) -> None:
+        if self.started:
+            return
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        import ray
+
+        if not ray.is_initialized():
+            options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+            if not os.environ.get("RAY_ADDRESS"):
+                options |= {"num_cpus": self.wanted, "include_dashboard": False}
+            ray.init(**options)
+            self.mine = True
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.print_on_execution_start = False
+        context.max_errored_blocks = -1
+        for name in ("ray.data", "ray"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self.started = True
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.mine:
+            import ray
+
+            ray.shutdown()
+
+
+def _try_twice() -> dict[str, Any]:
+    return {"max_retries": 1}
+
+
+def _execute(row: dict[str, Any], context: Any) -> dict[str, Any]:
+    """In a worker: one unit, one commit."""
+    import ray
+
+    from pipeline.rooms import rooms
+    from pipeline.work import execute
+
+    unit: Unit = pickle.loads(row["unit"])
+    shared: Context = ray.get(context) if isinstance(context, ray.ObjectRef) else context
+    return {"commit": pickle.dumps(execute(unit, shared, rooms()[unit.stage]))}

@@ -1,0 +1,7 @@
+"""caption: one plain English sentence an event."""
+
+from stages.caption.config import CaptionConfig
+
+VERSION = 1
+
+__all__ = ["VERSION", "CaptionConfig"]

@@ -1,0 +1,76 @@
+"""caption: the events of an episode in, one `captions` row each out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from stages.caption.config import CaptionConfig
+from stages.caption.describe import Kinematics, describe, template_hash
+from stages.episode import Signal
+
+Row = dict[str, Any]
+
+
+def caption_rows(
+    episode: Mapping[str, Any],
+    signals: Mapping[str, Signal],
+    alignment: Mapping[str, Any],
+    events: Sequence[Mapping[str, Any]],
+    config: CaptionConfig,
+) -> list[Row]:
+    """One row an event, by the captioner that `config` names."""
+    prompt = template_hash()
+    rows = []
+    for event in events:
+        closed = _closed(signals, alignment, event)
+        text = describe(
+            {**event, "gripper_closed": closed},
+            _kinematics(signals, alignment, event),
+            episode["task"],
+            len(episode["arms"]),
+        )
+        rows.append(
+            {
+                "event_id": event["event_id"],
+                "episode_id": event["episode_id"],
+                "level": event["level"],
+                "text": text,
+                "source": config.captioner,
+                "status": "ok",
+                "model": "signals/1",
+                "prompt_hash": prompt,
+            }
+        )
+    return rows
+
+
+def _leading(event: Mapping[str, Any], signals: Mapping[str, Signal], kind: str) -> Signal | None:
+    """Signal of the event's first acting arm that has one."""
+    for arm in [*event["arms"], "single", "right", "left"]:
+        if f"{kind}/{arm}" in signals:
+            return signals[f"{kind}/{arm}"]
+    return None
+
+
+def _kinematics(signals: Mapping[str, Signal], alignment: Mapping[str, Any], event: Mapping[str, Any]) -> Kinematics:
+    seconds = event["end_s"] - event["start_s"]
+    position = _leading(event, signals, "position")
+    if position is None or position.unit != "m":
+        return Kinematics(None, seconds)
+    ends = np.asarray(alignment["signal_time_s"])[[event["start_frame"], event["end_frame"] - 1]]
+    start, end = position.at(ends)
+    x, y, z = (float(v) for v in end - start)
+    return Kinematics((x, y, z), seconds)
+
+
+def _closed(signals: Mapping[str, Signal], alignment: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
+    """Whether the leading arm's gripper is nearer to its most closed than to its most open in the episode."""
+    gripper = _leading(event, signals, "gripper")
+    if gripper is None:
+        return False
+    values = gripper.at(np.asarray(alignment["signal_time_s"]))[:, 0]
+    middle = (values.min() + values.max()) / 2
+    return bool(np.ptp(values) > 0.1 and values[event["start_frame"] : event["end_frame"]].mean() < middle)

@@ -1,0 +1,7 @@
+"""embed: two vectors an event: what is seen and said (VL), and how the arms move (action)."""
+
+from stages.embed.config import EmbedConfig
+
+VERSION = 1
+
+__all__ = ["VERSION", "EmbedConfig"]

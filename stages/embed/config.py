@@ -1,0 +1,22 @@
+"""Settings of embed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class EmbedConfig(BaseModel):
+    """What is embedded, and with which encoders."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    levels: tuple[Literal["L0", "L1", "L2", "L3"], ...] = Field(("L1",), description="levels whose events are embedded")
+    frames_per_event: int = Field(1, ge=1, description="pictures per event and camera, evenly inside the event")
+    image_encoder: Literal["efficientnet-lite0"] = Field("efficientnet-lite0", description="1280-d pooled features")
+    text_encoder: Literal["all-minilm-l6-v2"] = Field("all-minilm-l6-v2", description="384-d sentence vectors")
+    steps: int = Field(16, ge=2, description="instants that a trajectory is resampled to")
+    position_scale_m: float = Field(0.1, gt=0, description="displacement that counts as 1 in the action vector, m")
+    joint_scale_rad: float = Field(0.5, gt=0, description="joint displacement that counts as 1, rad")
+    seconds_scale: float = Field(3.0, gt=0, description="duration whose logarithm counts as 0, s")

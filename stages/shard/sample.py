@@ -1,0 +1,95 @@
+"""One event becomes the files of one WebDataset sample.
+
+In: the event with its ancestors and captions, signals, alignment, proxies, calibration. Out: {extension: bytes}. Frame i of every
+clip is row i of every array; anyone can check it with PyAV alone.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.ids import ARMS
+from stages.episode import Signal
+from stages.video.cut import cut
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Where a camera's picture comes from: its proxy, the proxy frame of each canonical frame, sizes in px."""
+
+    name: str
+    path: str
+    gop: int
+    frame_index: Sequence[int]
+    size: tuple[int, int]
+    source_size: tuple[int, int]
+    calibration: str | None
+
+
+def sample_files(
+    meta: Mapping[str, Any],
+    span: tuple[int, int],
+    signals: Mapping[str, Signal],
+    alignment: Mapping[str, Any],
+    clips: Sequence[Clip],
+    crf: int,
+) -> tuple[dict[str, bytes], dict[str, npt.NDArray[np.float32]]]:
+    """({extension: bytes}, the arrays) of frames span = [start, end). `meta` becomes KEY.json."""
+    start, end = span
+    arrays = low_dim(signals, alignment, start, end)
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    files = {"json": _json(meta), "lowdim.npz": buffer.getvalue()}
+    for clip in clips:
+        index = list(clip.frame_index[start:end])
+        files[f"{extension(clip.name)}.mp4"] = cut(clip.path, index, alignment["fps"], clip.gop, crf)
+    files["calib.json"] = _json({extension(c.name): calibration(c) for c in clips})
+    return files, arrays
+
+
+def low_dim(
+    signals: Mapping[str, Signal], alignment: Mapping[str, Any], start: int, end: int
+) -> dict[str, npt.NDArray[Any]]:
+    """state float32[T, Ds] and action float32[T, Da] as logged, gripper float32[T, arms] (0 closed to 1 open), time
+    float64[T] (s from the episode's start), valid bool[T] (the log covers that instant)."""
+    times = np.asarray(alignment["signal_time_s"], dtype=np.float64)[start:end]
+    arrays: dict[str, npt.NDArray[Any]] = {
+        name: signals[name].at(times).astype(np.float32) for name in ("state", "action") if name in signals
+    }
+    grippers = [signals[f"gripper/{arm}"] for arm in ARMS if f"gripper/{arm}" in signals]
+    columns = [g.at(times)[:, 0] for g in grippers]
+    arrays["gripper"] = np.stack(columns, axis=1).astype(np.float32) if columns else np.zeros((len(times), 0), np.float32)
+    arrays["time"] = np.asarray(alignment["time_s"], dtype=np.float64)[start:end]
+    logs = [s.time_s for s in signals.values()]
+    low, high = max(t[0] for t in logs), min(t[-1] for t in logs)
+    slack = 0.5 / alignment["fps"]
+    arrays["valid"] = (times >= low - slack) & (times <= high + slack)
+    return arrays
+
+
+def extension(camera: str) -> str:
+    """Camera name as part of a file name: no dot, since a dot parts extensions."""
+    return camera.replace(".", "_").replace("/", "_")
+
+
+def calibration(clip: Clip) -> dict[str, Any] | None:
+    """Calibration in clip pixels; None for an uncalibrated camera. Pixel centres lie at integers, so a scale moves the
+    principal point by (c + 0.5) * s - 0.5. Poses are as in the source: metres, OpenCV axes."""
+    if clip.calibration is None:
+        return None
+    given = json.loads(clip.calibration)
+    sx, sy = (clip.size[0] / clip.source_size[0], clip.size[1] / clip.source_size[1])
+    (fx, skew, cx), (_, fy, cy), _ = given["K"]
+    scaled = [[fx * sx, skew * sx, (cx + 0.5) * sx - 0.5], [0.0, fy * sy, (cy + 0.5) * sy - 0.5], [0.0, 0.0, 1.0]]
+    return {**given, "width": clip.size[0], "height": clip.size[1], "K": scaled}
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()

@@ -1,0 +1,93 @@
+"""What becomes of each event of the shard level, and which shard it goes to.
+
+In: events, clusters, splits, sizes. Out: `samples` rows. Train events are drawn by their inclusion probability against a hash of
+their id, so one event's fate hangs on its own probability only; val events are all kept with weight 1, since an evaluation
+wants the world as it is. Episodes are laid out in hash order and packed into tars of about equal size: a shard then needs
+the tables of a few episodes, not of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from schemas.ids import sample_key, unit_hash
+from stages.shard.balance import inclusion, wanted_frequency
+from stages.shard.config import ShardConfig
+
+Row = dict[str, Any]
+
+
+def select(
+    events: Sequence[Mapping[str, Any]],
+    clusters: Mapping[str, tuple[int, int]],
+    episodes: Mapping[str, Mapping[str, Any]],
+    config: ShardConfig,
+) -> list[Row]:
+    """One row an event; `shard` still null. clusters: {event_id: (vl, action)}; episodes: {episode_id: episodes row}."""
+    rows = [_row(event, clusters, episodes[event["episode_id"]], config) for event in events]
+    pool = [r for r in rows if r["status"] == "sampled" and r["split"] == "train"]
+    wanted = wanted_frequency(
+        [r["vl_cluster"] for r in pool], [r["action_cluster"] for r in pool], config.alpha, config.max_weight
+    )
+    chance = inclusion(wanted, config.keep)
+    for row, want, probability in zip(pool, wanted.tolist(), chance.tolist(), strict=True):
+        row["inclusion"] = probability
+        row["weight"] = want / probability
+        if unit_hash(f"draw:{row['event_id']}", config.seed) >= probability:
+            row["status"] = "reserve"
+    drawn = [r for r in pool if r["status"] == "sampled"]
+    mean = float(np.mean([r["weight"] for r in drawn])) if drawn else 1.0
+    for row in pool:
+        row["weight"] /= mean
+    return rows
+
+
+def pack(rows: Sequence[Row], sizes: Mapping[str, int], config: ShardConfig) -> dict[str, list[Row]]:
+    """{shard file name: its rows in order}; sets `shard` in the rows. sizes: {event_id: estimated bytes}."""
+    shards: dict[str, list[Row]] = {}
+    for split in ("train", "val"):
+        chosen = [r for r in rows if r["status"] == "sampled" and r["split"] == split]
+        chosen.sort(key=lambda r: (unit_hash(f"order:{r['episode_id']}", config.seed), r["event_id"]))
+        total = sum(sizes[r["event_id"]] for r in chosen)
+        number = max(1, round(total / config.target_bytes))
+        filled = 0
+        for row in chosen:
+            name = f"{split}-{min(number - 1, filled * number // max(1, total)):06d}.tar"
+            filled += sizes[row["event_id"]]
+            row["shard"] = name
+            shards.setdefault(name, []).append(row)
+    for members in shards.values():
+        members.sort(key=lambda r: unit_hash(f"within:{r['event_id']}", config.seed))
+    return shards
+
+
+def _row(
+    event: Mapping[str, Any], clusters: Mapping[str, tuple[int, int]], episode: Mapping[str, Any], config: ShardConfig
+) -> Row:
+    frames = event["end_frame"] - event["start_frame"]
+    vl, action = clusters.get(event["event_id"], (-1, -1))
+    status = "sampled"
+    if event["static"]:
+        status = "static"
+    elif frames < config.min_frames:
+        status = "too_short"
+    elif config.max_frames is not None and frames > config.max_frames:
+        status = "too_long"
+    return {
+        "event_id": event["event_id"],
+        "episode_id": event["episode_id"],
+        "key": sample_key(event["event_id"]),
+        "split": episode["split"],
+        "status": status,
+        "shard": None,
+        "robot": episode["robot"],
+        "level": event["level"],
+        "n_frames": frames,
+        "vl_cluster": vl,
+        "action_cluster": action,
+        "inclusion": 1.0 if status == "sampled" else 0.0,
+        "weight": 1.0,
+    }
