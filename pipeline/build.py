@@ -1,6 +1,7 @@
 """A build: stage after stage, do what is missing, and end with a release and a summary.
 
-In: sources, a corpus URI, a configuration. Out: a `Result`. Everything that survives is in the ledger; a build holds only the plan.
+In: sources, a corpus URI, a configuration. Out: a `Result`. Everything that survives is in the ledger; a build holds
+only the plan.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from rich.console import Console
 
 from pipeline import release as releases
 from pipeline.config import CorpusConfig
+from pipeline.corpus import write_plan
 from pipeline.fingerprint import fingerprint
 from pipeline.ledger import OK, QUARANTINED, RETRY, Commit, Item, Ledger, State
-from pipeline.corpus import write_plan
 from pipeline.lock import locked
 from pipeline.parts import frame
 from pipeline.plan import EPISODE_STAGES, Plan
@@ -50,7 +51,8 @@ class Build:
         self.ledger = Ledger(self.root)
 
     def run(self, sources: Sequence[str], until: str = "shard") -> Result:
-        """Build up to a stage. Raises SourceError, Locked; KeyboardInterrupt passes through, nothing half-done behind it."""
+        """Build up to a stage. Raises SourceError, Locked; KeyboardInterrupt passes through, nothing half-done behind
+        it."""
         with locked(self.root):
             found = survey(sources, self.config.ingest)
             if not found.datasets:
@@ -86,10 +88,9 @@ class Build:
             lambda: plan.units(stage, missing, runner.workers), lambda items: _singly(plan, stage, items),
         )  # fmt: skip
 
-    def _do(
-        self, stage: str, state: State, runner: Runner, kept: int, total: int, make: Any, smaller: Any
-    ) -> int:
-        """Run units; those whose worker died once more one by one; what dies again is quarantined. Returns commits made."""
+    def _do(self, stage: str, state: State, runner: Runner, kept: int, total: int, make: Any, smaller: Any) -> int:
+        """Run units; those whose worker died once more one by one; what dies again is quarantined. Returns commits
+        made."""
         made = 0
         if kept < total:
             units = make()
@@ -118,7 +119,9 @@ class Build:
 
     def _bury(self, unit: Unit) -> Commit:
         error = Quarantined(
-            Reason.WORKER_DIED, "the process that worked on it died twice (a crash in a decoder, or out of memory)", retryable=True
+            Reason.WORKER_DIED,
+            "the process that worked on it died twice (a crash in a decoder, or out of memory)",
+            retryable=True,
         )
         items = [Item(name, print_, RETRY) for name, print_ in unit.items]
         rows = [refusal(unit, name, error) for name, _ in unit.items]
@@ -127,7 +130,9 @@ class Build:
     def _vote(self, plan: Plan) -> None:
         """Each source decides its lag over the estimates of its episodes; the decision is a table of its own."""
         wanted = [(e, plan.wanted["lag"][e]) for e in plan.alive("lag")]
-        lags = frame(self.root, "lags", plan.states["lag"].files("lags", wanted), ["episode_id", "source", "lag_frames", "score"])
+        lags = frame(
+            self.root, "lags", plan.states["lag"].files("lags", wanted), ["episode_id", "source", "lag_frames", "score"]
+        )
         rows = []
         for source in plan.survey.datasets:
             own = lags.filter(pl.col("source") == source).select("lag_frames", "score").rows()
@@ -183,13 +188,21 @@ class Build:
             missing = set(plan.missing("shard"))
             todo = [u for u in units if u.items[0][0] in missing]
             result.computed["shard"] = self._do(
-                "shard", state, runner, len(units) - len(todo), len(units), lambda: todo, lambda items: [u for u in todo if u.items[0][0] in items]
+                "shard",
+                state,
+                runner,
+                len(units) - len(todo),
+                len(units),
+                lambda: todo,
+                lambda items: [u for u in todo if u.items[0][0] in items],
             )
             commits = [state.done[unit.items[0]][1] for unit in units if state.status(*unit.items[0]) == OK]
             if len(commits) < len(units):
                 raise RuntimeError("a shard could not be written: see `corpus quarantine`")
             releases.finish(plan, self.ledger, chosen, commits)
         else:
+            tars = releases.manifest(self.root, name)["shards"]
+            plan.wanted["shard"] = {item: item for item in (releases.item_of(name, tar) for tar in tars)}
             self.console.print(f"{'shard':<8} release {name} is complete, nothing to do", highlight=False)
         releases.point_latest(self.root, name)
 
@@ -197,16 +210,24 @@ class Build:
         for name, dataset in found.datasets.items():
             layout = found.layouts[name]
             number = sum(r.source == name for r in found.episodes.values())
-            text = f"source   {name}: {number} episodes, LeRobot {dataset.version}, robot {dataset.robot}, profile {layout.profile}"
+            what = f"LeRobot {dataset.version}, robot {dataset.robot}, profile {layout.profile}"
+            text = f"source   {name}: {number} episodes, {what}"
             self.console.print(text, highlight=False)
             if layout.inferred:
                 for stream in layout.streams:
-                    self.console.print(f"         inferred {stream.kind}/{stream.arm}: {stream.column}{list(stream.indices)}", highlight=False, markup=False)
+                    self.console.print(
+                        f"         inferred {stream.kind}/{stream.arm}: {stream.column}{list(stream.indices)}",
+                        highlight=False,
+                        markup=False,
+                    )
         for lost in found.lost:
-            self.console.print(f"source   {lost.source}: cannot be used: {lost.error.message}", highlight=False, markup=False)
+            self.console.print(
+                f"source   {lost.source}: cannot be used: {lost.error.message}", highlight=False, markup=False
+            )
 
     def _lost(self, found: Survey) -> None:
-        """Sources that cannot be used, in the quarantine table: their episodes, or the source itself where none is known."""
+        """Sources that cannot be used, in the quarantine table: their episodes, or the source itself where none is
+        known."""
         for lost in found.lost:
             items = lost.episodes or (lost.source,)
             pairs = tuple((i, fingerprint("lost", i, lost.error.message)) for i in items)

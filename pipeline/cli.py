@@ -1,6 +1,7 @@
 """The command line: `corpus build`, `status`, `show`, `quarantine`, `config`.
 
-Errors a person can mend end in one line and exit code 2; a build above the quarantine limit exits with 1; Ctrl-C with 130.
+Errors a person can mend end in one line and exit code 2; a build above the quarantine limit exits with 1; Ctrl-C with
+130.
 """
 
 from __future__ import annotations
@@ -46,10 +47,19 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--source", "sources", multiple=True, required=True, metavar="URI", help="Dataset or folder of datasets; name=URI names it. Repeats.")
+@click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    required=True,
+    metavar="URI",
+    help="Dataset or folder of datasets; name=URI names it. Repeats.",
+)
 @click.option("--corpus", "root", required=True, metavar="DIR", help="Where the corpus is, or will be.")
 @click.option("--config", "path", metavar="F", help="YAML file; see `corpus config`.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One value, such as shard.alpha=0. Repeats.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One value, such as shard.alpha=0. Repeats."
+)
 @click.option("--until", type=click.Choice(STAGES), default="shard", help="Last stage to run.")
 @_told
 def build(sources: tuple[str, ...], root: str, path: str | None, overrides: tuple[str, ...], until: str) -> None:
@@ -70,7 +80,9 @@ def build(sources: tuple[str, ...], root: str, path: str | None, overrides: tupl
     over = {s: x for s, x in quarantined_shares(corpus).items() if x > config.quarantine.max_share}
     if over:
         worst = ", ".join(f"{source} {share:.0%}" for source, share in sorted(over.items()))
-        click.echo(f"corpus: more than {config.quarantine.max_share:.0%} of the episodes in quarantine: {worst}", err=True)
+        click.echo(
+            f"corpus: more than {config.quarantine.max_share:.0%} of the episodes in quarantine: {worst}", err=True
+        )
         sys.exit(1)
 
 
@@ -106,7 +118,8 @@ def quarantine(root: str, target: str | None) -> None:
     table = Corpus(root).quarantine()
     if target is None:
         for row in table.to_dicts():
-            click.echo(f"{row['item']}  {row['stage']}  {row['reason']}{'  (retryable)' if row['retryable'] else ''}\n    {row['message']}")
+            again = "  (retryable)" if row["retryable"] else ""
+            click.echo(f"{row['item']}  {row['stage']}  {row['reason']}{again}\n    {row['message']}")
         click.echo(f"{table.height} in quarantine")
     else:
         _show(table, target, 0)
@@ -121,6 +134,15 @@ def config(path: str | None, overrides: tuple[str, ...]) -> None:
     click.echo(configs.to_yaml(configs.load(path, overrides)), nl=False)
 
 
+def _short(value: pl.Series | list[Any]) -> str:
+    """A list in a table cell: its first values, or how many there are."""
+    values = list(value)
+    plain = all(isinstance(v, str | float | int) for v in values)
+    if plain and len(values) <= LIST_PREVIEW:
+        return ", ".join(str(v) for v in values)
+    return f"[{len(values)}]"
+
+
 def _show(table: pl.DataFrame, target: str | None, rows: int) -> None:
     if target is not None:
         import io
@@ -130,8 +152,11 @@ def _show(table: pl.DataFrame, target: str | None, rows: int) -> None:
         storage.write_bytes(storage.normalise(target), buffer.getvalue())
         click.echo(f"{table.height} rows written to {target}")
         return
-    with pl.Config(tbl_rows=rows, tbl_cols=-1, tbl_width_chars=200, fmt_str_lengths=60, fmt_table_cell_list_len=LIST_PREVIEW):
-        click.echo(table.head(rows))
+    head = table.head(rows).with_columns(
+        pl.col(n).map_elements(_short, pl.String) for n, t in table.schema.items() if t.is_nested()
+    )
+    with pl.Config(tbl_rows=rows, tbl_cols=-1, tbl_width_chars=10_000, fmt_str_lengths=48, float_precision=3):
+        click.echo(head)
     if table.height > rows:
         click.echo(f"{table.height} rows in all; --rows N prints more, --to F.parquet writes them")
 

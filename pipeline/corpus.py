@@ -1,7 +1,7 @@
 """A corpus on disk, to look at: its tables as Polars frames, its quarantine, how far each stage has come.
 
-In: a corpus URI. Out: frames. `plan.parquet` (stage, item, fingerprint), written at the end of each build and when one is
-stopped, says which items of the ledger count; superseded ones are passed over.
+In: a corpus URI. Out: frames. `plan.parquet` (stage, item, fingerprint), written at the end of each build and when
+one is stopped, says which items of the ledger count; superseded ones are passed over.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The rooms that see the corpus as a whole: cluster (all embeddings), shard (one tar of samples).
 
-In: a `Unit` and the `Context`. Out: an `Outcome`. Cluster reads part by part: what it holds at once is the sample it fits on.
+In: a `Unit` and the `Context`. Out: an `Outcome`. Cluster reads part by part: what it holds at once is the sample it
+fits on.
 """
 
 from __future__ import annotations
@@ -95,7 +96,9 @@ def _fit(root: str, parts: Mapping[str, list[str]], events: int, config: Cluster
     ids: list[str] = []
     for path, items in sorted(parts.items()):
         table = read(root, "embeddings", {path: items})
-        chosen = np.array([unit_hash(f"fit:{e}", config.seed) < threshold for e in table["event_id"].to_pylist()], dtype=bool)
+        chosen = np.array(
+            [unit_hash(f"fit:{e}", config.seed) < threshold for e in table["event_id"].to_pylist()], dtype=bool
+        )
         ids += [e for e, c in zip(table["event_id"].to_pylist(), chosen.tolist(), strict=True) if c]
         for space in SPACES:
             if chosen.any():
@@ -176,7 +179,11 @@ def sample_meta(
         "gripper_arms": grippers,
         "captions": chain,
         "children": [
-            {"start": e["start_frame"] - start, "end": e["end_frame"] - start, "caption": captions[e["event_id"]]["text"]}
+            {
+                "start": e["start_frame"] - start,
+                "end": e["end_frame"] - start,
+                "caption": captions[e["event_id"]]["text"],
+            }
             for e in inside
         ],
         "vl_cluster": row["vl_cluster"],

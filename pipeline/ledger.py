@@ -1,9 +1,9 @@
 """The ledger: what is done, as immutable parts and one small commit file each.
 
-In: rows that a task produced. Out: `tables/<table>/<part>.parquet` and `ledger/<stage>/<unit>.json`. The commit file is the
-truth: it is written last and atomically, it lists the items covered (each with its fingerprint and whether it was
-quarantined) and the files with their sha256. A Parquet file that no commit names does not exist for a reader. Killed at any
-instant, a task leaves either its commit or nothing that counts.
+In: rows that a task produced. Out: `tables/<table>/<part>.parquet` and `ledger/<stage>/<unit>.json`. The commit file
+is the truth: it is written last and atomically, it lists the items covered (each with its fingerprint and whether it
+was quarantined) and the files with their sha256. A Parquet file that no commit names does not exist for a reader.
+Killed at any instant, a task leaves either its commit or nothing that counts.
 """
 
 from __future__ import annotations
@@ -82,9 +82,11 @@ class Ledger:
         blobs: Mapping[str, tuple[str, bytes]] | None = None,
         written: Mapping[str, PartFile] | None = None,
     ) -> Commit:
-        """Write tables (`rows`) and other files (`blobs`: {name: (path, bytes)}), then the commit that makes them count.
+        """Write tables (`rows`) and other files (`blobs`: {name: (path, bytes)}), then the commit that makes them
+        count.
 
-        `written` names files that the task has already put in place. Raises schemas.SchemaError for rows that do not fit.
+        `written` names files that the task has already put in place. Raises schemas.SchemaError for rows that do not
+        fit.
         """
         unit = fingerprint(stage, sorted((i.name, i.fingerprint) for i in items))
         files = dict(written or {})
@@ -96,7 +98,9 @@ class Ledger:
             storage.write_bytes(self.path(path), blob)
             files[name] = PartFile(path, 0, len(blob), hashlib.sha256(blob).hexdigest())
         commit = Commit(stage, unit, tuple(items), files, dict(counts))
-        storage.write_bytes(self.path(f"ledger/{stage}/{unit}.json"), json.dumps(asdict(commit), sort_keys=True).encode())
+        storage.write_bytes(
+            self.path(f"ledger/{stage}/{unit}.json"), json.dumps(asdict(commit), sort_keys=True).encode()
+        )
         return commit
 
     def _write_table(self, table: str, unit: str, data: pa.Table) -> PartFile:
@@ -110,7 +114,7 @@ class Ledger:
 
 
 class State:
-    """What a stage has done, by item and fingerprint. Of two commits for the same, a success counts before a failure."""
+    """What a stage has done, by item and fingerprint; of two commits for the same success counts before failure."""
 
     def __init__(self, commits: Iterable[Commit] = ()) -> None:
         self.done: dict[tuple[str, str], tuple[str, Commit]] = {}

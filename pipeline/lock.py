@@ -1,7 +1,7 @@
 """One build at a time: a lock file in the corpus that names host and process.
 
-A lock of a process that is gone, on this host, is stale and taken over. On another host nobody can tell: the message says
-which file to remove.
+A lock of a process that is gone, on this host, is stale and taken over. On another host nobody can tell: the message
+says which file to remove.
 """
 
 from __future__ import annotations

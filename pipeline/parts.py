@@ -1,7 +1,7 @@
 """Reading tables back: parts of the ledger, filtered to the items that count.
 
-In: {part path: items}. Out: Polars frames or rows grouped by episode, sorted by the table's key, so that how episodes are
-grouped into parts never shows.
+In: {part path: items}. Out: Polars frames or rows grouped by episode, sorted by the table's key, so that how episodes
+are grouped into parts never shows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ BY_CAMERA = frozenset({"observations"})  # tables whose items are episode@camera
 
 
 def read(root: str, table: str, parts: Parts, columns: list[str] | None = None) -> pa.Table:
-    """Rows of the wanted items, sorted by key. Items are episodes, or episode@camera for tables by camera; `*` takes all."""
+    """Rows of the wanted items, sorted by key. Items are episodes, or episode@camera for tables by camera; `*` takes
+    all."""
     schema = TABLES[table].schema
     pieces = []
     for path, items in sorted(parts.items()):

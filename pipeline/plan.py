@@ -1,8 +1,8 @@
 """The plan: which items each stage must cover, under which fingerprints, and how missing ones are grouped into units.
 
-In: the survey, the configuration and the states of earlier stages. Out: {item: fingerprint} per stage, and `Unit`s. An episode
-set aside by a stage is not asked of the next one. Fingerprints chain: a stage's includes those of its inputs; observe hangs on the
-video file alone, so that no other change decodes it again.
+In: the survey, the configuration and the states of earlier stages. Out: {item: fingerprint} per stage, and `Unit`s.
+An episode set aside by a stage is not asked of the next one. Fingerprints chain: a stage's includes those of its
+inputs; observe hangs on the video file alone, so that no other change decodes it again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pipeline.survey import Survey
 from pipeline.work import Unit
 from stages import align, caption, cluster, embed, ingest, observe, segment, storage
 from stages.align.lag import Decision
-from stages.ingest.lerobot import CameraRef, EpisodeRef
+from stages.ingest.lerobot import CameraRef
 from stages.observe.stage import Span
 
 Wanted = dict[str, str]
@@ -111,7 +111,11 @@ class Plan:
         if stage == "ingest":
             name = self.survey.episodes[items[0]].source
             references = [self.survey.episodes[i] for i in items]
-            return {"dataset": self.survey.datasets[name], "layout": self.survey.layouts[name], "references": references}
+            return {
+                "dataset": self.survey.datasets[name],
+                "layout": self.survey.layouts[name],
+                "references": references,
+            }
         if stage == "observe":
             files = _by(items, self._video_uri)
             return {"files": {uri: [self._span(item) for item in members] for uri, members in files.items()}}
@@ -146,10 +150,10 @@ class Plan:
 
     def _want_ingest(self) -> Wanted:
         shared = {
-            name: fingerprint(ingest.VERSION, self.config.ingest, layout, dataclasses.replace(dataset, ranges={}, tasks={}))
-            for (name, dataset), layout in zip(
-                self.survey.datasets.items(), self.survey.layouts.values(), strict=True
+            name: fingerprint(
+                ingest.VERSION, self.config.ingest, layout, dataclasses.replace(dataset, ranges={}, tasks={})
             )
+            for (name, dataset), layout in zip(self.survey.datasets.items(), self.survey.layouts.values(), strict=True)
         }
         tasks = {name: dataset.tasks for name, dataset in self.survey.datasets.items()}
         return {
@@ -212,6 +216,3 @@ def _by(items: Iterable[str], key: Callable[[str], str]) -> Mapping[str, list[st
     for item in items:
         groups.setdefault(key(item), []).append(item)
     return groups
-
-
-__all__ = ["EPISODE_STAGES", "EpisodeRef", "Plan", "Wanted"]

@@ -1,6 +1,7 @@
 """What a person sees while a build runs: a line a stage with done / total, rate, time left and quarantined.
 
-On a terminal the line is live; elsewhere a plain line is printed when a stage starts, at most every few seconds, and when it ends.
+On a terminal the line is live; elsewhere a plain line is printed when a stage starts, at most every few seconds, and
+when it ends.
 """
 
 from __future__ import annotations

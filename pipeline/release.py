@@ -1,7 +1,7 @@
 """A release: the choice of events, its shards, and the files that describe them.
 
-In: the plan after cluster. Out: `shards/<release>/` with tars, `index.parquet`, `stats.json`, `manifest.json`, and `shards/latest`
-pointing at it. A release is immutable: its name is the fingerprint of all that went into it.
+In: the plan after cluster. Out: `shards/<release>/` with tars, `index.parquet`, `stats.json`, `manifest.json`, and
+`shards/latest` pointing at it. A release is immutable: its name is the fingerprint of all that went into it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.fingerprint import fingerprint
-from pipeline.ledger import Commit, Item, Ledger, State
+from pipeline.ledger import Commit, Item, Ledger
 from pipeline.parts import frame
 from pipeline.plan import Plan
 from pipeline.work import Unit
@@ -29,7 +29,19 @@ from stages.shard.balance import effective_size, entropy, gini
 from stages.shard.select import pack, select
 from stages.shard.stats import merge
 
-LIBRARIES = ("ray", "pyarrow", "polars", "decord2", "av", "transformers", "torch", "scikit-learn", "faiss-cpu", "webdataset", "numpy")
+LIBRARIES = (
+    "ray",
+    "pyarrow",
+    "polars",
+    "decord2",
+    "av",
+    "transformers",
+    "torch",
+    "scikit-learn",
+    "faiss-cpu",
+    "webdataset",
+    "numpy",
+)
 LOWDIM_BYTES = 4096  # npz, json and tar headers of a sample, about
 
 
@@ -53,6 +65,17 @@ def release_name(plan: Plan) -> str:
 
 def is_complete(root: str, name: str) -> bool:
     return storage.exists(storage.join(root, "shards", name, "manifest.json"))
+
+
+def manifest(root: str, name: str) -> dict[str, Any]:
+    """manifest.json of a complete release."""
+    value: dict[str, Any] = json.loads(storage.read_bytes(storage.join(root, "shards", name, "manifest.json")))
+    return value
+
+
+def item_of(release: str, tar: str) -> str:
+    """Ledger item of a tar: it is its own fingerprint, since the release's name is one."""
+    return f"{release}-{tar.removesuffix('.tar')}"
 
 
 def choose(plan: Plan, ledger: Ledger) -> Release:
@@ -79,7 +102,7 @@ def units(plan: Plan, release: Release) -> list[Unit]:
     """One unit a tar."""
     result = []
     for name, rows in sorted(release.shards.items()):
-        item = f"{release.name}-{name.removesuffix('.tar')}"
+        item = item_of(release.name, name)
         episodes = sorted({r["episode_id"] for r in rows})
         payload = {"release": release.name, "name": name, "rows": rows, "parts": plan.parts("shard", episodes)}
         result.append(Unit("shard", ((item, item),), payload, {e: plan.survey.episodes[e].source for e in episodes}))
@@ -95,7 +118,9 @@ def finish(plan: Plan, ledger: Ledger, release: Release, commits: list[Commit]) 
     table = TABLES["samples"].build(release.rows)
     folder = release.folder(ledger.root)
     _write_table(storage.join(folder, "index.parquet"), table.filter(pa.compute.equal(table["status"], "sampled")))
-    _write_json(storage.join(folder, "stats.json"), {"robots": _robots(ledger, commits), "balance": balance(release.rows)})
+    _write_json(
+        storage.join(folder, "stats.json"), {"robots": _robots(ledger, commits), "balance": balance(release.rows)}
+    )
     if plan.states["samples"].status("corpus", release.name) is None:
         commit = ledger.publish("samples", [Item("corpus", release.name)], {"samples": release.rows}, {})
         plan.states["samples"].add(commit)
@@ -136,7 +161,11 @@ def balance(rows: list[dict[str, Any]]) -> dict[str, Any]:
         kept = drawn.group_by(column).agg(sampled=pl.len(), weighted=pl.col("weight").sum())
         sizes = sizes.join(kept, on=column, how="left").fill_null(0).sort(column)
         result[space] = {
-            name: {"sizes": sizes[name].to_list(), "gini": gini(sizes[name].to_list()), "entropy": entropy(sizes[name].to_list())}
+            name: {
+                "sizes": sizes[name].to_list(),
+                "gini": gini(sizes[name].to_list()),
+                "entropy": entropy(sizes[name].to_list()),
+            }
             for name in ("before", "sampled", "weighted")
         }
     return result
@@ -145,7 +174,9 @@ def balance(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def _bytes_per_frame(ledger: Ledger, parts: Mapping[str, Mapping[str, list[str]]]) -> dict[str, float]:
     """{episode: bytes of all its proxies per frame}."""
     table = frame(ledger.root, "observations", parts["observations"], ["episode_id", "camera", "proxy_bytes", "motion"])
-    grouped = table.group_by("episode_id").agg((pl.col("proxy_bytes") / pl.col("motion").list.len()).sum().alias("bytes"))
+    grouped = table.group_by("episode_id").agg(
+        (pl.col("proxy_bytes") / pl.col("motion").list.len()).sum().alias("bytes")
+    )
     return dict(grouped.iter_rows())
 
 
@@ -198,6 +229,3 @@ def _write_table(uri: str, table: pa.Table) -> None:
 
 def _write_json(uri: str, value: Any) -> None:
     storage.write_bytes(uri, json.dumps(value, indent=1, sort_keys=True).encode())
-
-
-__all__ = ["Release", "State", "balance", "choose", "finish", "is_complete", "point_latest", "release_name", "units"]

@@ -1,7 +1,7 @@
 """The rooms: for each stage, how a unit's inputs are read and handed to the stage's pure core.
 
-In: a `Unit` and the `Context`. Out: an `Outcome`. Runs inside a Ray worker; heavy libraries are imported by the stage that needs
-them.
+In: a `Unit` and the `Context`. Out: an `Outcome`. Runs inside a Ray worker; heavy libraries are imported by the stage
+that needs them.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ def lag(unit: Unit, context: Context) -> Outcome:
     outcome, inputs = Outcome(), _Inputs(unit, context)
 
     def work(name: str) -> None:
-        rows = lag_rows(inputs.episode(name), inputs.signals(name), inputs.rows("observations", name), context.config.align)
+        rows = lag_rows(
+            inputs.episode(name), inputs.signals(name), inputs.rows("observations", name), context.config.align
+        )
         outcome.add("lags", rows)
 
     each(unit, outcome, work)
@@ -153,7 +155,11 @@ def embed(unit: Unit, context: Context) -> Outcome:
         index = {c["name"]: c["frame_index"] for c in alignment["cameras"]}
         with ExitStack() as stack:
             proxies = [
-                Proxy(stack.enter_context(storage.local_copy(inputs.media(row["proxy"]))), row["gop"], index[row["camera"]])
+                Proxy(
+                    stack.enter_context(storage.local_copy(inputs.media(row["proxy"]))),
+                    row["gop"],
+                    index[row["camera"]],
+                )
                 for row in inputs.rows("observations", name)
             ]
             texts = {c["event_id"]: c["text"] for c in inputs.rows("captions", name)}

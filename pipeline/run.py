@@ -1,8 +1,8 @@
 """Running units on Ray Data: embedded by default, a cluster where RAY_ADDRESS names one.
 
-In: units and the context. Out: their commits, as they come. Workers publish their own parts; only commits come back. A worker that
-dies takes its unit's block with it: Ray tries once more, then leaves it out (`max_errored_blocks`), and the caller sees which units
-are missing.
+In: units and the context. Out: their commits, as they come. Workers publish their own parts; only commits come back.
+A worker that dies takes its unit's block with it: Ray tries once more, then leaves it out (`max_errored_blocks`), and
+the caller sees which units are missing.
 """
 
 from __future__ import annotations
@@ -44,9 +44,7 @@ class Runner:
         rows = [{"unit": pickle.dumps(unit)} for unit in units]
         dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
         shared = ray.put(context)
-        work = dataset.map(
-            _execute, fn_args=(shared,), num_cpus=1, concurrency=self.workers, ray_remote_args_fn=_try_twice
-        )
+        work = dataset.map(_execute, fn_args=(shared,), num_cpus=1, concurrency=min(self.workers, len(rows)))
         for batch in work.iter_batches(batch_size=None, prefetch_batches=0, batch_format="pyarrow"):
             for blob in batch["commit"].to_pylist():
                 yield pickle.loads(blob)
@@ -57,6 +55,7 @@ class Runner:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        os.environ.setdefault("RAY_TASK_MAX_RETRIES", "1")  # two tries; see Reason.WORKER_DIED
         import ray
 
         if not ray.is_initialized():
@@ -81,10 +80,6 @@ class Runner:
             import ray
 
             ray.shutdown()
-
-
-def _try_twice() -> dict[str, Any]:
-    return {"max_retries": 1}
 
 
 def _execute(row: dict[str, Any], context: Any) -> dict[str, Any]:

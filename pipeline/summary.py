@@ -31,7 +31,9 @@ def summary_lines(corpus: Corpus, seconds: float) -> Iterator[str]:
     yield from _release(corpus)
     quarantine = corpus.quarantine()
     if quarantine.height:
-        for reason, number in quarantine.group_by("reason").len().sort("len", "reason", descending=[True, False]).iter_rows():
+        for reason, number in (
+            quarantine.group_by("reason").len().sort("len", "reason", descending=[True, False]).iter_rows()
+        ):
             yield f"quarantine {number} x {reason}"
         yield f"           look: corpus quarantine --corpus {corpus.root}"
     else:
@@ -76,7 +78,11 @@ def _release(corpus: Corpus) -> Iterator[str]:
     balance = json.loads(storage.read_bytes(storage.join(folder, "stats.json")))["balance"]
     for space in ("vl", "action"):
         if space in balance:
-            steps = [f"{balance[space][k]['gini']:.3f}/{balance[space][k]['entropy']:.2f}" for k in ("before", "sampled", "weighted")]
+            steps = [
+                f"{balance[space][k]['gini']:.3f}/{balance[space][k]['entropy']:.2f}"
+                for k in ("before", "sampled", "weighted")
+            ]
             sizes = len(balance[space]["before"]["sizes"])
-            yield f"balance    {space}: {sizes} clusters, Gini/entropy {steps[0]} before, {steps[1]} in shards, {steps[2]} weighted"
+            figures = f"{steps[0]} before, {steps[1]} in shards, {steps[2]} weighted"
+            yield f"balance    {space}: {sizes} clusters, Gini/entropy {figures}"
     yield f"           look: {storage.join(corpus.root, 'shards', 'latest')}"

@@ -1,7 +1,7 @@
 """The survey: which sources, datasets and episodes a build is about, found without opening a data or video file.
 
-In: source arguments and the ingest config. Out: a `Survey`. A source whose metadata cannot be read, or in which nothing moves, is
-lost alone: it is noted in `lost`, and the others go on.
+In: source arguments and the ingest config. Out: a `Survey`. A source whose metadata cannot be read, or in which
+nothing moves, is lost alone: it is noted in `lost`, and the others go on.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a worker does with one unit of a stage: read its inputs, call the stage's pure core item by item, publish.
 
-In: a `Unit` (picklable: names, fingerprints, part paths) and a `Context`. Out: the `Commit`. A bad item becomes a quarantine row
-and the others go on. This is the one place with a blanket `except`: an error of ours in one episode must not cost a night's
-build, so it is quarantined as `internal_error` with its traceback, retryable.
+In: a `Unit` (picklable: names, fingerprints, part paths) and a `Context`. Out: the `Commit`. A bad item becomes a
+quarantine row and the others go on. This is the one place with a blanket `except`: an error of ours in one episode
+must not cost a night's build, so it is quarantined as `internal_error` with its traceback, retryable.
 """
 
 from __future__ import annotations
@@ -71,7 +71,11 @@ def execute(unit: Unit, context: Context, room: Room) -> Commit:
         *(refusal(unit, name, error) for name, error in outcome.events_refused),
     ]
     items = [
-        Item(name, print_, OK if name not in outcome.refused else RETRY if outcome.refused[name].retryable else QUARANTINED)
+        Item(
+            name,
+            print_,
+            OK if name not in outcome.refused else RETRY if outcome.refused[name].retryable else QUARANTINED,
+        )
         for name, print_ in unit.items
     ]
     outcome.counts["seconds"] = time.perf_counter() - started

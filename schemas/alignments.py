@@ -1,8 +1,8 @@
 """`lags`, `lag_votes` and `alignments`: how video and log of an episode lie on one clock. Written by align.
 
-`lags` is the per-episode estimate, `lag_votes` what each source decided over it, `alignments` the canonical clock after the
-vote. The votes have a table of their own so that one more episode, which changes a count, does not change every alignment.
-Lag is counted in frames and positive where the log is late: row i + lag belongs to frame i.
+`lags` is the per-episode estimate, `lag_votes` what each source decided over it, `alignments` the canonical clock
+after the vote. The votes have a table of their own so that one more episode, which changes a count, does not change
+every alignment. Lag is counted in frames and positive where the log is late: row i + lag belongs to frame i.
 """
 
 import pyarrow as pa
@@ -29,7 +29,9 @@ LAG_VOTES = Table(
         Column("source", pa.string(), "source that voted"),
         Column("lag_frames", pa.int32(), "lag applied to its logs"),
         Column("voted_frames", pa.int32(), "lag with the most votes, applied or not"),
-        Column("score", pa.float32(), "mean correlation of the votes within one frame of it; null: no vote", nullable=True),
+        Column(
+            "score", pa.float32(), "mean correlation of the votes within one frame of it; null: no vote", nullable=True
+        ),
         Column("votes", pa.int32(), "votes within one frame of it"),
         Column("voters", pa.int32(), "estimates good enough to vote, one an episode and camera"),
         Column("estimates", pa.int32(), "all estimates of the source"),
@@ -56,9 +58,13 @@ ALIGNMENTS = Table(
         Column("reference_camera", pa.string(), "camera whose rate the clock takes; null without video", nullable=True),
         Column("pairing", pa.string(), "time, position (row i is frame i) or rows (no video)"),
         Column("lag_frames", pa.int32(), "lag applied to the log; positive: the log was late"),
-        Column("lag_score", pa.float32(), "this episode's own best correlation, over cameras; null without", nullable=True),
+        Column(
+            "lag_score", pa.float32(), "this episode's own best correlation, over cameras; null without", nullable=True
+        ),
         Column("time_s", pa.list_(pa.float64()), "float64[T], s from the episode's first source timestamp"),
-        Column("signal_time_s", pa.list_(pa.float64()), "float64[T], where to read the log for each frame, source clock"),
+        Column(
+            "signal_time_s", pa.list_(pa.float64()), "float64[T], where to read the log for each frame, source clock"
+        ),
         Column("cameras", pa.list_(ALIGNED_CAMERA), "which frame of each camera is shown at each canonical frame"),
         Column("checks", pa.list_(pa.string()), "cleaning checks passed"),
         Column("flags", pa.list_(pa.string()), "schemas.reasons.Flag values"),

@@ -19,7 +19,9 @@ OBSERVATIONS = Table(
         Column("width", pa.int32(), "proxy width, px"),
         Column("height", pa.int32(), "proxy height, px"),
         Column("gop", pa.int32(), "frames between keyframes of the proxy"),
-        Column("pts_s", pa.list_(pa.float64()), "float64[N], presentation time of each frame, s from the episode's start"),
+        Column(
+            "pts_s", pa.list_(pa.float64()), "float64[N], presentation time of each frame, s from the episode's start"
+        ),
         Column("motion", pa.list_(pa.float32()), "float32[N], mean absolute grey difference to the frame before, of 1"),
         Column("thumbnails", pa.string(), "path of a JPEG strip of evenly spaced frames inside the corpus"),
     ),

@@ -1,4 +1,5 @@
-"""Reason codes: why an episode or an event was set aside, or is used with a flag. One enum, so that they can be counted.
+"""Reason codes: why an episode or an event was set aside, or is used with a flag. One enum, so that they can be
+counted.
 
 A `Quarantined` error carries one of them out of a stage; the runner turns it into a row of the `quarantine` table.
 Flags ride along in `episodes.flags` and `alignments.flags`: the data is used, but never silently.
@@ -57,9 +58,7 @@ class Quarantined(Exception):
     input may succeed on another day (a dead worker), false where only another input can.
     """
 
-    def __init__(
-        self, reason: Reason, message: str, *, event_id: str | None = None, retryable: bool = False
-    ) -> None:
+    def __init__(self, reason: Reason, message: str, *, event_id: str | None = None, retryable: bool = False) -> None:
         super().__init__(f"{reason.value}: {message}")
         self.reason = reason
         self.message = message

@@ -1,4 +1,5 @@
-"""`samples`: what became of every event of the shard level. Written by shard; its rows of a release are `index.parquet`."""
+"""`samples`: what became of every event of the shard level. Written by shard; its rows of a release are
+`index.parquet`."""
 
 import pyarrow as pa
 

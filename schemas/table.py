@@ -43,9 +43,7 @@ class Table:
     @property
     def schema(self) -> pa.Schema:
         """Arrow schema; each field carries its documentation as metadata `doc`."""
-        return pa.schema(
-            [pa.field(c.name, c.type, nullable=c.nullable, metadata={"doc": c.doc}) for c in self.columns]
-        )
+        return pa.schema([pa.field(c.name, c.type, nullable=c.nullable, metadata={"doc": c.doc}) for c in self.columns])
 
     def build(self, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
         """Arrow table of `rows`, sorted by the key and validated. Raises SchemaError."""

@@ -1,4 +1,5 @@
-"""Storage by URI: a local path, `s3://` or `gs://`, through pyarrow.fs. The only module that opens files for the stages.
+"""Storage by URI: a local path, `s3://` or `gs://`, through pyarrow.fs. The only module that opens files for the
+stages.
 
 In: URIs. Out: bytes, file identities, local copies. A write is atomic: a rename on a disk, a single put (or multipart
 completion) on an object store, so that a reader sees a whole file or none.
@@ -124,7 +125,8 @@ def exists(uri: str) -> bool:
 
 
 def listing(uri: str) -> dict[str, FileIdentity]:
-    """Every file below a folder by its path relative to it; empty if there is no such folder. One call, however many files."""
+    """Every file below a folder by its path relative to it; empty if there is no such folder. One call, however many
+    files."""
     fs, path = filesystem(uri)
     selector = pafs.FileSelector(path, recursive=True, allow_not_found=True)
     files = {}

@@ -1,8 +1,8 @@
 """The canonical clock of an episode: for each frame, which picture of each camera and which instant of the log.
 
 In: row timestamps, presentation times of each camera, the lag its source decided. Out: a `Clock`. Raises Quarantined.
-Three pairings: `time` (log and video agree), `position` (their times contradict each other but their counts agree: row i is
-frame i and the row's real time counts), `rows` (no video: the log's own timestamps).
+Three pairings: `time` (log and video agree), `position` (their times contradict each other but their counts agree:
+row i is frame i and the row's real time counts), `rows` (no video: the log's own timestamps).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """T canonical frames: time_s float64[T] from the first source timestamp (the video's clock), signal_time_s float64[T]
-    on the log's clock, per camera the int64[T] source frame shown and the largest skew, s."""
+    """T canonical frames: time_s float64[T] from the first source timestamp (the video's clock), signal_time_s
+    float64[T] on the log's clock, per camera the int64[T] source frame shown and the largest skew, s."""
 
     fps: float
     pairing: str
@@ -35,7 +35,8 @@ class Clock:
 
 
 def pair(rows_s: Float, cameras: Mapping[str, Float], fps: float, config: AlignConfig) -> Clock:
-    """Clock before any lag. rows_s float64[N] on the source's clock; cameras {name: float64[M]} from the episode's start."""
+    """Clock before any lag. rows_s float64[N] on the source's clock; cameras {name: float64[M]} from the episode's
+    start."""
     start = rows_s[0]
     relative = rows_s - start
     if not cameras:
@@ -62,13 +63,16 @@ def pair(rows_s: Float, cameras: Mapping[str, Float], fps: float, config: AlignC
 
 
 def _by_time(rows_s: Float, cameras: Mapping[str, Float], fps: float, config: AlignConfig) -> Clock:
-    """Grid of the reference camera's frames over the span that log and all cameras share; nearest frame of the others."""
+    """Grid of the reference camera's frames over the span that log and all cameras share; nearest frame of the
+    others."""
     reference = max(cameras, key=lambda name: len(cameras[name]))
     low = max(rows_s[0], *(p[0] for p in cameras.values())) - 0.5 / fps
     high = min(rows_s[-1], *(p[-1] for p in cameras.values())) + 0.5 / fps
     grid = cameras[reference][(cameras[reference] >= low) & (cameras[reference] <= high)]
     if len(grid) < 2:
-        raise Quarantined(Reason.NO_OVERLAP, f"log [{rows_s[0]:.2f}, {rows_s[-1]:.2f}] s and cameras share no time span")
+        raise Quarantined(
+            Reason.NO_OVERLAP, f"log [{rows_s[0]:.2f}, {rows_s[-1]:.2f}] s and cameras share no time span"
+        )
     frames, skew = {}, {}
     for name, pts in cameras.items():
         after = np.clip(np.searchsorted(pts, grid), 1, len(pts) - 1)

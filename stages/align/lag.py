@@ -1,7 +1,7 @@
 """Lag between video and log: estimated per episode and camera, voted per source (recipe, section 3).
 
-In: a camera's motion signal and the arms' measured speeds on one frame grid. Out: lag in frames, positive where the log is
-late (row i + lag belongs to frame i), with its correlation and the whole curve.
+In: a camera's motion signal and the arms' measured speeds on one frame grid. Out: lag in frames, positive where the
+log is late (row i + lag belongs to frame i), with its correlation and the whole curve.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a source decided: the lag applied to its log, the mean score at the voted lag, votes for it, voters, and trust."""
+    """What a source decided: the lag applied to its log, the mean score at the voted lag, votes for it, voters, and
+    trust."""
 
     lag_frames: int
     voted_frames: int

@@ -29,7 +29,8 @@ def lag_rows(
     observations: Sequence[Mapping[str, Any]],
     config: AlignConfig,
 ) -> list[Row]:
-    """One `lags` row a camera. The speed of all arms is one signal: each scaled by its own 95th percentile, then added."""
+    """One `lags` row a camera. The speed of all arms is one signal: each scaled by its own 95th percentile, then
+    added."""
     clock = _clock(episode, signals, observations, config)
     speed = _total_speed(signals, clock.signal_time_s)
     rows = []

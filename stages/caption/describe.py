@@ -1,7 +1,7 @@
 """The `signals` captioner: a sentence from primitive, arm, direction, gripper and task text; it needs no weights.
 
-In: an event and its `Kinematics`. Out: a sentence. It says only what signals show: no object, colour or place beyond what the
-operator's task text names, and it quotes that text rather than guessing which object a grasp is about.
+In: an event and its `Kinematics`. Out: a sentence. It says only what signals show: no object, colour or place beyond
+what the operator's task text names, and it quotes that text rather than guessing which object a grasp is about.
 """
 
 from __future__ import annotations
@@ -56,16 +56,15 @@ def describe(event: Mapping[str, Any], kinematics: Kinematics, task: str, arms_o
         action = _plural(action)
     words = [subject, action]
     if event["level"] in ("L0", "L1"):
-        if event["primitive"] == "move" and _closed(event):
+        if event["primitive"] == "move" and event.get("gripper_closed"):
             words.append("what it holds" if not plural else "what they hold")
         direction = _direction(kinematics.displacement)
         if direction and event["primitive"] in ("reach", "move", "retract"):
             words.append(direction)
         if event["level"] == "L0" and kinematics.seconds < 0.5:
             words.append("briefly")
-    if goal:
-        words.append(f'for the task "{goal}"')
-    return _sentence(" ".join(words))
+    said = " ".join(words)
+    return _sentence(f'{said}, with the task "{goal}"' if goal else said)
 
 
 def template_hash() -> str:
@@ -89,11 +88,11 @@ def _plural(action: str) -> str:
     else:
         words[0] = verb[:-1]
     text = " ".join(words).replace("and grasps", "and grasp").replace("and lets", "and let")
-    return text.replace("its gripper", "their grippers").replace("it holds", "they hold").replace("an empty gripper", "empty grippers")
-
-
-def _closed(event: Mapping[str, Any]) -> bool:
-    return bool(event.get("gripper_closed"))
+    return (
+        text.replace("its gripper", "their grippers")
+        .replace("it holds", "they hold")
+        .replace("an empty gripper", "empty grippers")
+    )
 
 
 def _direction(displacement: tuple[float, float, float] | None) -> str:
@@ -102,7 +101,11 @@ def _direction(displacement: tuple[float, float, float] | None) -> str:
     length = sum(d * d for d in displacement) ** 0.5
     if length < 0.01:
         return ""
-    named = [pair[0] if d > 0 else pair[1] for d, pair in zip(displacement, DIRECTIONS, strict=True) if abs(d) / length >= CLEAR]
+    named = [
+        pair[0] if d > 0 else pair[1]
+        for d, pair in zip(displacement, DIRECTIONS, strict=True)
+        if abs(d) / length >= CLEAR
+    ]
     return " and ".join(named)
 
 

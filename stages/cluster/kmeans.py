@@ -1,7 +1,8 @@
 """PCA, then FAISS k-means: fit on a sample, assign in batches, keep as a file.
 
-In: float32[N, D] vectors. Out: a `Clustering` that labels any vectors of that width. FAISS because at 1M x 384 with k = 1000 it
-trains in 12 s where MiniBatchKMeans takes 29 s to a worse objective; one thread and a seed make labels repeatable.
+In: float32[N, D] vectors. Out: a `Clustering` that labels any vectors of that width. FAISS because at 1M x 384 with k
+= 1000 it trains in 12 s where MiniBatchKMeans takes 29 s to a worse objective; one thread and a seed make labels
+repeatable.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Clustering:
     centroids: Matrix
 
     def assign(self, vectors: Matrix) -> tuple[npt.NDArray[np.int32], Matrix]:
-        """(label int32[N], squared distance float32[N]) of the nearest centroid. Raises ValueError for another width."""
+        """(label int32[N], squared distance float32[N]) of the nearest centroid. ValueError for another width."""
         if vectors.shape[1] != len(self.mean):
             raise ValueError(f"vectors are {vectors.shape[1]} wide, these centroids were fitted on {len(self.mean)}")
         index = faiss.IndexFlatL2(self.centroids.shape[1])
@@ -67,7 +68,9 @@ def fit(vectors: Matrix, clusters: int, config: ClusterConfig) -> Clustering:
 
 def to_bytes(clusterings: dict[str, Clustering]) -> bytes:
     """One .npz for all clusterings of a build."""
-    arrays = {f"{name}_{part}": getattr(c, part) for name, c in clusterings.items() for part in ("mean", "axes", "centroids")}
+    arrays = {
+        f"{name}_{part}": getattr(c, part) for name, c in clusterings.items() for part in ("mean", "axes", "centroids")
+    }
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()

@@ -1,9 +1,9 @@
 """The action vector of an event: its trajectory, resampled to a fixed number of steps, comparable across robots.
 
-In: an episode's signals, the log's times of the event's frames. Out: float32[2 * steps * 12 + 2]. Two arm slots (a single
-arm takes the first, two arms left then right), per step: speed (1), gripper opening (1), displacement from the event's start
-(3, zero without a pose), joint displacement (7, zero-padded, zero where a pose is logged: one description of a motion, not
-two). Last: log duration, and how much the gripper changed.
+In: an episode's signals, the log's times of the event's frames. Out: float32[2 * steps * 12 + 2]. Two arm slots (a
+single arm takes the first, two arms left then right), per step: speed (1), gripper opening (1), displacement from the
+event's start (3, zero without a pose), joint displacement (7, zero-padded, zero where a pose is logged: one
+description of a motion, not two). Last: log duration, and how much the gripper changed.
 """
 
 from __future__ import annotations

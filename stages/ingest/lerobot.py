@@ -141,7 +141,9 @@ class _Locator:
         try:
             return str(self.info[key]).format(episode_index=index, **places, **names)
         except (KeyError, ValueError, TypeError) as error:
-            raise SourceError(f"{self.uri}/meta/info.json: {key} cannot be filled for episode {index}: {error!r}") from error
+            raise SourceError(
+                f"{self.uri}/meta/info.json: {key} cannot be filled for episode {index}: {error!r}"
+            ) from error
 
 
 def _reference(
@@ -260,7 +262,8 @@ def _flatten(names: Any) -> Iterator[str]:
 
 
 def _camera_features(specs: Mapping[str, Any], modality: Mapping[str, Any]) -> tuple[str, ...]:
-    """Declared cameras. Where meta/modality.json names the videos in use, it decides; depth maps are not colour video."""
+    """Declared cameras. Where meta/modality.json names the videos in use, it decides; depth maps are not colour
+    video."""
     chosen = {v.get("original_key", f"{PREFIX}{k}") for k, v in modality.get("video", {}).items()}
     cameras = []
     for feature, spec in specs.items():

@@ -1,7 +1,8 @@
 """Robot profiles: which columns of a log are gripper, pose and joints, and in which units.
 
-In: profile YAML files and a `Dataset`. Out: a `Layout`, the profile resolved to column indices and gripper ranges for that
-very dataset. Chosen by `ingest.profile`, else by robot type, else by feature names, else inferred (stages.ingest.infer).
+In: profile YAML files and a `Dataset`. Out: a `Layout`, the profile resolved to column indices and gripper ranges for
+that very dataset. Chosen by `ingest.profile`, else by robot type, else by feature names, else inferred
+(stages.ingest.infer).
 """
 
 from __future__ import annotations
@@ -109,9 +110,9 @@ def choose(dataset: Dataset, wanted: str | None) -> Profile | None:
         return by_name[wanted]
     robot = dataset.robot.casefold()
     for profile in profiles:
-        if any(fnmatch.fnmatchcase(robot, pattern) for pattern in profile.match.robot_types):
-            if _resolves(profile, dataset):
-                return profile
+        fits = any(fnmatch.fnmatchcase(robot, pattern) for pattern in profile.match.robot_types)
+        if fits and _resolves(profile, dataset):
+            return profile
     for profile in profiles:
         columns = {f.column: set(f.names) for f in dataset.features}
         if profile.match.names and all(set(n) <= columns.get(c, set()) for c, n in profile.match.names.items()):

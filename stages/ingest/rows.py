@@ -48,7 +48,8 @@ def episode_rows(table: pa.Table, reference: EpisodeRef) -> pa.Table:
     if reference.length is not None and table.num_rows != reference.length:
         raise Quarantined(
             Reason.ROW_COUNT_MISMATCH,
-            f"{reference.expected}: {table.num_rows} rows of episode {reference.index}, metadata says {reference.length}",
+            f"{reference.expected}: {table.num_rows} rows of episode {reference.index}, "
+            f"metadata says {reference.length}",
         )
     return table
 

@@ -1,4 +1,5 @@
-"""observe: each source video is decoded once in the life of a corpus; `observations` is all that later stages need of it."""
+"""observe: each source video is decoded once in the life of a corpus; `observations` is all that later stages need of
+it."""
 
 from stages.observe.config import ObserveConfig
 

@@ -1,8 +1,8 @@
 """One source video in, one `observations` row for each episode in it out, in a single sequential decode.
 
-In: a video file and the episodes that lie in it. Out: rows, and per episode a proxy clip and a thumbnail strip written through
-`media`. A file is read from its first frame to its last and never sought, so files that hold several episodes cost one
-decode however many of them there are, and frame numbers cannot go wrong after a seek.
+In: a video file and the episodes that lie in it. Out: rows, and per episode a proxy clip and a thumbnail strip
+written through `media`. A file is read from its first frame to its last and never sought, so files that hold several
+episodes cost one decode however many of them there are, and frame numbers cannot go wrong after a seek.
 """
 
 from __future__ import annotations
@@ -62,17 +62,17 @@ def observe_file(path: str, uri: str, spans: Sequence[Span], config: ObserveConf
             result.refused[span.episode_id] = error
     decoder, frames = open_video(path, info, uri)
     counted = _Counted(frames)
-    error: Quarantined | None = None
+    broken: Quarantined | None = None
     for episode, (span, (first, last)) in places.items():
         try:
-            if error is None:
+            if broken is None:
                 counted.skip_to(first)
                 result.rows.append(_observe(span, info, decoder, counted, first, last, config, media, uri))
-        except Quarantined as broken:
-            error = broken
-        if error is not None:
-            result.refused[episode] = error
-    if error is None:
+        except Quarantined as error:
+            broken = error
+        if broken is not None:
+            result.refused[episode] = broken
+    if broken is None:
         counted.skip_to(len(info.pts_s))
     result.decoded_frames = counted.count
     return result
@@ -110,9 +110,7 @@ def _place(info: Probe, span: Span, config: ObserveConfig, uri: str) -> tuple[in
     if end - first > 2:
         measured = float((end - first - 1) / (info.pts_s[end - 1] - info.pts_s[first]))
         if abs(measured / span.fps - 1) > config.fps_tolerance:
-            raise Quarantined(
-                Reason.ABNORMAL_FPS, f"{uri}: {measured:.2f} frames/s measured, {span.fps:.2f} declared"
-            )
+            raise Quarantined(Reason.ABNORMAL_FPS, f"{uri}: {measured:.2f} frames/s measured, {span.fps:.2f} declared")
     return first, end
 
 
@@ -139,15 +137,16 @@ def _observe(
         encoder = stack.enter_context(Encoder(target, (width, height), span.fps, gop, config.crf))
         for number, full in enumerate(counted.take(end - first)):
             frame = reformatter.reformat(full, width=width, height=height, format="yuv420p", interpolation="AREA")
-            current = coarse(frame.to_ndarray()[:height, :width])
+            current = coarse(np.asarray(frame.to_ndarray()[:height, :width], dtype=np.uint8))
             motion.append(change(previous, current))
             previous = current
             if number in shown:
-                pictures.append(frame.to_ndarray(format="rgb24"))
+                pictures.append(np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8))
             encoder.add(frame)
         if len(motion) != end - first:
             raise Quarantined(
-                Reason.VIDEO_TRUNCATED, f"{uri}: {len(motion)} of {end - first} frames of {span.episode_id} can be decoded"
+                Reason.VIDEO_TRUNCATED,
+                f"{uri}: {len(motion)} of {end - first} frames of {span.episode_id} can be decoded",
             )
     with media(f"{span.stem}.jpg") as target:
         _strip(pictures, config.thumbnail_height).save(target, format="JPEG", quality=80)

@@ -8,6 +8,7 @@ In: arm motions and times. Out: `Candidate`s at the first frame of what begins t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +19,7 @@ from stages.segment.motion import ArmMotion
 Float = npt.NDArray[np.float64]
 ON_ITS_WAY = 0.1  # a gripper change runs from this share of its way to one minus it
 ONSET_LEAD = 0.05  # people mark the onset of motion more often than its end
-GRIPPER_KINDS = frozenset(
-    {"closing_started", "closing_ended", "opening_started", "opening_ended", "closed", "opened"}
-)
+GRIPPER_KINDS = frozenset({"closing_started", "closing_ended", "opening_started", "opening_ended", "closed", "opened"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,8 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class GripperChange:
-    """The gripper of `arm` closes or opens over frames [start, end). `acts` is false where an open hand opens further."""
+    """The gripper of `arm` closes or opens over frames [start, end). `acts` is false where an open hand opens
+    further."""
 
     arm: str
     closes: bool
@@ -47,9 +47,9 @@ class GripperChange:
 def gripper_changes(motion: ArmMotion, config: SegmentConfig) -> list[GripperChange]:
     """Closings and openings: the legs of the opening between its turning points, each from 10 to 90 % of its way.
 
-    Relative on purpose: fingers that stall on an object stop anywhere in the range, and how far an open hand is open means
-    little. A turning point counts where the opening comes back by `gripper_min_range` and by a share of its range in the
-    episode. Empty where the gripper hardly moves or there is none.
+    Relative on purpose: fingers that stall on an object stop anywhere in the range, and how far an open hand is open
+    means little. A turning point counts where the opening comes back by `gripper_min_range` and by a share of its
+    range in the episode. Empty where the gripper hardly moves or there is none.
     """
     opening = motion.opening
     if opening is None or len(opening) < 2:
@@ -60,7 +60,7 @@ def gripper_changes(motion: ArmMotion, config: SegmentConfig) -> list[GripperCha
     points = _turning_points(opening, max(config.gripper_min_range, config.gripper_min_share * spread))
     changes: list[GripperChange] = []
     held = False
-    for first, last in zip(points, points[1:], strict=False):
+    for first, last in pairwise(points):
         way = (opening[first : last + 1] - opening[first]) / (opening[last] - opening[first])
         start = first + int(np.argmax(way >= ON_ITS_WAY))
         end = first + int(np.argmax(way >= 1.0 - ON_ITS_WAY)) + 1
@@ -106,11 +106,12 @@ def rest_candidates(spans: list[tuple[int, int]], frames: int, rate: float) -> l
 
 def rest_strength(seconds: float) -> float:
     """0.5 for no rest at all towards 0.85 for a long one."""
-    return 0.5 + 0.35 * (1.0 - 0.5 ** (seconds / 0.5))
+    return float(0.5 + 0.35 * (1.0 - 0.5 ** (seconds / 0.5)))
 
 
 def turns(speed: Float, spans: list[tuple[int, int]], config: SegmentConfig) -> list[Candidate]:
-    """Speed minima between two strokes, outside the rests; strength: how deep, as a share of the lower of the two peaks."""
+    """Speed minima between two strokes, outside the rests; strength: how deep, as a share of the lower of the two
+    peaks."""
     found: list[Candidate] = []
     minima = np.flatnonzero((speed[1:-1] < speed[:-2]) & (speed[1:-1] <= speed[2:])) + 1
     edges = [0, *minima.tolist(), len(speed)]

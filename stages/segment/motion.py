@@ -1,7 +1,7 @@
 """What segment looks at: per arm, scaled speed, gripper opening and height, one value a canonical frame.
 
-In: an episode's signals and its canonical times. Out: one `ArmMotion` an arm. Speeds are scaled by the episode's own fast
-motion, so that metres, radians and raw units are judged alike.
+In: an episode's signals and its canonical times. Out: one `ArmMotion` an arm. Speeds are scaled by the episode's own
+fast motion, so that metres, radians and raw units are judged alike.
 """
 
 from __future__ import annotations

@@ -28,18 +28,27 @@ class Label:
 
 
 def label(
-    motions: Sequence[ArmMotion], changes: Sequence[GripperChange], start: int, end: int, rate: float, config: SegmentConfig
+    motions: Sequence[ArmMotion],
+    changes: Sequence[GripperChange],
+    start: int,
+    end: int,
+    rate: float,
+    config: SegmentConfig,
 ) -> Label:
     """Label of frames [start, end)."""
     changes = [c for c in changes if c.acts]
-    inside = [c for c in changes if c.start < end and c.end > start and _overlap(c, start, end) >= 0.5 * (c.end - c.start)]
+    inside = [
+        c for c in changes if c.start < end and c.end > start and _overlap(c, start, end) >= 0.5 * (c.end - c.start)
+    ]
     means = {m.arm: float(m.speed[start:end].mean()) for m in motions}
     acting = tuple(m.arm for m in motions if means[m.arm] > ACTS or any(c.arm == m.arm for c in inside))
     slow = max(means.values(), default=0.0) < config.moving
     pressed = [c for c in changes if slow and 0 <= c.start - end <= config.press_s * rate and _is_flip(c, rate, config)]
     acts = inside if inside and (slow or _busy(inside, start, end) > 0.4) else pressed
     if acts:
-        return Label("grasp" if acts[-1].closes else "release", acting or (acts[-1].arm,), False, 0.9 if inside else 0.7)
+        return Label(
+            "grasp" if acts[-1].closes else "release", acting or (acts[-1].arm,), False, 0.9 if inside else 0.7
+        )
     leader = max(motions, key=lambda m: (means[m.arm], m.arm), default=None)
     if leader is None:
         return Label("unknown", (), False, 0.0)
@@ -84,7 +93,8 @@ def _closed_share(motion: ArmMotion, changes: Sequence[GripperChange], start: in
 
 
 def _is_flip(change: GripperChange, rate: float, config: SegmentConfig) -> bool:
-    """A command that flips from one row to the next, often logged when the fingers are done: the rest before it is the act."""
+    """A command that flips from one row to the next, often logged when the fingers are done: the rest before it is
+    the act."""
     return change.end - change.start < config.min_gripper_s * rate
 
 

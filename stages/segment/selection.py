@@ -1,7 +1,8 @@
-"""From candidates to nested boundaries: strongest first, none too near to another, each level a subset of the next finer.
+"""From candidates to nested boundaries: strongest first, none too near to another, each level a subset of the next
+finer.
 
-In: candidates of an episode. Out: for L2, L1 and L0 the chosen candidates by frame. A first form: greedy, O(n log n) in the
-number of candidates.
+In: candidates of an episode. Out: for L2, L1 and L0 the chosen candidates by frame. A first form: greedy, O(n log n)
+in the number of candidates.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ Chosen = dict[int, list[Candidate]]
 
 def choose(candidates: Iterable[Candidate], frames: int, rate: float, config: SegmentConfig) -> dict[str, Chosen]:
     """{level: {frame: the candidates that agree on it, strongest first}}. rate: frames per second."""
-    ranked = sorted(candidates, key=lambda c: (c.kind not in GRIPPER_KINDS or c.strength < ACTS, -c.strength, c.frame, c.kind, c.arm))
+    ranked = sorted(
+        candidates,
+        key=lambda c: (c.kind not in GRIPPER_KINDS or c.strength < ACTS, -c.strength, c.frame, c.kind, c.arm),
+    )
     near = max(1, round(config.min_gripper_s * rate))
     l1: Chosen = {}
     rest = rest_strength(config.min_rest_l1_s)

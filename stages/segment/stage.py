@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ def event_rows(
     for level in COARSE_FIRST:
         edges = [0, *sorted(chosen[level]), frames]
         starts: list[tuple[int, str]] = []
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in pairwise(edges):
             name = event_id(episode_id, level, float(times[start]))
             starts.append((start, name))
             found = _label(level, motions, changes, start, end, frames, rate, config)

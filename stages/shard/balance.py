@@ -1,9 +1,9 @@
 """Balance over two clusterings at once: how often each event is wanted, which events are written, what weight is left.
 
-In: two cluster labels an event. Out: wanted frequencies whose marginals go with n_c ** alpha in both clusterings (raking, that
-is iterative proportional fitting), inclusion probabilities by water-filling, and the importance weight that remains for a
-loader. Shards are flatter than the recordings as they are; with `weight` they meet the target exactly. Formulas: recipe,
-section 6.
+In: two cluster labels an event. Out: wanted frequencies whose marginals go with n_c ** alpha in both clusterings
+(raking, that is iterative proportional fitting), inclusion probabilities by water-filling, and the importance weight
+that remains for a loader. Shards are flatter than the recordings as they are; with `weight` they meet the target
+exactly. Formulas: recipe, section 6.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ TOLERANCE = 1e-9
 def wanted_frequency(vl: Sequence[int], action: Sequence[int], alpha: float, max_weight: float) -> Float:
     """float64[N], mean 1: how often each event is wanted, at most `max_weight`.
 
-    After raking, the summed frequency of a cluster is proportional to n_c ** alpha in both clusterings, as far as the joint
-    table of the two and the cap allow.
+    After raking, the summed frequency of a cluster is proportional to n_c ** alpha in both clusterings, as far as the
+    joint table of the two and the cap allow.
     """
     labels = [np.unique(np.asarray(side), return_inverse=True)[1] for side in (vl, action)]
     if not len(labels[0]):
         return np.zeros(0)
     targets = [_target(side, alpha) for side in labels]
-    wanted = np.ones(len(labels[0]))
+    wanted: Float = np.ones(len(labels[0]))
     for _ in range(ROUNDS):
         before = wanted
         for side, target in zip(labels, targets, strict=True):
-            wanted = wanted * (target / np.bincount(side, weights=wanted))[side]
+            wanted = np.asarray(wanted * (target / np.bincount(side, weights=wanted))[side], dtype=np.float64)
         wanted = _capped(wanted, max_weight)
         if np.abs(wanted - before).max() < TOLERANCE:
             break
@@ -51,7 +51,7 @@ def inclusion(wanted: Float, keep: float) -> Float:
     for certain in range(count):  # `certain` events are taken for sure; the first s that fits the others is the one
         scale = (budget - certain) / rest[certain]
         if scale * ranked[certain] <= 1.0:
-            return np.minimum(1.0, scale * wanted)
+            return np.asarray(np.minimum(1.0, scale * wanted))
     return np.ones(count)
 
 

@@ -20,7 +20,9 @@ class ShardConfig(BaseModel):
     keep: float = Field(
         0.8, gt=0, le=1, description="share of the train events that are written; the rest stays in reserve"
     )
-    max_weight: float = Field(10.0, ge=1, description="no event is wanted more than so many times as often as the mean one")
+    max_weight: float = Field(
+        10.0, ge=1, description="no event is wanted more than so many times as often as the mean one"
+    )
     min_frames: int = Field(4, ge=1, description="shortest sample, frames")
     max_frames: int | None = Field(None, ge=1, description="longest sample, frames; null: any")
     seed: int = Field(0, ge=0, description="seed of the draw and of the order")

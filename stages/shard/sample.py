@@ -1,7 +1,7 @@
 """One event becomes the files of one WebDataset sample.
 
-In: the event with its ancestors and captions, signals, alignment, proxies, calibration. Out: {extension: bytes}. Frame i of every
-clip is row i of every array; anyone can check it with PyAV alone.
+In: the event with its ancestors and captions, signals, alignment, proxies, calibration. Out: {extension: bytes}.
+Frame i of every clip is row i of every array; anyone can check it with PyAV alone.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def sample_files(
     start, end = span
     arrays = low_dim(signals, alignment, start, end)
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # (its stub takes the arrays for allow_pickle)
     files = {"json": _json(meta), "lowdim.npz": buffer.getvalue()}
     for clip in clips:
         index = list(clip.frame_index[start:end])
@@ -65,7 +65,9 @@ def low_dim(
     }
     grippers = [signals[f"gripper/{arm}"] for arm in ARMS if f"gripper/{arm}" in signals]
     columns = [g.at(times)[:, 0] for g in grippers]
-    arrays["gripper"] = np.stack(columns, axis=1).astype(np.float32) if columns else np.zeros((len(times), 0), np.float32)
+    arrays["gripper"] = (
+        np.stack(columns, axis=1).astype(np.float32) if columns else np.zeros((len(times), 0), np.float32)
+    )
     arrays["time"] = np.asarray(alignment["time_s"], dtype=np.float64)[start:end]
     logs = [s.time_s for s in signals.values()]
     low, high = max(t[0] for t in logs), min(t[-1] for t in logs)

@@ -1,9 +1,9 @@
 """What becomes of each event of the shard level, and which shard it goes to.
 
-In: events, clusters, splits, sizes. Out: `samples` rows. Train events are drawn by their inclusion probability against a hash of
-their id, so one event's fate hangs on its own probability only; val events are all kept with weight 1, since an evaluation
-wants the world as it is. Episodes are laid out in hash order and packed into tars of about equal size: a shard then needs
-the tables of a few episodes, not of all.
+In: events, clusters, splits, sizes. Out: `samples` rows. Train events are drawn by their inclusion probability
+against a hash of their id, so one event's fate hangs on its own probability only; val events are all kept with weight
+1, since an evaluation wants the world as it is. Episodes are laid out in hash order and packed into tars of about
+equal size: a shard then needs the tables of a few episodes, not of all.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def select(
     episodes: Mapping[str, Mapping[str, Any]],
     config: ShardConfig,
 ) -> list[Row]:
-    """One row an event; `shard` still null. clusters: {event_id: (vl, action)}; episodes: {episode_id: episodes row}."""
+    """One row an event; `shard` still null. clusters: {event_id: (vl, action)}; episodes: {episode_id: row}."""
     rows = [_row(event, clusters, episodes[event["episode_id"]], config) for event in events]
     pool = [r for r in rows if r["status"] == "sampled" and r["split"] == "train"]
     wanted = wanted_frequency(

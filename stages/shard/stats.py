@@ -1,7 +1,8 @@
-"""Normalisation statistics per robot, gathered shard by shard and merged: mean, std, min, max, q01, q99 of each dimension.
+"""Normalisation statistics per robot, gathered shard by shard and merged: mean, std, min, max, q01, q99 of each
+dimension.
 
-In: arrays of samples. Out: plain dicts that merge. Moments and extremes are exact; quantiles are exact up to `ROWS` rows of a
-robot in a shard and from an even stride of its rows beyond that, so memory does not grow with the corpus.
+In: arrays of samples. Out: plain dicts that merge. Moments and extremes are exact; quantiles are exact up to `ROWS`
+rows of a robot in a shard and from an even stride of its rows beyond that, so memory does not grow with the corpus.
 """
 
 from __future__ import annotations

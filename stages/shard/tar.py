@@ -1,7 +1,7 @@
 """A shard: samples into one tar, byte for byte the same for the same samples.
 
-In: (key, {extension: bytes}) pairs. Out: a tar on disk with its sha256. webdataset's own TarWriter writes it, with a fixed
-modification time; it is then readable by webdataset and by `tar`.
+In: (key, {extension: bytes}) pairs. Out: a tar on disk with its sha256. webdataset's own TarWriter writes it, with a
+fixed modification time; it is then readable by webdataset and by `tar`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def write_tar(path: str, samples: Iterable[tuple[str, Mapping[str, bytes]]]) -> 
             writer.write({"__key__": key, **files})
             count += 1
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
+    with open(path, "rb") as written:
+        while block := written.read(1 << 20):
             digest.update(block)
     return digest.hexdigest(), count

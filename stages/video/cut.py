@@ -1,19 +1,25 @@
 """A clip of a proxy: frames [start, end) as an MP4 of their own, first frame a keyframe, frame i at i / fps.
 
-In: a proxy's path and the frame of it to show at each instant. Out: MP4 bytes. Frames before the first keyframe inside the
-span are re-encoded (fewer than one GOP), all others are copied as packets: about a quarter of the cost of encoding the
-clip anew, and no second loss of quality. Both parts share one set of parameter sets; where they would not (an x264 of
-another version wrote the proxy) or where frames repeat or skip, the clip is encoded whole.
+In: a proxy's path and the frame of it to show at each instant. Out: MP4 bytes. Frames before the first keyframe
+inside the span are re-encoded (fewer than one GOP), all others are copied as packets: about a quarter of the cost of
+encoding the clip anew, and no second loss of quality. Both parts share one set of parameter sets; where they would
+not (an x264 of another version wrote the proxy) or where frames repeat or skip, the clip is encoded whole.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from itertools import takewhile
+from typing import TYPE_CHECKING
 
 import av
 
 from stages.video.encode import MUXER, encode, exact_rate
+from stages.video.probe import number_of, ticks_per_frame
+
+if TYPE_CHECKING:
+    Packets = list[av.Packet[av.VideoStream]]
 
 
 def cut(path: str, indices: Sequence[int], fps: float, gop: int, crf: int) -> bytes:
@@ -25,31 +31,30 @@ def cut(path: str, indices: Sequence[int], fps: float, gop: int, crf: int) -> by
     with av.open(path) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
-        per_frame = round(1 / (stream.average_rate * stream.time_base))
-        container.seek(start // gop * gop * per_frame, stream=stream)
-        packets = []
-        for packet in container.demux(stream):
-            if packet.pts is None or packet.pts >= end * per_frame:
-                break
-            packets.append(packet)
-        numbers = [round(p.pts / per_frame) for p in packets]
+        ticks = ticks_per_frame(stream)
+        container.seek(start // gop * gop * ticks, stream=stream)
+        packets = list(takewhile(lambda p: p.pts is not None and p.pts < end * ticks, container.demux(stream)))
+        numbers = [number_of(p.pts, ticks) for p in packets]
         if numbers != list(range(start // gop * gop, end)):
-            raise ValueError(f"{path}: wanted frames {start // gop * gop} to {end - 1}, packets are {numbers[:1]}..{numbers[-1:]}")
+            raise ValueError(
+                f"{path}: wanted frames {start // gop * gop} to {end - 1}, packets are {numbers[:1]}..{numbers[-1:]}"
+            )
         contiguous = list(indices) == list(range(start, end))
         head = _head_length(start, end, gop) if contiguous else end - start
-        decoded = _decode(stream, packets, start, start + head, per_frame) if head else {}
+        decoded = _decode(stream, packets, start, start + head, ticks) if head else {}
         if contiguous and head < end - start:
             clip = _splice(stream, decoded, packets[start + head - numbers[0] :], start, head, fps, gop, crf)
             if clip is not None:
                 return clip
-            decoded = _decode(stream, packets, start, end, per_frame)
+            decoded = _decode(stream, packets, start, end, ticks)
     buffer = io.BytesIO()
     encode(buffer, (_copy(decoded[i]) for i in indices), fps, gop, crf)
     return buffer.getvalue()
 
 
 def _head_length(start: int, end: int, gop: int) -> int:
-    """Frames to re-encode: up to the next keyframe, or the one after it where that would leave a head of a single frame.
+    """Frames to re-encode: up to the next keyframe, or the one after it where that would leave a head of a single
+    frame.
 
     (Two neighbouring IDR pictures must differ in idr_pic_id; a head of one frame could not promise it.)
     """
@@ -59,18 +64,16 @@ def _head_length(start: int, end: int, gop: int) -> int:
     return min(head, end - start)
 
 
-def _decode(
-    stream: av.VideoStream, packets: list[av.Packet], start: int, end: int, per_frame: int
-) -> dict[int, av.VideoFrame]:
+def _decode(stream: av.VideoStream, packets: Packets, start: int, end: int, ticks: int) -> dict[int, av.VideoFrame]:
     context = stream.codec_context
     context.flush_buffers()
     pictures: dict[int, av.VideoFrame] = {}
-    for packet in [*packets, None]:
+    for packet in [*packets, None]:  # None: what the decoder still holds
         for frame in context.decode(packet):
-            index = round(frame.pts / per_frame)
+            index = number_of(frame.pts, ticks)
             if start <= index < end:
                 pictures[index] = frame
-        if packet is not None and packet.pts >= (end - 1) * per_frame and len(pictures) == end - start:
+        if len(pictures) == end - start:
             break
     if len(pictures) != end - start:
         raise ValueError(f"frames {start} to {end - 1}: {len(pictures)} of {end - start} could be decoded")
@@ -80,7 +83,7 @@ def _decode(
 def _splice(
     stream: av.VideoStream,
     decoded: dict[int, av.VideoFrame],
-    rest: list[av.Packet],
+    rest: Packets,
     start: int,
     head: int,
     fps: float,
@@ -88,16 +91,16 @@ def _splice(
     crf: int,
 ) -> bytes | None:
     """Re-encoded head and copied rest in one stream; None if their parameter sets differ."""
-    packets: list[av.Packet] = []
+    packets: Packets = []
     if head:
         buffer = io.BytesIO()
         encode(buffer, (decoded[i] for i in range(start, start + head)), fps, gop, crf)
         buffer.seek(0)
-        source = av.open(buffer)
-        if source.streams.video[0].codec_context.extradata != stream.codec_context.extradata:
-            source.close()
-            return None
-        packets = [p for p in source.demux(source.streams.video[0]) if p.size]
+        with av.open(buffer, "r") as source:
+            own = source.streams.video[0]
+            if own.codec_context.extradata != stream.codec_context.extradata:
+                return None
+            packets = [p for p in source.demux(own) if p.size]
     target = io.BytesIO()
     with av.open(target, "w", format="mp4", options=MUXER) as container:
         output = container.add_stream_from_template(stream)
@@ -108,8 +111,6 @@ def _splice(
             packet.pts = packet.dts = number
             packet.duration = 1
             container.mux(packet)
-    if head:
-        source.close()
     return target.getvalue()
 
 

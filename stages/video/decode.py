@@ -1,9 +1,9 @@
 """Every frame of a video file once, in presentation order; and single frames of our own proxies.
 
 In: a local path and its `Probe`. Out: an iterator of frames. decord decodes what it decodes correctly (H.264 and
-AV1, read in sequence, one thread); PyAV does the rest: both decords return wrong frames in open-GOP HEVC after a seek and
-fail on closed-GOP HEVC. Measured on 2 cores with the encoder behind it: 246-277 frames/s (decord) and 265-301 (PyAV) at
-640x480 AV1, 960-1,110 and 1,580-1,680 at 256x256 H.264; the difference is the way through RGB.
+AV1, read in sequence, one thread); PyAV does the rest: both decords return wrong frames in open-GOP HEVC after a seek
+and fail on closed-GOP HEVC. Measured on 2 cores with the encoder behind it: 246-277 frames/s (decord) and 265-301
+(PyAV) at 640x480 AV1, 960-1,110 and 1,580-1,680 at 256x256 H.264; the difference is the way through RGB.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from collections.abc import Iterator
 import av
 import decord
 import numpy as np
+import numpy.typing as npt
 
 from schemas.reasons import Quarantined, Reason
-from stages.video.probe import Probe
+from stages.video.probe import Probe, number_of, ticks_per_frame
 
 DECORD_CODECS = frozenset({"h264", "av1"})
 BATCH = 16  # frames; 15 MB at 640x480
@@ -29,10 +30,11 @@ def scaled_size(width: int, height: int, short_side: int) -> tuple[int, int]:
 
 
 def open_video(path: str, probe: Probe, uri: str) -> tuple[str, Iterator[av.VideoFrame]]:
-    """(decoder, its frames in presentation order, full size). Raises Quarantined(VIDEO_UNREADABLE) here or while iterated.
+    """(decoder, its frames in presentation order, full size). Raises Quarantined(VIDEO_UNREADABLE) here or while
+    iterated.
 
-    decord2 3.4 cannot hand out pictures of some widths (96, 144 px: "size must exactly match"): where its first frames fail,
-    PyAV takes the file.
+    decord2 3.4 cannot hand out pictures of some widths (96, 144 px: "size must exactly match"): where its first
+    frames fail, PyAV takes the file.
     """
     if probe.codec in DECORD_CODECS:
         frames = _decord(path)
@@ -68,25 +70,25 @@ def _pyav(path: str) -> Iterator[av.VideoFrame]:
         yield from container.decode(stream)
 
 
-def picked(path: str, indices: list[int], gop: int) -> dict[int, np.ndarray]:
+def picked(path: str, indices: list[int], gop: int) -> dict[int, npt.NDArray[np.uint8]]:
     """RGB frames uint8[H, W, 3] of one of our own proxies by index: from the keyframe before each, by PyAV.
 
     Our proxies have no B-frames and a keyframe every `gop` frames, so frame k has pts k of the stream's frame duration.
     """
-    pictures: dict[int, np.ndarray] = {}
+    pictures: dict[int, npt.NDArray[np.uint8]] = {}
     with av.open(path) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
-        per_frame = round(1 / (stream.average_rate * stream.time_base))
+        ticks = ticks_per_frame(stream)
         position = None
         for index in sorted(set(indices)):
             if position is None or index // gop * gop > position:
-                container.seek(index // gop * gop * per_frame, stream=stream)
+                container.seek(index // gop * gop * ticks, stream=stream)
                 decoded = container.decode(stream)
             for frame in decoded:
-                position = round(frame.pts / per_frame)
+                position = number_of(frame.pts, ticks)
                 if position == index:
-                    pictures[index] = frame.to_ndarray(format="rgb24")
+                    pictures[index] = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
                     break
                 if position > index:
                     raise ValueError(f"{path}: sought frame {index}, decoder gave {position}")

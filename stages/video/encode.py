@@ -1,8 +1,9 @@
 """H.264 as the corpus keeps it: closed GOP of fixed length, no B-frames, one thread, no edit list.
 
-In: yuv420p frames. Out: an MP4 whose frame k is shown at k / fps. No B-frames: decoding order is presentation order, so a clip
-can be cut by copying packets (stages.video.cut). One thread: x264 gives different bytes with two. Fixed settings give
-every clip of a size and rate the same parameter sets, which is what lets re-encoded and copied frames share a stream.
+In: yuv420p frames. Out: an MP4 whose frame k is shown at k / fps. No B-frames: decoding order is presentation order,
+so a clip can be cut by copying packets (stages.video.cut). One thread: x264 gives different bytes with two. Fixed
+settings give every clip of a size and rate the same parameter sets, which is what lets re-encoded and copied frames
+share a stream.
 """
 
 from __future__ import annotations

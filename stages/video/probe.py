@@ -1,7 +1,7 @@
 """What a video file really holds, read from its packets: codec, size, and the presentation time of every frame.
 
-In: a local path. Out: a `Probe`. Nothing is decoded: packets are demuxed (about 1 ms per 1,000 frames), because frame counts
-in a container's header lie on cut files and `index / fps` is not where a frame is shown.
+In: a local path. Out: a `Probe`. Nothing is decoded: packets are demuxed (about 1 ms per 1,000 frames), because frame
+counts in a container's header lie on cut files and `index / fps` is not where a frame is shown.
 """
 
 from __future__ import annotations
@@ -44,6 +44,19 @@ def probe(path: str, uri: str) -> Probe:
     if not len(result.pts_s):
         raise Quarantined(Reason.VIDEO_UNREADABLE, f"{uri}: no frame in it")
     return result
+
+
+def ticks_per_frame(stream: av.VideoStream) -> int:
+    """Ticks of the stream's time base from one frame of our own clips to the next."""
+    assert stream.average_rate is not None  # our own muxer wrote both
+    assert stream.time_base is not None
+    return round(1 / (stream.average_rate * stream.time_base))
+
+
+def number_of(pts: int | None, ticks: int) -> int:
+    """Frame number in a clip of ours."""
+    assert pts is not None  # our clips stamp every frame
+    return round(pts / ticks)
 
 
 def _family(stream: av.VideoStream) -> str:

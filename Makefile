@@ -1,0 +1,56 @@
+# make help lists the targets. Each makes .venv by itself: by uv where it is on the PATH (it chooses the CPU or CUDA build of
+# torch), else by pip. UV= forces pip.
+VENV := .venv
+BIN := $(VENV)/bin
+UV ?= $(shell command -v uv 2>/dev/null)
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && command -v $$p && break; done)
+
+SOURCE ?= pipeline/sample
+CORPUS ?= corpus
+CONFIG ?= $(if $(filter pipeline/sample,$(SOURCE)),pipeline/configs/sample.yaml,)
+SET ?=
+BUILD = $(BIN)/corpus build $(foreach s,$(SOURCE),--source $(s)) --corpus $(CORPUS) \
+	$(if $(CONFIG),--config $(CONFIG)) $(foreach s,$(SET),--set $(s))
+
+.DEFAULT_GOAL := help
+.PHONY: corpus test lint sample lock clean help
+
+corpus: $(VENV)/.installed  ## Build the corpus of the sample, or of SOURCE="dir1 name=dir2" [CORPUS=out] [CONFIG=my.yaml] [SET="a.b=1"]
+	$(BUILD)
+
+test: $(VENV)/.installed  ## Run the tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed  ## Check format, style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy schemas stages pipeline
+
+sample: $(VENV)/.installed  ## Record the sample again (simulator: MuJoCo; needs EGL or OSMesa)
+	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[sample]'
+	$(BIN)/python -m pipeline.record_sample --out pipeline/sample --seed 0
+
+lock: $(VENV)/.installed  ## Choose new pins for all dependencies (needs uv)
+	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-annotate --no-header --quiet --upgrade \
+		| grep -vE '^(nvidia-|cuda-|triton)' > requirements.new
+	{ head -2 requirements.lock; cat requirements.new; } > requirements.merged
+	mv requirements.merged requirements.lock && rm requirements.new
+
+clean:  ## Remove the environment, caches and the sample's corpus
+	rm -rf $(VENV) corpus *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help:  ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11, 3.12 or 3.13 found; give one: make PYTHON=/path/to/python3.11"; exit 2; }
+ifneq ($(UV),)
+	$(UV) venv --quiet --allow-existing --seed --python $(PYTHON) $(VENV)
+	$(UV) pip install --quiet --python $(BIN)/python --torch-backend=auto -c requirements.lock -e '.[dev]'
+else
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+endif
+	@touch $@
