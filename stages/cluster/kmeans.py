@@ -50,8 +50,7 @@ def fit(vectors: Matrix, clusters: int, config: ClusterConfig) -> Clustering:
     """Clustering of float32[N, D], N >= 1."""
     faiss.omp_set_num_threads(config.threads)
     kept = min(config.dimensions, vectors.shape[1], max(1, len(vectors) - 1))
-    pca = PCA(kept, svd_solver="covariance_eigh").fit(vectors.astype(np.float64))
-    mean, axes = pca.mean_.astype(np.float32), pca.components_.astype(np.float32)
+    mean, axes = _principal(vectors, kept)
     projected = Clustering(mean, axes, np.zeros((1, kept), np.float32)).project(vectors)
     kmeans = faiss.Kmeans(
         kept,
@@ -64,6 +63,14 @@ def fit(vectors: Matrix, clusters: int, config: ClusterConfig) -> Clustering:
     )
     kmeans.train(projected)
     return Clustering(mean, axes, np.asarray(kmeans.centroids, dtype=np.float32).reshape(clusters, kept))
+
+
+def _principal(vectors: Matrix, kept: int) -> tuple[Matrix, Matrix]:
+    """(mean, axes) of a PCA; a single vector has no axes to speak of."""
+    if len(vectors) == 1:
+        return vectors[0], np.eye(1, vectors.shape[1], dtype=np.float32)
+    pca = PCA(kept, svd_solver="covariance_eigh").fit(vectors.astype(np.float64))
+    return pca.mean_.astype(np.float32), pca.components_.astype(np.float32)
 
 
 def to_bytes(clusterings: dict[str, Clustering]) -> bytes:

@@ -93,7 +93,7 @@ def rests(speed: Float, config: SegmentConfig, min_frames: int) -> list[tuple[in
 
 
 def rest_candidates(spans: list[tuple[int, int]], frames: int, rate: float) -> list[Candidate]:
-    """Where motion stops and where it sets in again; onset marks an event better than stop, a long rest than a short."""
+    """Where motion stops and where it sets in again; onset marks an event better than stop, long rests than short."""
     found = []
     for start, end in spans:
         strength = rest_strength((end - start) / rate)

@@ -36,6 +36,13 @@ def choose(candidates: Iterable[Candidate], frames: int, rate: float, config: Se
     return {"L2": l2, "L1": l1, "L0": l0}
 
 
+def _gap(candidate: Candidate, found: list[Candidate], frame: int, near: int, apart: int) -> int:
+    """Frames to keep from a chosen boundary: half as many where the arm sets off after a gripper change, since what lies
+    between is the grasp or release itself."""
+    sets_off = candidate.kind == "motion_onset" and frame < candidate.frame and found[0].kind in GRIPPER_KINDS
+    return max(near, apart // 2) if sets_off else apart
+
+
 def _add(chosen: Chosen, ranked: list[Candidate], frames: int, near: int, apart: int) -> None:
     """Take candidates in rank order; one too near to a chosen boundary lends it its evidence instead."""
     taken = sorted(chosen)
@@ -43,9 +50,12 @@ def _add(chosen: Chosen, ranked: list[Candidate], frames: int, near: int, apart:
         if any(candidate in found for found in chosen.values()):
             continue
         gripper = candidate.kind in GRIPPER_KINDS
-        gap = near if gripper else apart
         place = bisect_left(taken, candidate.frame)
-        neighbours = [f for f in taken[max(0, place - 1) : place + 1] if abs(f - candidate.frame) < gap]
+        neighbours = [
+            f
+            for f in taken[max(0, place - 1) : place + 1]
+            if abs(f - candidate.frame) < (near if gripper else _gap(candidate, chosen[f], f, near, apart))
+        ]
         if neighbours:
             nearest = min(neighbours, key=lambda f: abs(f - candidate.frame))
             chosen[nearest].append(candidate)

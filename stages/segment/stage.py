@@ -18,6 +18,7 @@ from schemas.ids import event_id
 from stages.episode import Signal
 from stages.segment.config import SegmentConfig
 from stages.segment.evidence import (
+    GRIPPER_KINDS,
     Candidate,
     GripperChange,
     gripper_candidates,
@@ -45,6 +46,7 @@ def event_rows(
     frames, rate = len(times), 1.0 / step(times)
     changes = sorted((c for m in motions for c in gripper_changes(m, config)), key=lambda c: (c.start, c.arm))
     chosen = choose(_candidates(motions, changes, rate, config), frames, rate, config)
+    _join_rests(chosen["L1"], motions, changes, frames, rate, config)
     chosen["L3"] = {}
     rows: list[Row] = []
     parents: list[tuple[int, str]] = []
@@ -76,6 +78,22 @@ def event_rows(
             )
         parents = starts
     return rows
+
+
+def _join_rests(
+    chosen: Chosen,
+    motions: list[ArmMotion],
+    changes: list[GripperChange],
+    frames: int,
+    rate: float,
+    config: SegmentConfig,
+) -> None:
+    """Drop L1 boundaries that part one rest from the next, where the stir between them was too short for a span."""
+    edges = [0, *sorted(chosen), frames]
+    still = [label(motions, changes, a, b, rate, config).static for a, b in pairwise(edges)]
+    for frame, before, after in zip(edges[1:-1], still, still[1:], strict=False):
+        if before and after and chosen[frame][0].kind not in GRIPPER_KINDS:
+            del chosen[frame]
 
 
 def _candidates(

@@ -1,0 +1,59 @@
+"""Shared fixtures: one Ray session, the bundled sample built once, the real recordings where they are at hand."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "pipeline" / "sample"
+REAL = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def ray_session() -> Iterator[None]:
+    """One Ray for all in-process builds: starting it takes seconds."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_TASK_MAX_RETRIES"] = "1"
+    import ray
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def build(ray_session: None):  # type: ignore[no-untyped-def]
+    """build(sources, corpus, *overrides) -> Result, with what it printed in `result.printed`."""
+    import io
+
+    from rich.console import Console
+
+    from pipeline import config
+    from pipeline.build import Build
+
+    def run(sources: list[Path | str], corpus: Path, *overrides: str, path: str | None = None, until: str = "shard"):  # type: ignore[no-untyped-def]
+        screen = Console(file=io.StringIO(), soft_wrap=True)
+        return Build(str(corpus), config.load(path, overrides), screen).run([str(s) for s in sources], until)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def sample_corpus(build, tmp_path_factory: pytest.TempPathFactory) -> Path:  # type: ignore[no-untyped-def]
+    """The corpus of the bundled sample, as `make corpus` builds it."""
+    corpus = tmp_path_factory.mktemp("sample") / "corpus"
+    build([SAMPLE], corpus, path=str(ROOT / "pipeline/configs/sample.yaml"))
+    return corpus
+
+
+@pytest.fixture(scope="session")
+def real() -> Path:
+    """Folder of real recordings; they are not part of the project."""
+    if not REAL.is_dir():
+        pytest.skip(f"no real recordings beside the checkout ({REAL.name} is absent)")
+    return REAL

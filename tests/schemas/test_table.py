@@ -1,0 +1,84 @@
+"""Tables refuse rows that do not fit, and say why."""
+
+import pyarrow as pa
+import pytest
+
+from schemas import TABLES, SchemaError
+from schemas.table import Column, Table, one_of, within
+
+PETS = Table(
+    "pets",
+    ("name",),
+    (Column("name", pa.string(), ""), Column("age", pa.int32(), "", nullable=True)),
+    (within("age", 0, 30),),
+)
+
+
+def test_rows_are_sorted_by_key():
+    assert PETS.build([{"name": "b", "age": 2}, {"name": "a", "age": None}])["name"].to_pylist() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        ([{"name": "a"}], "lacks columns \\['age'\\]"),
+        ([{"name": "a", "age": 1, "x": 1}], "unknown columns \\['x'\\]"),
+        ([{"name": None, "age": 1}], "name"),
+        ([{"name": "a", "age": 1}, {"name": "a", "age": 2}], "1 rows repeat the key"),
+        ([{"name": "a", "age": 31}], "age holds 31"),
+        ([{"name": "a", "age": "old"}], "pets"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused(rows, complaint):
+    with pytest.raises(SchemaError, match=complaint):
+        PETS.build(rows)
+
+
+def test_one_of_names_the_stranger():
+    law = one_of("name", ("a", "b"))
+    assert law(pa.table({"name": ["a"]})) == []
+    assert "'c'" in law(pa.table({"name": ["c"]}))[0]
+
+
+def test_every_column_says_what_it_is():
+    for table in TABLES.values():
+        assert all(column.doc for column in table.columns)
+        table.validate(table.empty())
+
+
+def event(name: str, level: str, span: tuple[int, int], parent: str | None) -> dict:
+    return {
+        "event_id": name,
+        "episode_id": "s/000000",
+        "level": level,
+        "track": "all",
+        "origin": "machine",
+        "parent_id": parent,
+        "start_frame": span[0],
+        "end_frame": span[1],
+        "start_s": 0.0,
+        "end_s": 1.0,
+        "primitive": "move",
+        "arms": [],
+        "static": False,
+        "confidence": 1.0,
+        "evidence": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        ([event("t", "L3", (0, 9), None), event("a", "L1", (1, 9), "t")], "starts at frame 1, expected 0"),
+        (
+            [event("t", "L3", (0, 9), None), event("a", "L1", (0, 5), "t"), event("b", "L1", (6, 9), "t")],
+            "frame 6, expected 5",
+        ),
+        ([event("t", "L3", (0, 9), None), event("a", "L1", (0, 10), "t")], "does not lie in its parent"),
+        ([event("t", "L3", (0, 9), None), event("a", "L1", (0, 9), None)], "has no parent"),
+        ([event("t", "L3", (0, 0), None)], "is empty"),
+    ],
+)
+def test_spans_that_break_a_law_are_refused(rows, complaint):
+    with pytest.raises(SchemaError, match=complaint):
+        TABLES["events"].build(rows)

@@ -1,0 +1,39 @@
+"""Captions are plain English and say only what the signals show."""
+
+import pytest
+
+from stages.caption.describe import Kinematics, describe
+
+STILL = Kinematics(None, 2.0)
+
+
+def event(level="L1", primitive="reach", arms=("single",), **more):
+    return {"level": level, "primitive": primitive, "arms": list(arms), **more}
+
+
+@pytest.mark.parametrize(
+    ("given", "kinematics", "task", "arms", "text"),
+    [
+        (event("L3"), STILL, "put the banana  on the plate.", 1, "Put the banana on the plate."),
+        (event("L3"), STILL, "", 1, "The robot acts without a stated task."),
+        (event(), Kinematics((0.2, 0.0, -0.2), 2.0), "", 1, "The arm reaches forward and down."),
+        (event(), Kinematics((0.001, 0.0, 0.0), 2.0), "", 1, "The arm reaches."),
+        (event(), STILL, "tidy up", 1, 'The arm reaches, with the task "tidy up".'),
+        (event(primitive="grasp", arms=("left",)), STILL, "", 2, "The left arm closes its gripper to grasp."),
+        (event(primitive="release", arms=("left", "right")), STILL, "", 2, "Both arms open their grippers to release."),
+        (event(primitive="reach", arms=("left", "right")), STILL, "", 2, "Both arms reach."),
+        (
+            event(primitive="move", gripper_closed=True),
+            Kinematics((0.0, -0.3, 0.0), 2.0),
+            "",
+            1,
+            "The arm moves what it holds right.",
+        ),
+        (event(primitive="idle", arms=()), STILL, "", 2, "The robot rests."),
+        (event("L0"), Kinematics(None, 0.3), "", 1, "The arm reaches briefly."),
+        (event("L2", "transport"), STILL, "", 1, "The arm carries what it holds and lets go."),
+        (event("L2", "approach", ("left", "right")), STILL, "", 2, "Both arms approach and grasp."),
+    ],
+)
+def test_sentences(given, kinematics, task, arms, text):
+    assert describe(given, kinematics, task, arms) == text

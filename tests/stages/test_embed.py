@@ -1,0 +1,80 @@
+"""Vectors mean something: the packaged weights know pictures and sentences, trajectories keep their shape."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_sample_images
+
+from stages.embed import EmbedConfig
+from stages.embed.action import CHANNELS, action_vector
+from stages.embed.image import classify, encode_images
+from stages.embed.text import encode_texts
+from stages.episode import Signal
+
+CONFIG = EmbedConfig()
+DAISY, BELL_COTE = 985, 442  # ImageNet classes
+
+
+def test_the_image_network_and_its_weights_belong_together():
+    china, flower = load_sample_images().images  # a temple and a flower
+    assert int(np.argmax(classify(china))) == BELL_COTE
+    assert int(np.argmax(classify(flower))) == DAISY
+
+
+def test_a_picture_is_nearer_to_itself_darkened_than_to_another():
+    china, flower = load_sample_images().images
+    a, b, c = encode_images([china, (china * 0.8).astype(np.uint8), flower])
+    assert np.linalg.norm(a) == pytest.approx(1.0, abs=1e-5)
+    assert a @ b > 0.8 > a @ c
+
+
+def test_sentences_of_one_meaning_lie_together():
+    a, b, c = encode_texts(["The arm reaches forward.", "The arm reaches ahead.", "A recipe for apple pie."])
+    assert a @ b > 0.9
+    assert a @ c < 0.3
+
+
+def test_no_input_gives_no_vectors():
+    assert encode_images([]).shape == (0, 1280)
+    assert encode_texts([]).shape == (0, 384)
+
+
+def arm(kind: str, values: np.ndarray, name: str = "single", unit: str = "m") -> Signal:
+    return Signal(kind, name, unit, np.arange(len(values)) / 20, values)
+
+
+def test_an_action_vector_starts_at_zero_and_forgets_where_it_started():
+    path = np.cumsum(np.full((41, 3), 0.01), axis=0)
+    times = np.arange(41) / 20
+    here = action_vector({"position/single": arm("position", path)}, times, CONFIG)
+    there = action_vector({"position/single": arm("position", path + 5.0)}, times, CONFIG)
+    assert here == pytest.approx(there, abs=1e-5)
+    assert len(here) == 2 * CONFIG.steps * CHANNELS + 2
+    block = here[:-2].reshape(2, CONFIG.steps, CHANNELS)
+    assert block[0, 0, 2:5] == pytest.approx([0, 0, 0])
+    assert block[0, -1, 2:5] * np.sqrt(CONFIG.steps) == pytest.approx([4.0, 4.0, 4.0], abs=1e-5)  # 0.4 m / 0.1 m
+    assert not block[1].any()  # the second slot is for a second arm
+
+
+def test_the_same_motion_logged_faster_gives_the_same_vector():
+    slow = np.linspace(0, 1, 21)[:, None] * [0.3, 0.0, 0.0]
+    fast = np.linspace(0, 1, 101)[:, None] * [0.3, 0.0, 0.0]
+    a = action_vector(
+        {"position/single": Signal("position", "single", "m", np.linspace(0, 1, 21), slow)},
+        np.linspace(0, 1, 21),
+        CONFIG,
+    )
+    b = action_vector(
+        {"position/single": Signal("position", "single", "m", np.linspace(0, 1, 101), fast)},
+        np.linspace(0, 1, 21),
+        CONFIG,
+    )
+    assert a == pytest.approx(b, abs=1e-5)
+
+
+def test_two_arms_take_both_slots():
+    signals = {
+        f"joints/{side}": arm("joints", np.linspace(0, n, 30)[:, None].repeat(6, 1), side, "rad")
+        for n, side in ((1, "left"), (2, "right"))
+    }
+    block = action_vector(signals, np.arange(30) / 20, CONFIG)[:-2].reshape(2, CONFIG.steps, CHANNELS)
+    assert block[1, -1, 5] == pytest.approx(2 * block[0, -1, 5])

@@ -1,0 +1,205 @@
+"""Balance is worked out by hand here; samples hold what they promise; tars are the same byte for byte."""
+
+import io
+import json
+import math
+import subprocess
+
+import numpy as np
+import pytest
+import webdataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stages.episode import Signal
+from stages.shard import ShardConfig
+from stages.shard.balance import effective_size, entropy, gini, inclusion, wanted_frequency
+from stages.shard.sample import Clip, calibration, low_dim
+from stages.shard.select import pack, select
+from stages.shard.stats import RobotStats, merge
+from stages.shard.tar import write_tar
+
+# -- balance
+
+
+def test_uniform_balance_of_one_clustering():
+    # sizes 6 and 2 over 8 events: both clusters are wanted 4 times, so 4/6 and 4/2
+    wanted = wanted_frequency([0] * 6 + [1] * 2, [0] * 8, alpha=0.0, max_weight=10)
+    assert wanted == pytest.approx([4 / 6] * 6 + [2.0] * 2)
+
+
+def test_temperature_lies_between_natural_and_uniform():
+    # sizes 4 and 1, alpha 1/2: shares 2 : 1 of 5 events
+    wanted = wanted_frequency([0] * 4 + [1], [0] * 5, alpha=0.5, max_weight=10)
+    assert wanted == pytest.approx([10 / 3 / 4] * 4 + [5 / 3])
+    assert wanted_frequency([0] * 4 + [1], [0] * 5, alpha=1.0, max_weight=10) == pytest.approx([1.0] * 5)
+
+
+def test_both_clusterings_are_met_at_once():
+    vl, action = [0, 0, 0, 0, 1, 1], [0, 0, 0, 1, 0, 1]
+    wanted = wanted_frequency(vl, action, alpha=0.0, max_weight=10)
+    assert np.bincount(vl, weights=wanted) == pytest.approx([3, 3], abs=1e-6)
+    assert np.bincount(action, weights=wanted) == pytest.approx([3, 3], abs=1e-6)
+
+
+def test_no_event_is_wanted_more_often_than_the_cap():
+    wanted = wanted_frequency([0] * 99 + [1], [0] * 100, alpha=0.0, max_weight=5)
+    assert wanted.max() == pytest.approx(5.0)
+    assert wanted.mean() == pytest.approx(1.0)
+
+
+def test_water_filling():
+    # budget 2 of 4: the event wanted 3 times is taken for sure, the others share one: 1/3 each
+    assert inclusion(np.array([3.0, 1 / 3, 1 / 3, 1 / 3]), 0.5) == pytest.approx([1, 1 / 3, 1 / 3, 1 / 3])
+    assert inclusion(np.ones(4), 1.0).tolist() == [1.0] * 4
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    labels=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60),
+    alpha=st.floats(0, 1),
+    keep=st.floats(0.05, 1),
+)
+def test_laws_of_the_draw(labels, alpha, keep):
+    vl, action = zip(*labels, strict=True)
+    wanted = wanted_frequency(vl, action, alpha, 10.0)
+    chance = inclusion(wanted, keep)
+    assert wanted.min() > 0
+    assert wanted.max() <= 10 + 1e-6
+    assert wanted.mean() == pytest.approx(1.0)
+    assert chance.sum() == pytest.approx(keep * len(labels))
+    assert ((chance > 0) & (chance <= 1)).all()
+
+
+def test_figures_of_a_distribution():
+    assert gini([1, 1, 1, 1]) == pytest.approx(0)
+    assert gini([0, 0, 0, 1]) == pytest.approx(0.75)  # (n - 1) / n
+    assert gini([1, 3]) == pytest.approx(0.25)
+    assert entropy([5, 5]) == pytest.approx(1)
+    assert entropy([3, 1]) == pytest.approx((0.75 * math.log(4 / 3) + 0.25 * math.log(4)) / math.log(2))
+    assert effective_size(np.array([1.0, 1.0, 2.0])) == pytest.approx(16 / 6)
+
+
+# -- selection
+
+
+def corpus_of(sizes: list[int], config: ShardConfig, episodes: int = 40) -> list[dict]:
+    """Samples rows for `sizes[c]` events of VL cluster c, over some episodes, all of split train."""
+    events, clusters = [], {}
+    for cluster, size in enumerate(sizes):
+        for i in range(size):
+            name = f"s/{i % episodes:06d}/L1/{cluster:03d}{i:04d}"
+            events.append(
+                {
+                    "event_id": name,
+                    "episode_id": f"s/{i % episodes:06d}",
+                    "level": "L1",
+                    "start_frame": 0,
+                    "end_frame": 20,
+                    "static": False,
+                }
+            )
+            clusters[name] = (cluster, i % 3)
+    rows = {f"s/{e:06d}": {"split": "train", "robot": "r"} for e in range(episodes)}
+    return select(events, clusters, rows, config)
+
+
+def test_shards_are_flatter_than_the_recordings_and_flat_with_weights():
+    rows = corpus_of([600, 200, 100, 100], ShardConfig(alpha=0.0, keep=0.5))
+    drawn = [r for r in rows if r["status"] == "sampled"]
+    sizes = np.bincount([r["vl_cluster"] for r in drawn])
+    weights = np.bincount([r["vl_cluster"] for r in drawn], weights=[r["weight"] for r in drawn])
+    assert gini(sizes) < 0.7 * gini([600, 200, 100, 100])
+    assert gini(weights) < 0.1
+    assert np.mean([r["weight"] for r in drawn]) == pytest.approx(1.0)
+    assert len(drawn) == pytest.approx(500, rel=0.1)
+
+
+def test_one_more_event_hardly_changes_the_draw_of_the_others():
+    before = {r["event_id"]: r["status"] for r in corpus_of([300, 60], ShardConfig())}
+    after = {r["event_id"]: r["status"] for r in corpus_of([300, 61], ShardConfig())}
+    assert sum(after[e] != s for e, s in before.items()) <= 3
+
+
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [({"static": True}, "static"), ({"end_frame": 3}, "too_short"), ({"end_frame": 90}, "too_long"), ({}, "sampled")],
+)
+def test_what_is_left_out_says_why(event, status):
+    row = {
+        "event_id": "s/000000/L1/0000000",
+        "episode_id": "s/000000",
+        "level": "L1",
+        "start_frame": 0,
+        "end_frame": 20,
+        "static": False,
+    } | event
+    (found,) = select([row], {}, {"s/000000": {"split": "val", "robot": "r"}}, ShardConfig(max_frames=60))
+    assert (found["status"], found["inclusion"]) == (status, float(status == "sampled"))
+
+
+def test_tars_are_of_about_equal_size_and_splits_stay_apart():
+    rows = corpus_of([200], ShardConfig(keep=1.0))
+    for row in rows[:50]:
+        row["split"] = "val"
+    shards = pack(rows, {r["event_id"]: 10_000 for r in rows}, ShardConfig(target_bytes=250_000))
+    assert sorted(shards) == [*(f"train-{i:06d}.tar" for i in range(6)), "val-000000.tar", "val-000001.tar"]
+    assert all(len(members) == 25 for members in shards.values())
+    assert {r["split"] for name, members in shards.items() if name.startswith("val") for r in members} == {"val"}
+
+
+# -- samples
+
+
+def test_rows_are_the_log_at_the_frames_and_valid_says_where_it_covers_them():
+    time = np.arange(10) / 10
+    signals = {
+        "state": Signal("state", "", "raw", time, np.arange(20.0).reshape(10, 2)),
+        "gripper/single": Signal("gripper", "single", "1", time, np.r_[np.ones(5), np.zeros(5)][:, None]),
+    }
+    alignment = {"signal_time_s": time + 0.2, "time_s": time, "fps": 10.0}  # the log is two frames late
+    arrays = low_dim(signals, alignment, 1, 10)
+    assert arrays["state"][:3].tolist() == [[6, 7], [8, 9], [10, 11]]
+    assert arrays["gripper"][:, 0].tolist() == [1, 1, 0, 0, 0, 0, 0, 0, 0]
+    assert arrays["time"][0] == pytest.approx(0.1)
+    assert arrays["valid"].tolist() == [True] * 7 + [False] * 2
+
+
+def test_calibration_follows_the_scale_with_pixel_centres_at_integers():
+    given = json.dumps({"K": [[500, 0, 319.5], [0, 500, 239.5], [0, 0, 1]], "mount": "base"})
+    scaled = calibration(Clip("c", "p", 10, [], (320, 240), (640, 480), given))
+    assert scaled["K"] == [[250.0, 0.0, 159.5], [0.0, 250.0, 119.5], [0.0, 0.0, 1.0]]  # the centre stays the centre
+    assert (scaled["width"], scaled["height"], scaled["mount"]) == (320, 240, "base")
+
+
+def test_a_tar_is_the_same_twice_and_readable_by_webdataset_and_tar(tmp_path):
+    samples = [("a-1", {"json": b"{}", "front.mp4": b"xx"}), ("a-2", {"json": b"[]", "front.mp4": b"yy"})]
+    first, second = (write_tar(str(tmp_path / name), samples) for name in ("1.tar", "2.tar"))
+    assert first == second
+    assert first[1] == 2
+    assert (tmp_path / "1.tar").read_bytes() == (tmp_path / "2.tar").read_bytes()
+    found = list(webdataset.WebDataset(str(tmp_path / "1.tar"), shardshuffle=False))
+    assert [(s["__key__"], s["json"], s["front.mp4"]) for s in found] == [("a-1", b"{}", b"xx"), ("a-2", b"[]", b"yy")]
+    listed = subprocess.run(["tar", "tf", tmp_path / "1.tar"], capture_output=True, text=True, check=True).stdout
+    assert sorted(listed.split()) == ["a-1.front.mp4", "a-1.json", "a-2.front.mp4", "a-2.json"]
+
+
+def test_statistics_merge_to_those_of_all_rows():
+    rows = np.random.default_rng(0).normal(size=(900, 3)).astype(np.float32) * [1, 10, 100]
+    parts = []
+    for piece in (rows[:100], rows[100:150], rows[150:]):
+        stats = RobotStats()
+        stats.add(piece.astype(np.float32))
+        parts.append(json.loads(json.dumps(stats.summary())))
+    merged = merge(parts)
+    assert merged["count"] == 900
+    assert merged["mean"] == pytest.approx(rows.mean(axis=0), rel=1e-4)
+    assert merged["std"] == pytest.approx(rows.std(axis=0), rel=1e-4)
+    assert merged["max"] == pytest.approx(rows.max(axis=0), rel=1e-5)
+    assert merged["q01"] == pytest.approx(np.quantile(rows, 0.01, axis=0), rel=1e-4)
+
+
+def test_arrays_of_a_sample_load_with_numpy_alone():
+    buffer = io.BytesIO()
+    np.savez(buffer, state=np.ones((2, 3), np.float32))
+    assert np.load(io.BytesIO(buffer.getvalue()))["state"].shape == (2, 3)

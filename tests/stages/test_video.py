@@ -1,0 +1,114 @@
+"""Frames come back as what they are: through every codec, out of every clip."""
+
+import io
+
+import av
+import decord
+import numpy as np
+import pytest
+
+from schemas.reasons import Quarantined, Reason
+from stages.video.cut import cut
+from stages.video.decode import open_video, picked, scaled_size
+from stages.video.encode import encode, exact_rate
+from stages.video.probe import probe
+from tests.datasets import number_in, numbered, write_video
+
+GOP = 10
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory):
+    path = str(tmp_path_factory.mktemp("proxy") / "proxy.mp4")
+    frames = (av.VideoFrame.from_ndarray(numbered(i), format="rgb24").reformat(format="yuv420p") for i in range(75))
+    assert encode(path, frames, 20.0, GOP, 23) == 75
+    return path
+
+
+def numbers(clip: bytes) -> list[int]:
+    with av.open(io.BytesIO(clip)) as container:
+        return [number_in(f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
+
+
+@pytest.mark.parametrize("start", [0, 1, 7, 8, 9, 10, 11, 33, 64])
+@pytest.mark.parametrize("length", [1, 2, 3, 9, 10, 11])
+def test_a_clip_holds_its_frames_and_starts_on_a_keyframe(proxy, start, length):
+    clip = cut(proxy, range(start, start + length), 20.0, GOP, 23)
+    assert numbers(clip) == list(range(start, start + length))
+    assert b"elst" not in clip
+    with av.open(io.BytesIO(clip)) as container:
+        stream = container.streams.video[0]
+        frames = list(container.decode(stream))
+    assert frames[0].key_frame
+    assert [float(f.pts * f.time_base) for f in frames] == pytest.approx(np.arange(length) / 20)
+    other = decord.VideoReader(io.BytesIO(clip))
+    assert [number_in(p) for p in other.get_batch(range(len(other))).asnumpy()] == list(range(start, start + length))
+
+
+def test_most_of_a_clip_is_copied_not_encoded(proxy):
+    with av.open(proxy) as container:
+        source = [bytes(p) for p in container.demux(video=0) if p.size]
+    with av.open(io.BytesIO(cut(proxy, range(13, 50), 20.0, GOP, 23))) as container:
+        clip = [bytes(p) for p in container.demux(video=0) if p.size]
+    assert clip[7:] == source[20:50]  # frames 13 to 19 are new, from the keyframe at 20 on they are the proxy's own
+
+
+def test_frames_that_repeat_or_skip_are_shown_as_asked(proxy):
+    assert numbers(cut(proxy, [3, 3, 4, 6, 9, 9, 12], 20.0, GOP, 23)) == [3, 3, 4, 6, 9, 9, 12]
+
+
+def test_a_clip_past_the_end_is_an_error(proxy):
+    with pytest.raises(ValueError, match="wanted frames 70 to 79"):
+        cut(proxy, range(72, 80), 20.0, GOP, 23)
+
+
+def test_picked_frames_are_the_ones_asked_for(proxy):
+    assert {i: number_in(p) for i, p in picked(proxy, [74, 0, 5, 31, 31], GOP).items()} == {74: 74, 0: 0, 5: 5, 31: 31}
+
+
+@pytest.mark.parametrize(("codec", "decoder"), [("h264", "decord"), ("av1", "decord"), ("mpeg4", "pyav")])
+def test_every_frame_is_decoded_once_in_order(tmp_path, codec, decoder):
+    path = tmp_path / "v.mp4"
+    write_video(path, [range(40)], codec, 20)
+    info = probe(str(path), "v.mp4")
+    assert info.pts_s == pytest.approx(np.arange(40) / 20)
+    name, frames = open_video(str(path), info, "v.mp4")
+    assert name == decoder
+    assert [number_in(f.to_ndarray(format="rgb24")) for f in frames] == list(range(40))
+
+
+def test_a_width_that_decord_cannot_hand_out_goes_to_pyav(tmp_path):
+    path = tmp_path / "narrow.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 144, 96, "yuv420p"
+        for i in range(5):
+            picture = np.full((96, 144, 3), 50 * i, dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    name, frames = open_video(str(path), probe(str(path), "n"), "n")
+    assert name == "pyav"
+    assert [round(f.to_ndarray(format="rgb24").mean() / 50) for f in frames] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("content", [b"", b"not a video at all"])
+def test_what_is_no_video_is_quarantined(tmp_path, content):
+    path = tmp_path / "v.mp4"
+    path.write_bytes(content)
+    with pytest.raises(Quarantined) as error:
+        probe(str(path), "s3://bucket/v.mp4")
+    assert error.value.reason is Reason.VIDEO_UNREADABLE
+    assert "s3://bucket/v.mp4" in error.value.message
+
+
+@pytest.mark.parametrize(
+    ("size", "scaled"),
+    [((640, 480), (342, 256)), ((256, 256), (256, 256)), ((96, 64), (96, 64)), ((480, 640), (256, 342))],
+)
+def test_the_short_side_is_scaled_down_never_up(size, scaled):
+    assert scaled_size(*size, 256) == scaled
+
+
+@pytest.mark.parametrize(("fps", "rate"), [(20.0, "20"), (29.97, "30000/1001"), (30.0, "30"), (12.5, "25/2")])
+def test_rates_are_exact_fractions(fps, rate):
+    assert str(exact_rate(fps)) == rate
