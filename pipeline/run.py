@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -44,7 +45,11 @@ class Runner:
         rows = [{"unit": pickle.dumps(unit)} for unit in units]
         dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
         shared = ray.put(context)
-        work = dataset.map(_execute, fn_args=(shared,), num_cpus=1, concurrency=min(self.workers, len(rows)))
+        with warnings.catch_warnings():  # Ray Data retries a dead worker for ever; 2.60 has no other way to say once
+            warnings.simplefilter("ignore", DeprecationWarning)
+            work = dataset.map(
+                _execute, fn_args=(shared,), num_cpus=1, concurrency=min(self.workers, len(rows)), max_retries=1
+            )
         for batch in work.iter_batches(batch_size=None, prefetch_batches=0, batch_format="pyarrow"):
             for blob in batch["commit"].to_pylist():
                 yield pickle.loads(blob)
@@ -55,7 +60,6 @@ class Runner:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        os.environ.setdefault("RAY_TASK_MAX_RETRIES", "1")  # two tries; see Reason.WORKER_DIED
         import ray
 
         if not ray.is_initialized():

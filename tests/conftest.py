@@ -18,7 +18,6 @@ REAL = ROOT.parent / "shared" / "data"
 def ray_session() -> Iterator[None]:
     """One Ray for all in-process builds: starting it takes seconds."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_TASK_MAX_RETRIES"] = "1"
     import ray
 
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)

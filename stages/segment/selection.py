@@ -37,8 +37,10 @@ def choose(candidates: Iterable[Candidate], frames: int, rate: float, config: Se
 
 
 def _gap(candidate: Candidate, found: list[Candidate], frame: int, near: int, apart: int) -> int:
-    """Frames to keep from a chosen boundary: half as many where the arm sets off after a gripper change, since what lies
-    between is the grasp or release itself."""
+    """Frames to keep from a chosen boundary.
+
+    Half as many where the arm sets off after a gripper change: what lies between is the grasp or release itself.
+    """
     sets_off = candidate.kind == "motion_onset" and frame < candidate.frame and found[0].kind in GRIPPER_KINDS
     return max(near, apart // 2) if sets_off else apart
 

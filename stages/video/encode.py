@@ -1,9 +1,10 @@
 """H.264 as the corpus keeps it: closed GOP of fixed length, no B-frames, one thread, no edit list.
 
 In: yuv420p frames. Out: an MP4 whose frame k is shown at k / fps. No B-frames: decoding order is presentation order,
-so a clip can be cut by copying packets (stages.video.cut). One thread: x264 gives different bytes with two. Fixed
-settings give every clip of a size and rate the same parameter sets, which is what lets re-encoded and copied frames
-share a stream.
+so a clip can be cut by copying packets (stages.video.cut). One thread: x264 gives different bytes with two. No
+macroblock tree: its assembly reads memory that nobody wrote, and 11 of 400 encodings of one 192x96 clip came out
+different with it, none of 400 without. Fixed settings give every clip of a size and rate the same parameter sets,
+which is what lets re-encoded and copied frames share a stream.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Encoder:
         options = {
             "crf": str(crf),
             "preset": "veryfast",
-            "x264-params": f"keyint={gop}:min-keyint={gop}:scenecut=0:bframes=0:open-gop=0:threads=1:rc-lookahead=10",
+            "x264-params": f"keyint={gop}:min-keyint={gop}:scenecut=0:bframes=0:open-gop=0:threads=1:mbtree=0",
         }
         self.stream = self.container.add_stream("libx264", rate=exact_rate(fps), options=options)
         self.stream.width, self.stream.height = size

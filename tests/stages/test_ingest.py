@@ -58,7 +58,7 @@ def test_two_sources_of_one_name_suggest_another(tmp_path):
 
 
 def test_a_folder_without_datasets_says_what_was_looked_for(tmp_path):
-    with pytest.raises(SourceError, match="meta/info.json"):
+    with pytest.raises(SourceError, match=r"meta/info\.json"):
         find_datasets([str(tmp_path)])
 
 
@@ -111,14 +111,34 @@ def test_an_unknown_version_is_named(tmp_path):
 # -- robots
 
 
-ROBOTS = [  # robot type, names per column, what must be found
-    ("so101_follower", {"observation.state": ["shoulder_pan.pos", "shoulder_lift.pos", "elbow_flex.pos", "wrist_flex.pos", "wrist_roll.pos", "gripper.pos"]}, "so100", {"joints/single", "gripper/single"}),
-    ("so100", {"observation.state": ["main_shoulder_pan", "main_shoulder_lift", "main_elbow_flex", "main_wrist_flex", "main_wrist_roll", "main_gripper"]}, "so100", {"joints/single", "gripper/single"}),
-    ("aloha", {"observation.state": [f"{s}_{j}" for s in ("left", "right") for j in ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate", "gripper")]}, "aloha", {"joints/left", "gripper/left", "joints/right", "gripper/right"}),
-    ("franka", {"observation.state.cartesian_position": list("abcdef"), "observation.state.gripper_position": ["g"]}, "franka_droid", {"position/single", "orientation/single", "gripper/single"}),
-    ("widowx", {"observation.state": ["x", "y", "z", "roll", "pitch", "yaw", "pad", "gripper"]}, "widowx", {"position/single", "orientation/single", "gripper/single"}),
-    ("cr5", {"observation.state": [f"joint_{i}" for i in range(6)], "action": [*(f"joint_{i}_vel" for i in range(6)), "gripper"]}, "cr5", {"joints/single", "gripper/single", "gripper_command/single"}),
-]  # fmt: skip
+SO_JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
+ALOHA_JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate", "gripper")
+STATE = "observation.state"
+ONE_ARM = {"joints/single", "gripper/single"}
+POSED = {"position/single", "orientation/single", "gripper/single"}
+ROBOTS = [  # robot type, names per column, the profile and the streams that must be found
+    ("so101_follower", {STATE: [f"{j}.pos" for j in SO_JOINTS]}, "so100", ONE_ARM),
+    ("so100", {STATE: [f"main_{j}" for j in SO_JOINTS]}, "so100", ONE_ARM),
+    (
+        "aloha",
+        {STATE: [f"{side}_{j}" for side in ("left", "right") for j in ALOHA_JOINTS]},
+        "aloha",
+        {"joints/left", "gripper/left", "joints/right", "gripper/right"},
+    ),
+    (
+        "franka",
+        {"observation.state.cartesian_position": list("abcdef"), "observation.state.gripper_position": ["g"]},
+        "franka_droid",
+        POSED,
+    ),
+    ("widowx", {STATE: ["x", "y", "z", "roll", "pitch", "yaw", "pad", "gripper"]}, "widowx", POSED),
+    (
+        "cr5",
+        {STATE: [f"joint_{i}" for i in range(6)], "action": [*(f"joint_{i}_vel" for i in range(6)), "gripper"]},
+        "cr5",
+        {*ONE_ARM, "gripper_command/single"},
+    ),
+]
 
 
 @pytest.mark.parametrize(("robot", "names", "profile", "streams"), ROBOTS)
@@ -252,19 +272,21 @@ def swap(rows):
     return [rows[1], rows[0], *rows[2:]]
 
 
-BROKEN = {
-    "nan": (lambda r: rewrite(r, state=put(3, 1, float("nan"))), Reason.NOT_FINITE, r"observation.state\[1\] is nan at row 3"),
+DATA = "data/chunk-000/episode_000000.parquet"
+VIDEO = "videos/chunk-000/observation.images.front/episode_000000.mp4"
+BROKEN = {  # how to break it, the reason it must get, what the message must say
+    "nan": (lambda r: rewrite(r, state=put(3, 1, float("nan"))), Reason.NOT_FINITE, r"state\[1\] is nan at row 3"),
     "inf": (lambda r: rewrite(r, action=put(3, 0, float("inf"))), Reason.NOT_FINITE, r"action\[0\] is inf at row 3"),
     "shuffled": (lambda r: rewrite(r, timestamp=swap), Reason.TIME_NOT_INCREASING, "at row 1 follows"),
-    "gap": (lambda r: rewrite(r, timestamp=lambda t: t[:-1] + [t[-1] + 9]), Reason.TIME_GAP, "between rows 18 and 19"),
+    "gap": (lambda r: rewrite(r, timestamp=lambda t: [*t[:-1], 9.0]), Reason.TIME_GAP, "between rows 18 and 19"),
     "jump": (lambda r: rewrite(r, state=put(10, 2, 4.0)), Reason.STATE_JUMP, "m/s into row 10"),
     "gripper": (lambda r: rewrite(r, state=put(4, 3, 37.0)), Reason.GRIPPER_OUT_OF_RANGE, "is .37.0. at row 4"),
     "task": (lambda r: rewrite(r, task_index=lambda t: [5] * len(t)), Reason.UNKNOWN_TASK, "task_index 5"),
-    "shape": (lambda r: rewrite(r, state=lambda s: [x[:3] for x in s]), Reason.WRONG_SHAPE, "width .3., metadata says 4"),
-    "zero bytes": (lambda r: (r / "data/chunk-000/episode_000000.parquet").write_bytes(b""), Reason.UNREADABLE_FILE, "episode_000000.parquet"),
-    "no file": (lambda r: (r / "data/chunk-000/episode_000000.parquet").unlink(), Reason.MISSING_FILE, "is absent"),
-    "no camera": (lambda r: (r / "videos/chunk-000/observation.images.front/episode_000000.mp4").unlink(), Reason.MISSING_CAMERA, "ingest.video=ignore"),
-}  # fmt: skip
+    "shape": (lambda r: rewrite(r, state=lambda s: [x[:3] for x in s]), Reason.WRONG_SHAPE, "metadata says 4"),
+    "zero bytes": (lambda r: (r / DATA).write_bytes(b""), Reason.UNREADABLE_FILE, "episode_000000.parquet"),
+    "no file": (lambda r: (r / DATA).unlink(), Reason.MISSING_FILE, "is absent"),
+    "no camera": (lambda r: (r / VIDEO).unlink(), Reason.MISSING_CAMERA, "ingest.video=ignore"),
+}
 
 
 @pytest.mark.parametrize("case", BROKEN)

@@ -1,0 +1,274 @@
+"""Builds over small datasets: what comes out, what a rerun does, what a kill leaves."""
+
+import glob
+import hashlib
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import polars as pl
+import pytest
+import webdataset
+
+from pipeline.corpus import WRITTEN_BY, Corpus
+from tests.datasets import Episode, number_in, write_dataset
+
+SMALL = ("shard.target_bytes=100000", "shard.keep=1.0")
+
+
+def episodes(number: int, length: int = 60) -> list[Episode]:
+    return [Episode(length + 3 * i, 100 * i) for i in range(number)]
+
+
+def contents(corpus: Path) -> dict[str, str]:
+    """Digest of each table's rows, each shard's bytes, and all proxies."""
+    opened = Corpus(str(corpus))
+    found = {t: opened.table(t).write_json() for t in [*WRITTEN_BY, "quarantine"]}
+    for path in sorted(glob.glob(f"{corpus}/shards/{opened.manifest['release']}/*")):
+        found[os.path.basename(path)] = Path(path).read_bytes()
+    for path in sorted(glob.glob(f"{corpus}/media/**/*.mp4", recursive=True)):
+        found[os.path.relpath(path, corpus)] = Path(path).read_bytes()
+    return {k: hashlib.sha256(v.encode() if isinstance(v, str) else v).hexdigest() for k, v in found.items()}
+
+
+def samples(corpus: Path) -> list[dict]:
+    shards = sorted(glob.glob(f"{corpus}/shards/latest/*.tar"))
+    return list(webdataset.WebDataset(shards, shardshuffle=False))
+
+
+def pictures(clip: bytes) -> list[int]:
+    with av.open(io.BytesIO(clip)) as container:
+        frames = list(container.decode(video=0))
+    assert frames[0].key_frame
+    return [number_in(f.to_ndarray(format="rgb24")) for f in frames]
+
+
+@pytest.mark.parametrize(
+    ("version", "codec"), [("v2.1", "h264"), ("v2.1", "av1"), ("v2.0", "mpeg4"), ("v3.0", "h264"), ("v3.0", "av1")]
+)
+def test_frame_numbers_come_back_in_step_with_the_rows(build, tmp_path, version, codec):
+    """Read by webdataset and PyAV alone: the number drawn into frame i is the row of `time` that it belongs to."""
+    source = write_dataset(
+        tmp_path / "logs", episodes(4), version=version, codec=codec, cameras=("front", "wrist.left")
+    )
+    result = build([source], tmp_path / "corpus", *SMALL)
+    assert Corpus(str(tmp_path / "corpus")).quarantine().height == 0
+    found = samples(tmp_path / "corpus")
+    assert len(found) >= 12
+    for sample in found:
+        meta = json.loads(sample["json"])
+        arrays = np.load(io.BytesIO(sample["lowdim.npz"]))
+        row = np.rint(arrays["time"] * 20).astype(int)
+        first = 100 * int(meta["episode_id"].split("/")[1])
+        assert len(row) == meta["n_frames"]
+        for camera in ("front.mp4", "wrist_left.mp4"):
+            assert pictures(sample[camera]) == (first + row).tolist()
+        state = Episode(60 + 3 * (first // 100), 0).state[row]
+        assert arrays["state"] == pytest.approx(state, abs=1e-5)
+        assert arrays["gripper"][:, 0] == pytest.approx(state[:, 3])
+        assert arrays["valid"].all()
+    counts = Corpus(str(tmp_path / "corpus")).counts("observe")
+    assert counts["decoded_frames"] == counts["source_frames"] > 0
+    assert set(result.computed) == {
+        "ingest",
+        "observe",
+        "lag",
+        "align",
+        "segment",
+        "caption",
+        "embed",
+        "cluster",
+        "shard",
+    }
+
+
+def test_a_second_run_computes_nothing(build, tmp_path):
+    source = write_dataset(tmp_path / "logs", episodes(4))
+    corpus = tmp_path / "corpus"
+    build([source], corpus, *SMALL)
+    files = {p: os.stat(p).st_mtime_ns for p in glob.glob(f"{corpus}/*/**/*", recursive=True)}
+    again = build([source], corpus, *SMALL)
+    assert sum(again.computed.values()) == 0
+    assert {p: os.stat(p).st_mtime_ns for p in glob.glob(f"{corpus}/*/**/*", recursive=True)} == files
+
+
+def test_one_episode_added_is_all_that_is_done(build, tmp_path):
+    """Its own parts, then cluster and shard. (min_score: the drawn videos tell no lag, so no vote may change it.)"""
+    source = write_dataset(tmp_path / "logs", episodes(5))
+    options = (*SMALL, "align.min_score=2")
+    lines = (source / "meta/episodes.jsonl").read_text().splitlines()
+    (source / "meta/episodes.jsonl").write_text("\n".join(lines[:4]))
+    corpus = tmp_path / "corpus"
+    build([source], corpus, *options)
+    committed = {p: Path(p).read_bytes() for p in glob.glob(f"{corpus}/ledger/*/*.json")}
+    (source / "meta/episodes.jsonl").write_text("\n".join(lines))
+    result = build([source], corpus, *options)
+    assert result.computed.pop("shard") >= 1
+    assert result.computed == dict.fromkeys(
+        ("ingest", "observe", "lag", "align", "segment", "caption", "embed", "cluster"), 1
+    )
+    assert all(Path(p).read_bytes() == blob for p, blob in committed.items())
+    build([source], tmp_path / "fresh", *options)
+    assert contents(corpus) == contents(tmp_path / "fresh")
+
+
+def test_a_value_of_segment_does_not_redo_observe_or_align(build, tmp_path):
+    source = write_dataset(tmp_path / "logs", episodes(3))
+    build([source], tmp_path / "corpus", *SMALL)
+    result = build([source], tmp_path / "corpus", *SMALL, "segment.min_l1_s=2.0")
+    done = {stage for stage, number in result.computed.items() if number}
+    assert done == {"segment", "caption", "embed", "cluster", "shard"}
+
+
+def test_one_worker_and_two_make_the_same_corpus(build, tmp_path):
+    source = write_dataset(tmp_path / "logs", episodes(5), version="v3.0", per_file=2)
+    build([source], tmp_path / "one", *SMALL, "run.workers=1")
+    build([source], tmp_path / "two", *SMALL, "run.workers=2", "run.episodes_per_part=2")
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_frozen_centroids_label_new_events_without_relabelling(build, tmp_path):
+    source = write_dataset(tmp_path / "logs", episodes(4))
+    corpus = tmp_path / "corpus"
+    build([source], corpus, *SMALL)
+    before = dict(Corpus(str(corpus)).table("clusters").select("event_id", "vl_cluster").iter_rows())
+    (model,) = glob.glob(f"{corpus}/models/clusters-*.npz")
+    more = write_dataset(tmp_path / "more", episodes(2, 70))
+    build([source, more], corpus, *SMALL, f"cluster.centroids={model}")
+    after = dict(Corpus(str(corpus)).table("clusters").select("event_id", "vl_cluster").iter_rows())
+    assert len(after) > len(before)
+    assert {e: after[e] for e in before} == before
+
+
+def test_bad_episodes_are_set_aside_and_the_rest_goes_on(build, tmp_path):
+    source = write_dataset(tmp_path / "logs", episodes(5))
+    videos = source / "videos/chunk-000/observation.images.front"
+    whole = (videos / "episode_000001.mp4").read_bytes()
+    (videos / "episode_000001.mp4").write_bytes(whole[: len(whole) // 2])  # truncated: its index is gone
+    shutil.copy(videos / "episode_000004.mp4", videos / "episode_000002.mp4")  # six frames too many
+    (videos / "episode_000003.mp4").unlink()
+    build([source], tmp_path / "corpus", *SMALL)
+    corpus = Corpus(str(tmp_path / "corpus"))
+    rows = {r["episode_id"]: (r["stage"], r["reason"]) for r in corpus.quarantine().to_dicts()}
+    assert rows == {
+        "logs/000001": ("observe", "video_unreadable"),
+        "logs/000002": ("lag", "length_mismatch"),
+        "logs/000003": ("ingest", "missing_camera"),
+    }
+    in_events = set(corpus.table("events")["episode_id"].unique())
+    assert in_events == {"logs/000000", "logs/000004"}  # every episode is in events or in quarantine
+
+
+def test_a_source_without_motion_is_lost_alone(build, tmp_path):
+    good = write_dataset(tmp_path / "good", episodes(3))
+    still = [Episode(60, 0, state=np.ones((60, 4))) for _ in range(2)]
+    dead = write_dataset(tmp_path / "dead", still, robot="unheard_of")
+    build([good, dead], tmp_path / "corpus", *SMALL)
+    corpus = Corpus(str(tmp_path / "corpus"))
+    assert set(corpus.quarantine()["reason"]) == {"no_motion_signal"}
+    assert corpus.quarantine()["episode_id"].to_list() == ["dead/000000", "dead/000001"]
+    assert corpus.table("episodes")["source"].unique().to_list() == ["good"]
+
+
+def test_a_source_without_cameras_is_legal(build, tmp_path):
+    source = write_dataset(tmp_path / "logs", episodes(3), cameras=())
+    build([source], tmp_path / "corpus", *SMALL)
+    sample = samples(tmp_path / "corpus")[0]
+    assert not [name for name in sample if name.endswith(".mp4")]
+    assert Corpus(str(tmp_path / "corpus")).table("alignments")["pairing"].unique().to_list() == ["rows"]
+
+
+def test_a_worker_that_dies_costs_only_its_episode(build, tmp_path, monkeypatch):
+    """A decoder that aborts the process on one file: quarantined as worker_died after two tries, the rest is built."""
+    source = write_dataset(tmp_path / "logs", episodes(4), robot="metaworld_sawyer")
+    build([source], tmp_path / "corpus", *SMALL, until="observe")
+    from pipeline import rooms
+
+    original = rooms.lag
+
+    def dying(unit, context):
+        if any(name.endswith("000002") for name, _ in unit.items):
+            os.abort()
+        return original(unit, context)
+
+    monkeypatch.setattr("pipeline.run._execute", _with_room("lag", dying))
+    build([source], tmp_path / "corpus", *SMALL, until="segment")
+    rows = Corpus(str(tmp_path / "corpus")).quarantine().to_dicts()
+    assert [(r["episode_id"], r["reason"], r["retryable"]) for r in rows] == [("logs/000002", "worker_died", True)]
+    monkeypatch.undo()
+    build([source], tmp_path / "corpus", *SMALL)  # the next build tries again
+    assert Corpus(str(tmp_path / "corpus")).quarantine().height == 0
+
+
+def _with_room(stage, room):
+    import pickle
+
+    def run(row, context):
+        import ray
+
+        from pipeline.rooms import rooms
+        from pipeline.work import execute
+
+        unit = pickle.loads(row["unit"])
+        shared = ray.get(context) if isinstance(context, ray.ObjectRef) else context
+        return {"commit": pickle.dumps(execute(unit, shared, room if unit.stage == stage else rooms()[unit.stage]))}
+
+    return run
+
+
+def test_killed_at_two_moments_the_rerun_makes_the_same_corpus(build, tmp_path):
+    """kill -9 of the whole process group once while observing, once later; then the same command to its end."""
+    source = write_dataset(tmp_path / "logs", episodes(6, 120), version="v3.0", per_file=2, cameras=("front", "wrist"))
+    build([source], tmp_path / "undisturbed", *SMALL)
+    corpus = tmp_path / "killed"
+    command = [sys.executable, "-m", "pipeline.cli", "build", "--source", str(source), "--corpus", str(corpus)]
+    command += [word for value in SMALL for word in ("--set", value)]
+    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    for stage in ("observe", "segment"):
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, env=environment
+        )
+        _wait_for(corpus / "ledger" / stage, process)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    committed = {p: Path(p).read_bytes() for p in glob.glob(f"{corpus}/ledger/*/*.json")}
+    assert committed
+    result = build([source], corpus, *SMALL)
+    assert contents(corpus) == contents(tmp_path / "undisturbed")
+    assert all(Path(p).read_bytes() == blob for p, blob in committed.items())  # no committed part was done again
+    assert sum(result.computed.values()) > 0
+
+
+def _wait_for(folder: Path, process: subprocess.Popen, seconds: float = 90) -> None:
+    """Until a stage has its first commit, or the build is over."""
+    end = time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < end:
+        if folder.is_dir() and any(n.endswith(".json") for n in os.listdir(folder)):
+            return
+        time.sleep(0.02)
+    pytest.fail("the build ended, or took too long, before it could be killed")
+
+
+def test_tables_can_be_taken_out_as_parquet(build, tmp_path):
+    from click.testing import CliRunner
+
+    from pipeline.cli import main
+
+    source = write_dataset(tmp_path / "logs", episodes(3))
+    corpus = str(tmp_path / "corpus")
+    build([source], corpus, *SMALL)
+    run = CliRunner().invoke(main, ["show", "events", "--corpus", corpus, "--to", str(tmp_path / "e.parquet")])
+    assert run.exit_code == 0, run.output
+    assert pl.read_parquet(tmp_path / "e.parquet").height == Corpus(corpus).table("events").height
+    for arguments in (["status"], ["show", "episodes"], ["quarantine"]):
+        run = CliRunner().invoke(main, [*arguments, "--corpus", corpus])
+        assert run.exit_code == 0, run.output
+    assert "0 in quarantine" in run.output
