@@ -1,5 +1,5 @@
 # make help lists the targets. Each makes .venv by itself: by uv where it is on the PATH (it chooses the CPU or CUDA build of
-# torch), else by pip. UV= forces pip.
+# torch), else by pip, also where uv cannot reach PyTorch's index. UV= forces pip.
 VENV := .venv
 BIN := $(VENV)/bin
 UV ?= $(shell command -v uv 2>/dev/null)
@@ -48,7 +48,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11, 3.12 or 3.13 found; give one: make PYTHON=/path/to/python3.11"; exit 2; }
 ifneq ($(UV),)
 	$(UV) venv --quiet --allow-existing --seed --python $(PYTHON) $(VENV)
-	$(UV) pip install --quiet --python $(BIN)/python --torch-backend=auto -c requirements.lock -e '.[dev]'
+	$(UV) pip install --quiet --python $(BIN)/python --torch-backend=auto -c requirements.lock -e '.[dev]' || { \
+		echo "make: uv could not install (it asks PyTorch's own index for torch); trying pip"; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'; }
 else
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'

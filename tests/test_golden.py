@@ -1,7 +1,7 @@
 """When what a stage puts out changes, its VERSION must change too: rebuilt corpora would otherwise keep stale parts.
 
-A digest of each stage's output on a small fixed input is kept in golden.json beside the VERSION it belongs to. To accept a
-change: raise the stage's VERSION, then `python -m tests.test_golden`.
+A digest of each stage's output on a small fixed input is kept in golden.json beside the VERSION it belongs to. To
+accept a change: raise the stage's VERSION, then `python -m tests.test_golden`.
 """
 
 import hashlib

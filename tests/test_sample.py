@@ -1,4 +1,4 @@
-"""The bundled sample, end to end: what `make corpus` promises, checked against what was really recorded (truth.parquet)."""
+"""The bundled sample end to end: what `make corpus` promises, checked against what was recorded (truth.parquet)."""
 
 import glob
 import io
