@@ -33,6 +33,10 @@ from stages.ingest.sources import SourceError
 STAGES = (*EPISODE_STAGES, "cluster", "shard")
 
 
+class BuildFailedError(RuntimeError):
+    """A stage that all of the corpus hangs on could not be done; the message says where to look."""
+
+
 @dataclass(slots=True)
 class Result:
     """What a build came to; `computed` counts the units done now, by stage."""
@@ -164,15 +168,13 @@ class Build:
         if not parts:
             plan.wanted["cluster"] = {}
             return
-        commits = {c.unit: c for c in (plan.states["embed"].done[key][1] for key in alive)}
-        events = int(sum(c.counts.get("events", 0) for c in commits.values()))
-        unit = Unit("cluster", tuple(wanted.items()), {"parts": {"embeddings": parts}, "events": events}, {})
+        unit = Unit("cluster", tuple(wanted.items()), {"parts": {"embeddings": parts}}, {})
         missing = plan.missing("cluster")
         result.computed["cluster"] = self._do(
             "cluster", state, runner, 1 - len(missing), 1, lambda: [unit], lambda items: [unit]
         )
         if not plan.alive("cluster"):
-            raise RuntimeError("clustering failed: see `corpus quarantine`")
+            raise BuildFailedError(f"clustering failed: corpus quarantine --corpus {self.root} says why")
 
     def _shard(self, plan: Plan, runner: Runner, result: Result) -> None:
         plan.states["samples"] = State(self.ledger.load("samples"))
@@ -198,7 +200,7 @@ class Build:
             )
             commits = [state.done[unit.items[0]][1] for unit in units if state.status(*unit.items[0]) == OK]
             if len(commits) < len(units):
-                raise RuntimeError("a shard could not be written: see `corpus quarantine`")
+                raise BuildFailedError(f"a shard could not be written: corpus quarantine --corpus {self.root} says why")
             releases.finish(plan, self.ledger, chosen, commits)
         else:
             tars = releases.manifest(self.root, name)["shards"]

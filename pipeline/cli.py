@@ -64,7 +64,7 @@ def main() -> None:
 @_told
 def build(sources: tuple[str, ...], root: str, path: str | None, overrides: tuple[str, ...], until: str) -> None:
     """Build a corpus, or bring it up to date: only what is missing is done."""
-    from pipeline.build import Build
+    from pipeline.build import Build, BuildFailedError
     from pipeline.progress import console
     from pipeline.summary import quarantined_shares, summary_lines
 
@@ -74,6 +74,9 @@ def build(sources: tuple[str, ...], root: str, path: str | None, overrides: tupl
     except KeyboardInterrupt:
         click.echo("\nStopped. What is done is kept: run the same command to go on.", err=True)
         sys.exit(130)
+    except BuildFailedError as error:
+        click.echo(f"corpus: {error}", err=True)
+        sys.exit(1)
     corpus = Corpus(root)
     for line in summary_lines(corpus, time.monotonic() - started):
         screen.print(line, highlight=False, markup=False)

@@ -32,7 +32,7 @@ def cluster(unit: Unit, context: Context) -> Outcome:
     parts = unit.payload["parts"]["embeddings"]
     model = from_bytes(storage.read_bytes(storage.normalise(config.centroids))) if config.centroids else None
     if model is None:
-        model = _fit(context.root, parts, unit.payload["events"], config)
+        model = _fit(context.root, parts, config)
     outcome.blobs["model"] = (f"models/clusters-{unit.items[0][1]}.npz", to_bytes(model))
     for path, items in sorted(parts.items()):
         table = read(context.root, "embeddings", {path: items})
@@ -89,8 +89,11 @@ def shard(unit: Unit, context: Context) -> Outcome:
     return outcome
 
 
-def _fit(root: str, parts: Mapping[str, list[str]], events: int, config: ClusterConfig) -> dict[str, Clustering]:
+def _fit(root: str, parts: Mapping[str, list[str]], config: ClusterConfig) -> dict[str, Clustering]:
     """Both clusterings, fitted on the events of smallest hash: the same ones whatever the parts."""
+    events = sum(
+        read(root, "embeddings", {path: items}, ["event_id", "episode_id"]).num_rows for path, items in parts.items()
+    )
     threshold = min(1.0, config.fit_sample / max(1, events))
     kept: dict[str, list[np.ndarray]] = {s: [] for s in SPACES}
     ids: list[str] = []

@@ -31,6 +31,8 @@ class Runner:
         """Tasks at a time."""
         if self.wanted is not None:
             return self.wanted
+        if os.environ.get("RAY_ADDRESS"):  # only the cluster knows how large it is
+            self._start()
         if self.started:
             import ray
 
