@@ -70,7 +70,7 @@ class Build:
                     for stage in STAGES[: STAGES.index(until) + 1]:
                         self._room(stage, plan, runner, result)
             finally:  # also after Ctrl-C: what is done can be looked at
-                write_plan(self.ledger, plan, result.release)
+                write_plan(self.ledger, plan, result.release, until)
         return result
 
     def _room(self, stage: str, plan: Plan, runner: Runner, result: Result) -> None:

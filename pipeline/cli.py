@@ -129,6 +129,64 @@ def quarantine(root: str, target: str | None) -> None:
 
 
 @main.command()
+@click.option("--corpus", "root", required=True, metavar="DIR")
+@_told
+def verify(root: str) -> None:
+    """Hash every file again, hold tables to their laws, read every sample; exit 1 on any fault."""
+    from pipeline.verify import verify as look
+
+    faults = look(Corpus(root))
+    for fault in faults:
+        click.echo(f"{fault.kind}  {fault.where}: {fault.message}")
+    click.echo(f"{len(faults)} faults" if faults else "no fault")
+    if faults:
+        click.echo(f"mend them: corpus repair --corpus {root}")
+        sys.exit(1)
+
+
+@main.command()
+@click.option("--corpus", "root", required=True, metavar="DIR")
+@_told
+def repair(root: str) -> None:
+    """Do again just what `verify` finds broken, from the sources of the last build."""
+    from pipeline.build import Build
+    from pipeline.lock import locked
+    from pipeline.progress import console
+    from pipeline.repair import take_back
+    from pipeline.verify import verify as look
+
+    corpus = Corpus(root)
+    with locked(corpus.root):
+        faults = look(corpus)
+        for path in take_back(corpus, faults):
+            click.echo(f"taken back: {path}")
+    if not faults:
+        click.echo("nothing to repair")
+        return
+    sources = [f"{name}={uri}" for name, uri in corpus.manifest["sources"].items()]
+    asked = configs.CorpusConfig.model_validate(corpus.manifest["config"])
+    Build(root, asked, console()).run(sources, until=corpus.manifest["until"])
+    left = look(Corpus(root))
+    click.echo(f"{len(faults)} faults found, {len(left)} left")
+    sys.exit(1 if left else 0)
+
+
+@main.command()
+@click.option("--corpus", "root", required=True, metavar="DIR")
+@click.option("--releases", is_flag=True, help="Also remove every release but the newest.")
+@_told
+def gc(root: str, releases: bool) -> None:
+    """Remove what newer builds have superseded."""
+    from pipeline.lock import locked
+    from pipeline.repair import collect_garbage
+
+    corpus = Corpus(root)
+    with locked(corpus.root):
+        removed, size = collect_garbage(corpus, releases)
+    click.echo(f"{len(removed)} files removed, {size / 1e6:.1f} MB")
+
+
+@main.command()
 @click.option("--config", "path", metavar="F")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE")
 @_told

@@ -37,7 +37,7 @@ class NoCorpus(FileNotFoundError):
     """There is no corpus at this place."""
 
 
-def write_plan(ledger: Ledger, plan: Plan, release: str | None) -> None:
+def write_plan(ledger: Ledger, plan: Plan, release: str | None, until: str) -> None:
     """Record which items count, and the manifest of the corpus."""
     rows = [(stage, item, print_) for stage, wanted in plan.wanted.items() for item, print_ in wanted.items()]
     lost = [(i.name, i.fingerprint) for c in ledger.load("survey") for i in c.items]
@@ -52,6 +52,7 @@ def write_plan(ledger: Ledger, plan: Plan, release: str | None) -> None:
         "sources": {name: dataset.uri for name, dataset in plan.survey.datasets.items()},
         "lost": {source.source: source.error.message for source in plan.survey.lost},
         "release": release,
+        "until": until,
     }
     storage.write_bytes(ledger.path("manifest.json"), json.dumps(manifest, indent=1, sort_keys=True).encode())
 

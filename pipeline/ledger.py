@@ -103,6 +103,11 @@ class Ledger:
         )
         return commit
 
+    def identify(self, path: str) -> PartFile:
+        """A file that is in place, as a commit names it. Raises FileNotFoundError."""
+        blob = storage.read_bytes(self.path(path))
+        return PartFile(path, 0, len(blob), hashlib.sha256(blob).hexdigest())
+
     def _write_table(self, table: str, unit: str, data: pa.Table) -> PartFile:
         buffer = io.BytesIO()
         pq.write_table(data, buffer, compression="zstd", row_group_size=ROW_GROUP.get(table))

@@ -6,6 +6,7 @@ In: the plan after cluster. Out: `shards/<release>/` with tars, `index.parquet`,
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -124,7 +125,7 @@ def finish(plan: Plan, ledger: Ledger, release: Release, commits: list[Commit]) 
     if plan.states["samples"].status("corpus", release.name) is None:
         commit = ledger.publish("samples", [Item("corpus", release.name)], {"samples": release.rows}, {})
         plan.states["samples"].add(commit)
-    _write_json(storage.join(folder, "manifest.json"), _manifest(plan, release, commits))
+    _write_json(storage.join(folder, "manifest.json"), _manifest(plan, release, commits, folder))
 
 
 def point_latest(root: str, name: str) -> None:
@@ -199,7 +200,7 @@ def _robots(ledger: Ledger, commits: list[Commit]) -> dict[str, Any]:
     return robots
 
 
-def _manifest(plan: Plan, release: Release, commits: list[Commit]) -> dict[str, Any]:
+def _manifest(plan: Plan, release: Release, commits: list[Commit], folder: str) -> dict[str, Any]:
     shards = {
         storage.name_of(c.files["shard"].path): {
             "sha256": c.files["shard"].sha256,
@@ -212,6 +213,7 @@ def _manifest(plan: Plan, release: Release, commits: list[Commit]) -> dict[str, 
     return {
         "release": release.name,
         "shards": shards,
+        "files": {name: _sha256(storage.join(folder, name)) for name in ("index.parquet", "stats.json")},
         "samples": sum(s["count"] for s in shards.values()),
         "events": dict(zip(statuses[0].tolist(), statuses[1].tolist(), strict=True)),
         "config": plan.config.model_dump(mode="json", exclude={"run"}),
@@ -219,6 +221,10 @@ def _manifest(plan: Plan, release: Release, commits: list[Commit]) -> dict[str, 
         "clusters": f"models/clusters-{plan.wanted['cluster']['corpus']}.npz",
         "libraries": {name: version(name) for name in LIBRARIES},
     }
+
+
+def _sha256(uri: str) -> str:
+    return hashlib.sha256(storage.read_bytes(uri)).hexdigest()
 
 
 def _write_table(uri: str, table: pa.Table) -> None:

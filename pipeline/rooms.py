@@ -61,7 +61,9 @@ def observe(unit: Unit, context: Context) -> Outcome:
             outcome.refused |= dict.fromkeys(names.values(), as_quarantined(error))
             continue
         for row in observed.rows:
-            size = storage.size(ledger.path(f"media/{row['proxy']}"))
+            for path in (f"media/{row['proxy']}", f"media/{row['thumbnails']}"):
+                outcome.written[path] = ledger.identify(path)
+            size = outcome.written[f"media/{row['proxy']}"].bytes
             outcome.add("observations", [{**row, "proxy_bytes": size}])
             outcome.count("proxy_bytes", size)
         outcome.refused |= {names[episode]: error for episode, error in observed.refused.items()}

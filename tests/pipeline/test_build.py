@@ -1,7 +1,6 @@
 """Builds over small datasets: what comes out, what a rerun does, what a kill leaves."""
 
 import glob
-import hashlib
 import io
 import json
 import os
@@ -18,7 +17,8 @@ import polars as pl
 import pytest
 import webdataset
 
-from pipeline.corpus import WRITTEN_BY, Corpus
+from pipeline.corpus import Corpus
+from tests.corpora import contents
 from tests.datasets import Episode, number_in, write_dataset
 
 SMALL = ("shard.target_bytes=100000", "shard.keep=1.0")
@@ -26,17 +26,6 @@ SMALL = ("shard.target_bytes=100000", "shard.keep=1.0")
 
 def episodes(number: int, length: int = 60) -> list[Episode]:
     return [Episode(length + 3 * i, 100 * i) for i in range(number)]
-
-
-def contents(corpus: Path) -> dict[str, str]:
-    """Digest of each table's rows, each shard's bytes, and all proxies."""
-    opened = Corpus(str(corpus))
-    found = {t: opened.table(t).write_json() for t in [*WRITTEN_BY, "quarantine"]}
-    for path in sorted(glob.glob(f"{corpus}/shards/{opened.manifest['release']}/*")):
-        found[os.path.basename(path)] = Path(path).read_bytes()
-    for path in sorted(glob.glob(f"{corpus}/media/**/*.mp4", recursive=True)):
-        found[os.path.relpath(path, corpus)] = Path(path).read_bytes()
-    return {k: hashlib.sha256(v.encode() if isinstance(v, str) else v).hexdigest() for k, v in found.items()}
 
 
 def samples(corpus: Path) -> list[dict]:

@@ -1,0 +1,56 @@
+"""`corpus repair` and `corpus gc`: take back what is broken or superseded, so that a build does just that again.
+
+In: a corpus and its faults. Out: names of what was removed. A broken unit is mended by removing its commit: to the next
+build its items are missing, and the same inputs under the same fingerprints give the same rows and bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pipeline.corpus import Corpus
+from pipeline.verify import STAGES, Fault
+from stages import storage
+
+OURS = ("tables/", "media/", "models/")  # folders whose every file a commit must name
+
+
+def take_back(corpus: Corpus, faults: Iterable[Fault]) -> list[str]:
+    """Remove the commits (and files) of broken units, and the release's manifest where it must be finished again."""
+    removed = []
+    broken = list(faults)
+    for stage, unit in sorted({f.unit for f in broken if f.unit}):
+        removed.append(f"ledger/{stage}/{unit}.json")
+    removed += [f.where for f in broken if f.kind == "changed" and f.unit]
+    release = corpus.manifest["release"]
+    if release and any(f.unit is None or f.unit[0] in ("shard", "samples") for f in broken):
+        removed.append(f"shards/{release}/manifest.json")
+    for path in dict.fromkeys(removed):
+        storage.remove(corpus.ledger.path(path))
+    return list(dict.fromkeys(removed))
+
+
+def collect_garbage(corpus: Corpus, releases: bool) -> tuple[list[str], int]:
+    """Remove commits that no item of the plan rests on, then files that no commit names; with `releases` also all
+    shards but the newest release. Returns what was removed and how many bytes it was."""
+    named: set[str] = set()
+    removed: list[str] = []
+    for stage in STAGES:
+        state = corpus.state(stage)
+        wanted = set(corpus.wanted(stage))
+        for commit in {c.unit: c for _, c in state.done.values()}.values():
+            if wanted & {(i.name, i.fingerprint) for i in commit.items}:
+                named.update(f.path for f in commit.files.values())
+            elif stage != "shard" or releases:
+                removed.append(f"ledger/{stage}/{commit.unit}.json")
+            else:
+                named.update(f.path for f in commit.files.values())  # an old release keeps its books
+    files = storage.listing(corpus.root)
+    for path in files:
+        old_release = path.startswith("shards/") and path.split("/")[1] not in (corpus.manifest["release"], "latest")
+        if (path.startswith(OURS) and path not in named) or (releases and old_release):
+            removed.append(path)
+    size = sum(files[path].size for path in removed if path in files)
+    for path in removed:
+        storage.remove(corpus.ledger.path(path))
+    return removed, size

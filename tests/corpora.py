@@ -1,0 +1,19 @@
+"""What a corpus holds, as digests that two builds can be compared by."""
+
+import glob
+import hashlib
+import os
+from pathlib import Path
+
+from pipeline.corpus import WRITTEN_BY, Corpus
+
+
+def contents(corpus: Path) -> dict[str, str]:
+    """Digest of each table's rows, each shard's bytes, and all proxies."""
+    opened = Corpus(str(corpus))
+    found = {t: opened.table(t).write_json() for t in [*WRITTEN_BY, "quarantine"]}
+    for path in sorted(glob.glob(f"{corpus}/shards/{opened.manifest['release']}/*")):
+        found[os.path.basename(path)] = Path(path).read_bytes()
+    for path in sorted(glob.glob(f"{corpus}/media/**/*.mp4", recursive=True)):
+        found[os.path.relpath(path, corpus)] = Path(path).read_bytes()
+    return {k: hashlib.sha256(v.encode() if isinstance(v, str) else v).hexdigest() for k, v in found.items()}
