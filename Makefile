@@ -14,10 +14,13 @@ BUILD = $(BIN)/corpus build $(foreach s,$(SOURCE),--source $(s)) --corpus $(CORP
 	$(if $(CONFIG),--config $(CONFIG)) $(foreach s,$(SET),--set $(s))
 
 .DEFAULT_GOAL := help
-.PHONY: corpus test lint sample lock clean help
+.PHONY: corpus report test lint sample lock clean help
 
 corpus: $(VENV)/.installed  ## Build the corpus of the sample, or of SOURCE="dir1 name=dir2" [CORPUS=out] [CONFIG=my.yaml] [SET="a.b=1"]
 	$(BUILD)
+
+report: $(VENV)/.installed  ## Write the report of CORPUS again: one HTML page
+	$(BIN)/corpus report --corpus $(CORPUS)
 
 test: $(VENV)/.installed  ## Run the tests
 	$(BIN)/python -m pytest

@@ -66,11 +66,12 @@ def build(sources: tuple[str, ...], root: str, path: str | None, overrides: tupl
     """Build a corpus, or bring it up to date: only what is missing is done."""
     from pipeline.build import Build, BuildFailedError
     from pipeline.progress import console
+    from pipeline.report import page as reports
     from pipeline.summary import quarantined_shares, summary_lines
 
     config, screen, started = configs.load(path, overrides), console(), time.monotonic()
     try:
-        Build(root, config, screen).run(sources, until)
+        result = Build(root, config, screen).run(sources, until)
     except KeyboardInterrupt:
         click.echo("\nStopped. What is done is kept: run the same command to go on.", err=True)
         sys.exit(130)
@@ -78,6 +79,8 @@ def build(sources: tuple[str, ...], root: str, path: str | None, overrides: tupl
         click.echo(f"corpus: {error}", err=True)
         sys.exit(1)
     corpus = Corpus(root)
+    if any(result.computed.values()) or not storage.exists(corpus.ledger.path(reports.NAME)):
+        reports.write(corpus)
     for line in summary_lines(corpus, time.monotonic() - started):
         screen.print(line, highlight=False, markup=False)
     over = {s: x for s, x in quarantined_shares(corpus).items() if x > config.quarantine.max_share}
@@ -126,6 +129,16 @@ def quarantine(root: str, target: str | None) -> None:
         click.echo(f"{table.height} in quarantine")
     else:
         _show(table, target, 0)
+
+
+@main.command()
+@click.option("--corpus", "root", required=True, metavar="DIR")
+@_told
+def report(root: str) -> None:
+    """Write report.html: one page that tells what the corpus is."""
+    from pipeline.report import write
+
+    click.echo(write(Corpus(root)))
 
 
 @main.command()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 
 import polars as pl
 
@@ -63,6 +64,7 @@ class Corpus:
     def __init__(self, root: str) -> None:
         self.root = storage.normalise(root)
         self.ledger = Ledger(self.root)
+        self.states: dict[str, State] = {}
         try:
             self.plan = pl.read_parquet(storage.read_bytes(self.ledger.path("plan.parquet")))
             self.manifest = json.loads(storage.read_bytes(self.ledger.path("manifest.json")))
@@ -74,14 +76,19 @@ class Corpus:
         return self.plan.filter(pl.col("stage") == stage).select("item", "fingerprint").rows()
 
     def state(self, stage: str) -> State:
-        return State(self.ledger.load(stage))
+        """What a stage has done, as of the first look."""
+        if stage not in self.states:
+            self.states[stage] = State(self.ledger.load(stage))
+        return self.states[stage]
 
-    def table(self, name: str) -> pl.DataFrame:
-        """A table of the corpus, sorted by its key. Raises KeyError for an unknown name."""
+    def table(self, name: str, episodes: Sequence[str] | None = None) -> pl.DataFrame:
+        """A table of the corpus, or its rows of some episodes, sorted by its key. KeyError for an unknown name."""
         if name == "quarantine":
             return self.quarantine()
         stage = WRITTEN_BY[name]
-        parts = self.state(stage).files(name, self.wanted(stage))
+        chosen = None if episodes is None else set(episodes)
+        wanted = [(i, f) for i, f in self.wanted(stage) if chosen is None or i.split("@")[0] in chosen]
+        parts = self.state(stage).files(name, wanted)
         if stage in ("vote", "cluster", "samples"):
             parts = {path: ["*"] for path in parts}
         return frame(self.root, name, parts)

@@ -38,6 +38,7 @@ def summary_lines(corpus: Corpus, seconds: float) -> Iterator[str]:
         yield f"           look: corpus quarantine --corpus {corpus.root}"
     else:
         yield "quarantine empty"
+    yield f"report     {corpus.ledger.path('report.html')}"
     yield f"took       {seconds:.0f} s"
 
 
