@@ -15,12 +15,12 @@ from rich.console import Console
 
 from pipeline import release as releases
 from pipeline.config import CorpusConfig
-from pipeline.corpus import write_plan
+from pipeline.corpus import Corpus, NoCorpus, write_plan
 from pipeline.fingerprint import fingerprint
 from pipeline.ledger import OK, QUARANTINED, RETRY, Commit, Item, Ledger, State
 from pipeline.lock import locked
 from pipeline.parts import frame
-from pipeline.plan import EPISODE_STAGES, Plan
+from pipeline.plan import STAGES, Plan
 from pipeline.progress import StageProgress
 from pipeline.run import Runner
 from pipeline.survey import Survey, survey
@@ -29,8 +29,6 @@ from schemas.reasons import Quarantined, Reason
 from stages import storage
 from stages.align.lag import decide
 from stages.ingest.sources import SourceError
-
-STAGES = (*EPISODE_STAGES, "cluster", "shard")
 
 
 class BuildFailedError(RuntimeError):
@@ -59,18 +57,23 @@ class Build:
         it."""
         with locked(self.root):
             found = survey(sources, self.config.ingest)
-            if not found.datasets:
-                raise SourceError("; ".join(lost.error.message for lost in found.lost))
-            self._announce(found)
             plan = Plan(found, self.config)
             result = Result(plan)
+            self._announce(found)
+            self._lost(found)
+            if not found.datasets:
+                write_plan(self.ledger, plan, None, complete=False)
+                raise SourceError("; ".join(lost.error.message for lost in found.lost))
+            complete = False
             try:
                 with Runner(self.config.run.workers) as runner:
-                    self._lost(found)
                     for stage in STAGES[: STAGES.index(until) + 1]:
                         self._room(stage, plan, runner, result)
-            finally:  # also after Ctrl-C: what is done can be looked at
-                write_plan(self.ledger, plan, result.release, until)
+                        if stage == "ingest":  # from here on a killed build can be looked at
+                            write_plan(self.ledger, plan, None, complete=False)
+                    complete = until == STAGES[-1]
+            finally:  # also after Ctrl-C
+                write_plan(self.ledger, plan, result.release, complete)
         return result
 
     def _room(self, stage: str, plan: Plan, runner: Runner, result: Result) -> None:
@@ -139,7 +142,7 @@ class Build:
         )
         rows = []
         for source in plan.survey.datasets:
-            own = lags.filter(pl.col("source") == source).select("lag_frames", "score").rows()
+            own = lags.filter(pl.col("source") == source).select("episode_id", "lag_frames", "score").rows()
             d = plan.decisions[source] = decide(own, self.config.align)
             rows.append(
                 {
@@ -180,7 +183,7 @@ class Build:
         plan.states["samples"] = State(self.ledger.load("samples"))
         if not plan.wanted.get("cluster"):
             return
-        name = result.release = releases.release_name(plan)
+        name = releases.release_name(plan)
         plan.wanted["samples"] = {"corpus": name}
         state = plan.states["shard"] = State(self.ledger.load("shard"))
         if not releases.is_complete(self.root, name):
@@ -207,6 +210,7 @@ class Build:
             plan.wanted["shard"] = {item: item for item in (releases.item_of(name, tar) for tar in tars)}
             self.console.print(f"{'shard':<8} release {name} is complete, nothing to do", highlight=False)
         releases.point_latest(self.root, name)
+        result.release = name
 
     def _announce(self, found: Survey) -> None:
         for name, dataset in found.datasets.items():
@@ -222,24 +226,32 @@ class Build:
                         highlight=False,
                         markup=False,
                     )
+        for name in self._forgotten(found):
+            self.console.print(f"source   {name}: in the corpus before, not asked for now; it will no longer be in it")
         for lost in found.lost:
             self.console.print(
                 f"source   {lost.source}: cannot be used: {lost.error.message}", highlight=False, markup=False
             )
 
+    def _forgotten(self, found: Survey) -> list[str]:
+        """Sources of the last build that this one leaves out."""
+        try:
+            before = Corpus(self.root).manifest["sources"]
+        except NoCorpus:
+            return []
+        return sorted(set(before) - set(found.datasets) - {lost.source for lost in found.lost})
+
     def _lost(self, found: Survey) -> None:
-        """Sources that cannot be used, in the quarantine table: their episodes, or the source itself where none is
-        known."""
+        """Sources that cannot be used, in the quarantine table."""
         for lost in found.lost:
-            items = lost.episodes or (lost.source,)
-            pairs = tuple((i, fingerprint("lost", i, lost.error.message)) for i in items)
-            unit = Unit("survey", pairs, {}, dict.fromkeys(items, lost.source))
-            rows = [refusal(unit, i, lost.error) for i in items]
+            pairs = tuple(lost.items())
+            unit = Unit("survey", pairs, {}, dict.fromkeys((i for i, _ in pairs), lost.source))
+            rows = [refusal(unit, i, lost.error) for i, _ in pairs]
             self.ledger.publish("survey", [Item(*pair, QUARANTINED) for pair in pairs], {"quarantine": rows}, {})
 
 
 def _singly(plan: Plan, stage: str, items: list[str]) -> list[Unit]:
     """Units as small as the stage allows: one episode, or one video file."""
     if stage == "observe":
-        return [u for item in items for u in plan.units(stage, [item], 1)]
+        return plan.units(stage, items, len(items))
     return [plan.unit(stage, [item]) for item in items]

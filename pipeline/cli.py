@@ -19,10 +19,10 @@ from pipeline import config as configs
 from pipeline.config import ConfigError
 from pipeline.corpus import WRITTEN_BY, Corpus, NoCorpus
 from pipeline.lock import Locked
+from pipeline.plan import STAGES
 from stages import storage
 from stages.ingest.sources import SourceError
 
-STAGES = ("ingest", "observe", "lag", "align", "segment", "caption", "embed", "cluster", "shard")
 TABLE_NAMES = (*WRITTEN_BY, "quarantine")
 LIST_PREVIEW = 6  # values of a list column that `show` prints
 
@@ -178,7 +178,7 @@ def repair(root: str) -> None:
         return
     sources = [f"{name}={uri}" for name, uri in corpus.manifest["sources"].items()]
     asked = configs.CorpusConfig.model_validate(corpus.manifest["config"])
-    Build(root, asked, console()).run(sources, until=corpus.manifest["until"])
+    Build(root, asked, console()).run(sources)
     left = look(Corpus(root))
     click.echo(f"{len(faults)} faults found, {len(left)} left")
     sys.exit(1 if left else 0)
@@ -191,11 +191,15 @@ def repair(root: str) -> None:
 def gc(root: str, releases: bool) -> None:
     """Remove what newer builds have superseded."""
     from pipeline.lock import locked
-    from pipeline.repair import collect_garbage
+    from pipeline.repair import NotComplete, collect_garbage
 
     corpus = Corpus(root)
-    with locked(corpus.root):
-        removed, size = collect_garbage(corpus, releases)
+    try:
+        with locked(corpus.root):
+            removed, size = collect_garbage(corpus, releases)
+    except NotComplete as error:
+        click.echo(f"corpus: {error}", err=True)
+        sys.exit(2)
     click.echo(f"{len(removed)} files removed, {size / 1e6:.1f} MB")
 
 

@@ -70,6 +70,8 @@ def load(path: str | None, overrides: Iterable[str] = ()) -> CorpusConfig:
             values = yaml.safe_load(storage.read_bytes(storage.normalise(path))) or {}
         except FileNotFoundError as error:
             raise ConfigError(f"no configuration file {path}") from error
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read: {error}") from error
         except yaml.YAMLError as error:
             raise ConfigError(f"{path} is not YAML: {error}") from error
         if not isinstance(values, dict):
@@ -77,7 +79,12 @@ def load(path: str | None, overrides: Iterable[str] = ()) -> CorpusConfig:
     for override in overrides:
         _set(values, override)
     try:
-        return CorpusConfig.model_validate(values)
+        config = CorpusConfig.model_validate(values)
+        for key, file in (("ingest.profile", config.ingest.profile), ("cluster.centroids", config.cluster.centroids)):
+            named = file is not None and (key != "ingest.profile" or file.endswith((".yaml", ".yml")))
+            if named and not storage.exists(storage.normalise(str(file))):
+                raise ConfigError(f"{key}={file}: there is no such file")
+        return config
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         where = path or "--set"
@@ -94,7 +101,10 @@ def _set(values: dict[str, Any], override: str) -> None:
         place = place.setdefault(part, {})
         if not isinstance(place, dict):
             raise ConfigError(f"--set {override!r}: {part} holds a value, not keys")
-    place[last] = yaml.safe_load(text)
+    try:
+        place[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override!r}: the value is not YAML") from error
 
 
 def to_yaml(config: CorpusConfig) -> str:

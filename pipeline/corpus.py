@@ -14,7 +14,7 @@ import polars as pl
 
 from pipeline.ledger import OK, Ledger, State
 from pipeline.parts import frame
-from pipeline.plan import Plan
+from pipeline.plan import STAGES, Plan
 from schemas import TABLES
 from stages import storage
 
@@ -31,20 +31,29 @@ WRITTEN_BY = {
     "clusters": "cluster",
     "samples": "samples",
 }
-SHOWN = ("survey", "ingest", "observe", "lag", "align", "segment", "caption", "embed", "cluster", "shard")
 
 
 class NoCorpus(FileNotFoundError):
     """There is no corpus at this place."""
 
 
-def write_plan(ledger: Ledger, plan: Plan, release: str | None, until: str) -> None:
-    """Record which items count, and the manifest of the corpus."""
+def write_plan(ledger: Ledger, plan: Plan, release: str | None, complete: bool) -> None:
+    """Record which items count, and the manifest of the corpus.
+
+    Stages that this build has not reached keep what they had: a build that stops early, by Ctrl-C or --until, takes
+    nothing away from what an earlier one made.
+    """
     rows = [(stage, item, print_) for stage, wanted in plan.wanted.items() for item, print_ in wanted.items()]
-    lost = [(i.name, i.fingerprint) for c in ledger.load("survey") for i in c.items]
-    named = {name for source in plan.survey.lost for name in (source.episodes or (source.source,))}
-    rows += [("survey", name, print_) for name, print_ in lost if name in named]
+    rows += [("survey", item, print_) for lost in plan.survey.lost for item, print_ in lost.items()]
     table = pl.DataFrame(rows, schema={"stage": pl.String, "item": pl.String, "fingerprint": pl.String}, orient="row")
+    try:
+        before = Corpus(ledger.root)
+    except NoCorpus:
+        before = None
+    if before is not None:
+        reached = [*plan.wanted, "survey"]
+        table = pl.concat([table, before.plan.filter(~pl.col("stage").is_in(reached))])
+        release = release or before.manifest["release"]
     buffer = io.BytesIO()
     table.write_parquet(buffer)
     storage.write_bytes(ledger.path("plan.parquet"), buffer.getvalue())
@@ -53,7 +62,7 @@ def write_plan(ledger: Ledger, plan: Plan, release: str | None, until: str) -> N
         "sources": {name: dataset.uri for name, dataset in plan.survey.datasets.items()},
         "lost": {source.source: source.error.message for source in plan.survey.lost},
         "release": release,
-        "until": until,
+        "complete": complete,
     }
     storage.write_bytes(ledger.path("manifest.json"), json.dumps(manifest, indent=1, sort_keys=True).encode())
 
@@ -97,20 +106,24 @@ class Corpus:
         """Rows of everything set aside that has not succeeded since."""
         frames = [TABLES["quarantine"].empty()]
         pieces = [pl.DataFrame(pl.from_arrow(frames[0]))]
-        for stage in SHOWN:
+        for stage in ("survey", *STAGES):
             state, wanted = self.state(stage), self.wanted(stage)
             commits = {state.done[key][1].unit: state.done[key][1] for key in wanted if key in state.done}
-            parts = {c.files["quarantine"].path: ["*"] for c in commits.values() if "quarantine" in c.files}
-            if parts:
-                bad = [name for name, print_ in wanted if state.status(name, print_) not in (None, OK)]
-                rows = frame(self.root, "quarantine", parts)
+            for unit, commit in commits.items():
+                if "quarantine" not in commit.files:
+                    continue
+                # an item counts in one commit only: an older one that still covers its neighbours keeps a stale row
+                bad = [
+                    k[0] for k in wanted if k in state.done and state.done[k][1].unit == unit and state.done[k][0] != OK
+                ]
+                rows = frame(self.root, "quarantine", {commit.files["quarantine"].path: ["*"]})
                 pieces.append(rows.filter(pl.col("item").is_in(bad) | pl.col("event_id").is_not_null()))
         return pl.concat(pieces).sort("source", "episode_id", "stage")
 
     def status(self) -> pl.DataFrame:
         """One row a stage: items wanted, done, quarantined, seconds of work, parts."""
         rows = []
-        for stage in ("ingest", "observe", "lag", "align", "segment", "caption", "embed", "cluster", "shard"):
+        for stage in STAGES:
             state, wanted = self.state(stage), self.wanted(stage)
             status = [state.status(*key) for key in wanted]
             commits = {state.done[key][1].unit: state.done[key][1] for key in wanted if key in state.done}
@@ -128,10 +141,11 @@ class Corpus:
         return pl.DataFrame(rows)
 
     def counts(self, stage: str) -> dict[str, float]:
-        """Figures of a stage's commits, added up."""
+        """Figures of a stage's items that count, added up."""
         state, total = self.state(stage), dict[str, float]()
-        wanted = self.wanted(stage)
-        for commit in {state.done[k][1].unit: state.done[k][1] for k in wanted if k in state.done}.values():
-            for name, number in commit.counts.items():
-                total[name] = total.get(name, 0) + number
+        for name, print_ in self.wanted(stage):
+            for item in state.done[(name, print_)][1].items if (name, print_) in state.done else ():
+                if (item.name, item.fingerprint) == (name, print_):
+                    for figure, number in item.counts.items():
+                        total[figure] = total.get(figure, 0) + number
         return total

@@ -44,9 +44,8 @@ def cluster(unit: Unit, context: Context) -> Outcome:
             columns += [labels[space][0].tolist(), labels[space][1].tolist()]
         names = ("event_id", "episode_id", "vl_cluster", "vl_distance", "action_cluster", "action_distance")
         outcome.add("clusters", [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)])
-    outcome.count("events", len(outcome.rows.get("clusters", [])))
-    for space in SPACES:
-        outcome.counts[f"{space}_clusters"] = len(model[space].centroids)
+    figures = {f"{space}_clusters": len(model[space].centroids) for space in SPACES}
+    outcome.count(unit.items[0][0], events=len(outcome.rows.get("clusters", [])), **figures)
     return outcome
 
 
@@ -68,13 +67,13 @@ def shard(unit: Unit, context: Context) -> Outcome:
                 files, arrays = _sample(row, tables, context)
             except (OSError, ValueError) as error:
                 refused = Quarantined(
-                    Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}", event_id=row["event_id"], retryable=True
+                    Reason.SAMPLE_FAILED, f"{type(error).__name__}: {error}", event_id=row["event_id"]
                 )
                 outcome.events_refused.append((row["episode_id"], refused))
                 continue
             for field in FIELDS:
                 if field in arrays and arrays[field].shape[1]:
-                    stats.setdefault((row["robot"], field), RobotStats()).add(arrays[field][arrays["valid"]])
+                    stats.setdefault((_source(row), field), RobotStats()).add(arrays[field][arrays["valid"]])
             frames += row["n_frames"]
             yield row["key"], files
 
@@ -83,10 +82,15 @@ def shard(unit: Unit, context: Context) -> Outcome:
         digest, count = write_tar(target, samples())
     size = storage.size(ledger.path(path))
     outcome.written["shard"] = PartFile(path, 0, size, digest)
-    partial = {f"{robot}/{field}": s.summary() for (robot, field), s in sorted(stats.items()) if s.rows}
+    partial = {f"{source}/{field}": s.summary() for (source, field), s in sorted(stats.items()) if s.rows}
     outcome.blobs["stats"] = (f"tables/shard_stats/{unit.items[0][1]}.json", json.dumps(partial).encode())
-    outcome.counts |= {"samples": count, "bytes": size, "frames": frames}
+    outcome.count(unit.items[0][0], samples=count, bytes=size, frames=frames)
     return outcome
+
+
+def _source(row: Mapping[str, Any]) -> str:
+    """Source of a samples row: the first part of its episode's name."""
+    return str(row["episode_id"]).split("/")[0]
 
 
 def _fit(root: str, parts: Mapping[str, list[str]], config: ClusterConfig) -> dict[str, Clustering]:

@@ -29,11 +29,12 @@ ROW_GROUP = {"signals": 8, "alignments": 1, "observations": 4}  # wide rows: a r
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A piece of work: its name (episode, episode@camera, a shard), its fingerprint, and how it went."""
+    """A piece of work: its name (episode, episode@camera, a shard), its fingerprint, how it went, and its figures."""
 
     name: str
     fingerprint: str
     status: str = OK
+    counts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class PartFile:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One published unit of a stage. `counts` are figures for the summary: seconds, frames, bytes."""
+    """One published unit of a stage. `counts` are figures of the unit as a whole, such as seconds."""
 
     stage: str
     unit: str

@@ -24,6 +24,7 @@ from stages.observe.stage import Span
 
 Wanted = dict[str, str]
 EPISODE_STAGES = ("ingest", "observe", "lag", "align", "segment", "caption", "embed")
+STAGES = (*EPISODE_STAGES, "cluster", "shard")
 INPUTS = {  # tables that a stage reads, and the stage that wrote each
     "lag": {"episodes": "ingest", "signals": "ingest", "observations": "observe"},
     "align": {"episodes": "ingest", "signals": "ingest", "observations": "observe", "lags": "lag"},

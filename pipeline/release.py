@@ -120,7 +120,7 @@ def finish(plan: Plan, ledger: Ledger, release: Release, commits: list[Commit]) 
     folder = release.folder(ledger.root)
     _write_table(storage.join(folder, "index.parquet"), table.filter(pa.compute.equal(table["status"], "sampled")))
     _write_json(
-        storage.join(folder, "stats.json"), {"robots": _robots(ledger, commits), "balance": balance(release.rows)}
+        storage.join(folder, "stats.json"), {"robots": _robots(plan, ledger, commits), "balance": balance(release.rows)}
     )
     if plan.states["samples"].status("corpus", release.name) is None:
         commit = ledger.publish("samples", [Item("corpus", release.name)], {"samples": release.rows}, {})
@@ -186,17 +186,28 @@ def _refused(ledger: Ledger, commits: list[Commit]) -> set[str]:
     return set(frame(ledger.root, "quarantine", parts)["event_id"].drop_nulls().to_list()) if parts else set()
 
 
-def _robots(ledger: Ledger, commits: list[Commit]) -> dict[str, Any]:
-    """{robot: {field: statistics}} over the train shards."""
-    partials: dict[tuple[str, str], list[Any]] = {}
+def _robots(plan: Plan, ledger: Ledger, commits: list[Commit]) -> dict[str, Any]:
+    """{robot: {field: statistics}} over the train shards.
+
+    Sources of one robot type whose logs differ in width (two labs' "unknown") cannot share statistics: each then has
+    its own entry, `robot@source`.
+    """
+    partials: dict[str, dict[str, list[Any]]] = {}
     for commit in sorted(commits, key=lambda c: c.files["shard"].path):
         if storage.name_of(commit.files["shard"].path).startswith("train"):
             for key, partial in json.loads(storage.read_bytes(ledger.path(commit.files["stats"].path))).items():
-                robot, field = key.rsplit("/", 1)
-                partials.setdefault((robot, field), []).append(partial)
+                source, field = key.split("/")
+                partials.setdefault(source, {}).setdefault(field, []).append(partial)
+    by_robot: dict[str, list[str]] = {}
+    for source in sorted(partials):
+        by_robot.setdefault(plan.survey.datasets[source].robot, []).append(source)
     robots: dict[str, Any] = {}
-    for (robot, field), parts in sorted(partials.items()):
-        robots.setdefault(robot, {})[field] = merge(parts)
+    for robot, names in sorted(by_robot.items()):
+        widths = {tuple((f, len(parts[0]["sum"])) for f, parts in sorted(partials[n].items())) for n in names}
+        groups = {robot: names} if len(widths) == 1 else {f"{robot}@{n}": [n] for n in names}
+        for name, members in groups.items():
+            fields = partials[members[0]]
+            robots[name] = {field: merge(p for m in members for p in partials[m][field]) for field in fields}
     return robots
 
 
@@ -205,7 +216,7 @@ def _manifest(plan: Plan, release: Release, commits: list[Commit], folder: str) 
         storage.name_of(c.files["shard"].path): {
             "sha256": c.files["shard"].sha256,
             "bytes": c.files["shard"].bytes,
-            "count": int(c.counts["samples"]),
+            "count": int(c.items[0].counts["samples"]),
         }
         for c in sorted(commits, key=lambda c: c.files["shard"].path)
     }

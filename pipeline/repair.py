@@ -12,6 +12,11 @@ from pipeline.corpus import Corpus
 from pipeline.verify import STAGES, Fault
 from stages import storage
 
+
+class NotComplete(RuntimeError):
+    """Garbage can only be told from the rest where a build has come to its end."""
+
+
 OURS = ("tables/", "media/", "models/")  # folders whose every file a commit must name
 
 
@@ -33,6 +38,8 @@ def take_back(corpus: Corpus, faults: Iterable[Fault]) -> list[str]:
 def collect_garbage(corpus: Corpus, releases: bool) -> tuple[list[str], int]:
     """Remove commits that no item of the plan rests on, then files that no commit names; with `releases` also all
     shards but the newest release. Returns what was removed and how many bytes it was."""
+    if not corpus.manifest["complete"]:
+        raise NotComplete("the last build did not reach its end, so nobody can tell what is superseded: build first")
     named: set[str] = set()
     removed: list[str] = []
     for stage in STAGES:

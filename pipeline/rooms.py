@@ -37,8 +37,7 @@ def ingest(unit: Unit, context: Context) -> Outcome:
         episode, signals = extract(dataset, reference, layout, last[1], context.config.ingest)
         outcome.add("episodes", [episode])
         outcome.add("signals", signals)
-        outcome.count("rows", episode["n_rows"])
-        outcome.count("hours", (episode["t1"] - episode["t0"]) / 3600)
+        outcome.count(name, rows=episode["n_rows"], hours=(episode["t1"] - episode["t0"]) / 3600)
 
     each(unit, outcome, work)
     return outcome
@@ -65,10 +64,9 @@ def observe(unit: Unit, context: Context) -> Outcome:
                 outcome.written[path] = ledger.identify(path)
             size = outcome.written[f"media/{row['proxy']}"].bytes
             outcome.add("observations", [{**row, "proxy_bytes": size}])
-            outcome.count("proxy_bytes", size)
         outcome.refused |= {names[episode]: error for episode, error in observed.refused.items()}
-        outcome.count("source_frames", observed.source_frames)
-        outcome.count("decoded_frames", observed.decoded_frames)
+        first = next(iter(names.values()))  # a file's frames are counted with the first of its episodes
+        outcome.count(first, source_frames=observed.source_frames, decoded_frames=observed.decoded_frames)
     return outcome
 
 
@@ -104,7 +102,7 @@ def align(unit: Unit, context: Context) -> Outcome:
             context.config.align,
         )
         outcome.add("alignments", [row])
-        outcome.count("frames", row["n_frames"])
+        outcome.count(name, frames=row["n_frames"])
 
     each(unit, outcome, work)
     return outcome
@@ -119,7 +117,7 @@ def segment(unit: Unit, context: Context) -> Outcome:
         rows = event_rows(name, inputs.signals(name), inputs.alignment(name), context.config.segment)
         outcome.add("events", rows)
         for row in rows:
-            outcome.count(row["level"], 1)
+            outcome.count(name, **{row["level"]: 1})
 
     each(unit, outcome, work)
     return outcome
@@ -139,7 +137,7 @@ def caption(unit: Unit, context: Context) -> Outcome:
             context.config.caption,
         )
         outcome.add("captions", rows)
-        outcome.count("captions", len(rows))
+        outcome.count(name, captions=len(rows))
 
     each(unit, outcome, work)
     return outcome
@@ -169,8 +167,7 @@ def embed(unit: Unit, context: Context) -> Outcome:
                 inputs.signals(name), alignment, inputs.rows("events", name), texts, proxies, context.config.embed
             )
         outcome.add("embeddings", rows)
-        outcome.count("events", len(rows))
-        outcome.count("pictures", pictures)
+        outcome.count(name, events=len(rows), pictures=pictures)
 
     each(unit, outcome, work)
     return outcome

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from pipeline.fingerprint import fingerprint
 from schemas.reasons import Quarantined, Reason
 from stages.ingest import IngestConfig
 from stages.ingest.layout import layout_of
@@ -25,6 +26,10 @@ class Lost:
     error: Quarantined
     episodes: tuple[str, ...]
 
+    def items(self) -> list[tuple[str, str]]:
+        """(item, fingerprint) in quarantine: its episodes, or the source itself where none is known."""
+        return [(i, fingerprint("lost", i, self.error.message)) for i in self.episodes or (self.source,)]
+
 
 @dataclass(slots=True)
 class Survey:
@@ -34,10 +39,6 @@ class Survey:
     layouts: dict[str, Layout] = field(default_factory=dict)
     episodes: dict[str, EpisodeRef] = field(default_factory=dict)
     lost: list[Lost] = field(default_factory=list)
-
-    @property
-    def sources(self) -> list[str]:
-        return [*self.datasets, *(lost.source for lost in self.lost)]
 
 
 def survey(sources: Iterable[str], config: IngestConfig) -> Survey:

@@ -44,7 +44,7 @@ class Outcome:
 
     rows: dict[str, list[Row]] = field(default_factory=dict)
     refused: dict[str, Quarantined] = field(default_factory=dict)
-    counts: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, dict[str, float]] = field(default_factory=dict)
     events_refused: list[tuple[str, Quarantined]] = field(default_factory=list)
     blobs: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     written: dict[str, PartFile] = field(default_factory=dict)
@@ -52,8 +52,11 @@ class Outcome:
     def add(self, table: str, rows: Iterable[Row]) -> None:
         self.rows.setdefault(table, []).extend(rows)
 
-    def count(self, name: str, number: float) -> None:
-        self.counts[name] = self.counts.get(name, 0) + number
+    def count(self, item: str, **figures: float) -> None:
+        """Add figures of an item: they count for as long as the item does."""
+        own = self.counts.setdefault(item, {})
+        for name, number in figures.items():
+            own[name] = own.get(name, 0) + number
 
 
 Room = Callable[[Unit, Context], Outcome]
@@ -70,17 +73,17 @@ def execute(unit: Unit, context: Context, room: Room) -> Commit:
         *(refusal(unit, name, error) for name, error in outcome.refused.items()),
         *(refusal(unit, name, error) for name, error in outcome.events_refused),
     ]
-    items = [
-        Item(
-            name,
-            print_,
-            OK if name not in outcome.refused else RETRY if outcome.refused[name].retryable else QUARANTINED,
-        )
-        for name, print_ in unit.items
-    ]
-    outcome.counts["seconds"] = time.perf_counter() - started
+    items = [Item(name, print_, _status(outcome, name), outcome.counts.get(name, {})) for name, print_ in unit.items]
+    counts = {"seconds": time.perf_counter() - started}
     ledger = Ledger(context.root)
-    return ledger.publish(unit.stage, items, outcome.rows, outcome.counts, outcome.blobs, outcome.written)
+    return ledger.publish(unit.stage, items, outcome.rows, counts, outcome.blobs, outcome.written)
+
+
+def _status(outcome: Outcome, name: str) -> str:
+    refused = outcome.refused.get(name)
+    if refused is None:
+        return OK
+    return RETRY if refused.retryable else QUARANTINED
 
 
 def each(unit: Unit, outcome: Outcome, work: Callable[[str], None]) -> None:

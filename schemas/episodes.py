@@ -35,6 +35,7 @@ EPISODES = Table(
         Column("task", pa.string(), "task text; empty if the source has none"),
         Column("split", pa.string(), "train or val, by hash of the recording"),
         Column("cameras", pa.list_(CAMERA), "cameras with the place of the episode in their files"),
+        Column("checks", pa.list_(pa.string()), "cleaning checks made and passed"),
         Column("flags", pa.list_(pa.string()), "schemas.reasons.Flag values"),
     ),
     laws=(one_of("split", ("train", "val")),),

@@ -33,6 +33,11 @@ def sample_key(event: str) -> str:
     return event.replace("/", "-").replace(".", "_")
 
 
+def file_part(camera: str) -> str:
+    """Camera name as part of a file name in a shard: no dot, since a dot parts extensions."""
+    return camera.replace(".", "_").replace("/", "_")
+
+
 def unit_hash(text: str, seed: int = 0) -> float:
     """A number in [0, 1) that depends on `text` and `seed` alone: the project's only source of random draws."""
     digest = hashlib.blake2b(text.encode(), digest_size=8, key=seed.to_bytes(8, "little")).digest()

@@ -26,13 +26,18 @@ class Reason(StrEnum):
     TIME_GAP = "time_gap"  # a hole in the timestamps longer than `ingest.max_gap_s`
     GRIPPER_OUT_OF_RANGE = "gripper_out_of_range"  # the gripper leaves the range that the profile gives it
     STATE_JUMP = "state_jump"  # kinematic discontinuity
+    EPISODE_NOT_LISTED = "episode_not_listed"  # info.json counts it, the episode metadata does not list it
     UNKNOWN_TASK = "unknown_task"  # a task index that the task table does not hold
     MISSING_CAMERA = "missing_camera"  # a declared camera has no video file
     VIDEO_UNREADABLE = "video_unreadable"  # the container cannot be opened or a frame cannot be decoded
     VIDEO_TRUNCATED = "video_truncated"  # fewer frames come out than the episode needs
+    OVERLAPPING_SPANS = "overlapping_spans"  # two episodes claim the same frames of a video file
     LENGTH_MISMATCH = "length_mismatch"  # rows and frames differ by more than `align.max_length_difference`
     ABNORMAL_FPS = "abnormal_fps"  # measured frame rate is off the declared one
     NO_OVERLAP = "no_overlap"  # cameras and signals share no time span
+    SAMPLE_FAILED = (
+        "sample_failed"  # the files of an event's sample cannot be made: a damaged proxy (`corpus verify` finds it)
+    )
     WORKER_DIED = "worker_died"  # the process that worked on it died twice
     INTERNAL_ERROR = "internal_error"  # an error of ours; the message holds the traceback's end
 

@@ -26,7 +26,7 @@ class Signal:
     values: Float
 
     def at(self, times: Float) -> Float:
-        """float64[T, D] by linear interpolation; a gripper or raw column that steps takes the nearest value instead.
+        """float64[T, D] by linear interpolation; a gripper takes the nearest value instead, since it may step.
 
         Times outside the log hold its first or last value.
         """

@@ -65,6 +65,15 @@ def pair(rows_s: Float, cameras: Mapping[str, Float], fps: float, config: AlignC
 def _by_time(rows_s: Float, cameras: Mapping[str, Float], fps: float, config: AlignConfig) -> Clock:
     """Grid of the reference camera's frames over the span that log and all cameras share; nearest frame of the
     others."""
+    for name, pts in cameras.items():
+        slack = (abs(len(pts) - len(rows_s)) + 1) / fps
+        off = max(abs((pts[-1] - pts[0]) - (rows_s[-1] - rows_s[0])), abs(pts[0] - rows_s[0]))
+        if off > slack:
+            raise Quarantined(
+                Reason.LENGTH_MISMATCH,
+                f"camera {name} has {len(pts)} frames over {pts[-1] - pts[0]:.2f} s, the log {len(rows_s)} rows over "
+                f"{rows_s[-1] - rows_s[0]:.2f} s, {off:.2f} s apart: neither times nor counts pair them",
+            )
     reference = max(cameras, key=lambda name: len(cameras[name]))
     low = max(rows_s[0], *(p[0] for p in cameras.values())) - 0.5 / fps
     high = min(rows_s[-1], *(p[-1] for p in cameras.values())) + 0.5 / fps

@@ -19,7 +19,7 @@ class AlignConfig(BaseModel):
         le=1,
         description="share of a source's votes within one frame of the lag, below which it is not applied",
     )
-    min_votes: int = Field(3, ge=1, description="votes a source needs for its lag to be applied")
+    min_votes: int = Field(3, ge=1, description="episodes of a source that must have voted for its lag to be applied")
     dead_zone_frames: int = Field(
         1,
         ge=0,

@@ -42,20 +42,26 @@ class Decision:
 
 
 def estimate(motion: Float, speed: Float, fps: float, config: AlignConfig) -> Estimate:
-    """Lag of the highest correlation between motion float64[T] and speed float64[T]."""
+    """Lag of the highest correlation between motion float64[T] and speed float64[T].
+
+    Score 0 where that lies at the edge of the window: the curve still rises there, and its peak is somewhere else.
+    """
     window = max(1, round(config.window_s * fps))
     video, log = (_standardised(x, config.smooth_s * fps) for x in (motion, speed))
     curve = np.array([_correlation(video, log, lag) for lag in range(-window, window + 1)])
     best = int(np.argmax(curve))
+    if best in (0, 2 * window):
+        return Estimate(best - window, 0.0, curve)
     return Estimate(best - window, float(curve[best]), curve)
 
 
-def decide(estimates: Sequence[tuple[int, float]], config: AlignConfig) -> Decision:
-    """Vote of a source over (lag_frames, score) of its episodes and cameras: the score-weighted commonest lag.
+def decide(estimates: Sequence[tuple[str, int, float]], config: AlignConfig) -> Decision:
+    """Vote of a source over (episode, lag_frames, score) of its cameras: the score-weighted commonest lag.
 
     A lag that few estimates carry, or that few agree on, is reported and not applied.
     """
-    voters = [(lag, score) for lag, score in estimates if score >= config.min_score]
+    voters = [(lag, score) for _, lag, score in estimates if score >= config.min_score]
+    episodes = {episode for episode, _, score in estimates if score >= config.min_score}
     if not voters:
         return Decision(0, 0, None, 0, 0, weak=bool(estimates), disagrees=False)
     weights: dict[int, float] = {}
@@ -63,7 +69,7 @@ def decide(estimates: Sequence[tuple[int, float]], config: AlignConfig) -> Decis
         weights[lag] = weights.get(lag, 0.0) + score
     voted = min(weights, key=lambda lag: (-weights[lag], abs(lag), lag))
     near = [score for lag, score in voters if abs(lag - voted) <= 1]
-    weak = len(voters) < config.min_votes
+    weak = len(episodes) < config.min_votes
     disagrees = len(near) / len(voters) < config.min_agreement
     trusted = not weak and not disagrees and abs(voted) > config.dead_zone_frames
     return Decision(voted if trusted else 0, voted, float(np.mean(near)), len(near), len(voters), weak, disagrees)

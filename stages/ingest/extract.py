@@ -43,7 +43,7 @@ def extract(
             if camera.file is None:
                 raise Quarantined(
                     Reason.MISSING_CAMERA,
-                    f"camera {camera.feature} has no file {camera.expected} (ingest.video=ignore goes without video)",
+                    f"camera {camera.feature} has no {camera.expected} (ingest.video=ignore goes without video)",
                 )
     time = timestamps(table, dataset, config.max_gap_s, where)
     values = {c: numeric(table, c, dataset, where) for c in wanted_columns(dataset, layout)}
@@ -80,6 +80,7 @@ def extract(
             }
             for c in cameras
         ],
+        "checks": _checks(layout),
         "flags": [f.value for f in flags],
     }
     return episode, signals
@@ -169,9 +170,21 @@ def _task(reference: EpisodeRef, dataset: Dataset, table: pa.Table, where: str) 
     index = table["task_index"][0].as_py()
     if index not in dataset.tasks:
         raise Quarantined(
-            Reason.UNKNOWN_TASK, f"{where}: task_index {index} is not in the task table ({len(dataset.tasks)} tasks)"
+            Reason.UNKNOWN_TASK,
+            f"{where}: task_index {index} is not in the task table ({len(dataset.tasks)} tasks)",
+            retryable=True,  # the table is no part of the episode's fingerprint: one more task must not redo all
         )
     return reference.task or dataset.tasks[index]
+
+
+def _checks(layout: Layout) -> list[str]:
+    """What was checked. Whether a raw unit jumps cannot be judged, nor an opening by a range that it gave itself."""
+    made = ["rows_as_listed", "timestamps_increase", "no_gap", "finite"]
+    if any(s.kind in ("position", "joints") and s.unit in ("m", "rad") for s in layout.streams):
+        made.append("no_state_jump")
+    if any(s.kind == "gripper" for s in layout.streams) and not layout.range_inferred:
+        made.append("gripper_in_range")
+    return made
 
 
 def _flags(reference: EpisodeRef, layout: Layout, config: IngestConfig) -> list[Flag]:

@@ -26,9 +26,9 @@ def infer(dataset: Dataset, columns: dict[str, list[Float]]) -> Layout | None:
     """Layout from names and signals. `columns` maps a column to float64[T, D] of some episodes."""
     state = _pick(dataset, columns, "observation.state", MOTION)
     action = _pick(dataset, columns, "action", re.compile("^action"))
-    motion = _motion_stream(state, columns, "rows") if state else None
+    motion = _motion_stream(state, columns) if state else None
     if motion is None and action is not None:
-        motion = _motion_stream(action, columns, "rows")
+        motion = _motion_stream(action, columns)
     if motion is None:
         return None
     gripper = None
@@ -52,7 +52,7 @@ def _moves(episodes: list[Float]) -> bool:
     return any(bool(np.ptp(e, axis=0).max(initial=0.0) > EPSILON) for e in episodes if len(e))
 
 
-def _motion_stream(feature: Feature, columns: dict[str, list[Float]], _: str) -> Stream | None:
+def _motion_stream(feature: Feature, columns: dict[str, list[Float]]) -> Stream | None:
     names = [n.casefold() for n in feature.names]
     if {"x", "y", "z"} <= set(names):
         indices = tuple(names.index(axis) for axis in "xyz")

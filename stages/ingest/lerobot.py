@@ -16,13 +16,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.ids import episode_id
+from schemas.ids import episode_id, file_part
 from stages import storage
 from stages.ingest.sources import SourceError
 from stages.storage import FileIdentity
 
 VERSIONS = ("v2.0", "v2.1", "v3.0")
 PREFIX = "observation.images."
+IMAGES = "its pictures lie in the data files, dtype image, which are not read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class EpisodeRef:
     expected: str
     file: FileIdentity | None
     cameras: tuple[CameraRef, ...]
+    listed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +80,24 @@ class Dataset:
 
 
 def load(name: str, uri: str) -> tuple[Dataset, list[EpisodeRef]]:
-    """Dataset and its episodes in order. Raises SourceError where the metadata cannot be read."""
+    """Dataset and its episodes in order. Raises SourceError where the metadata cannot be read or contradicts itself."""
+    try:
+        return _load(name, uri)
+    except (KeyError, TypeError, ValueError, AttributeError, OSError, pa.ArrowException) as error:
+        if isinstance(error, SourceError):
+            raise
+        raise SourceError(f"{uri}/meta cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _load(name: str, uri: str) -> tuple[Dataset, list[EpisodeRef]]:
     read = partial(_read_json, uri)
     info = read("meta/info.json") or {}
     version = str(info.get("codebase_version", "?"))
     if version not in VERSIONS:
         raise SourceError(f"{uri}/meta/info.json: codebase_version is {version!r}, expected one of {VERSIONS}")
-    try:
-        fps = float(info["fps"])
-        specs = dict(info["features"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise SourceError(f"{uri}/meta/info.json: {error!r} missing or malformed") from error
+    fps, specs = float(info["fps"]), dict(info["features"])
+    if fps <= 0:
+        raise SourceError(f"{uri}/meta/info.json: fps is {fps}")
     files = storage.listing(uri)
     modality = read("meta/modality.json", required=False) or {}
     dataset = Dataset(
@@ -103,13 +112,25 @@ def load(name: str, uri: str) -> tuple[Dataset, list[EpisodeRef]]:
             for column, key in (("observation.state", "state"), ("action", "action"))
         },
         ranges=_ranges(uri, files),
-        tasks=_tasks(uri, version),
+        tasks=_tasks(uri, version, files),
     )
     cameras = _camera_features(specs, modality)
-    calibration = (read("meta/calibration.json", required=False) or {}).get("cameras", {})
-    rows = _episodes_v3(uri, files) if version == "v3.0" else _jsonl(uri, "meta/episodes.jsonl")
+    calibration = (read("meta/calibration.json", required=False) or {}).get("cameras") or {}
+    rows = list(_episodes_v3(uri, files) if version == "v3.0" else _jsonl(uri, "meta/episodes.jsonl"))
+    listed = [int(row["episode_index"]) for row in rows]
+    if len(set(listed)) < len(listed):
+        twice = sorted({i for i in listed if listed.count(i) > 1})
+        raise SourceError(f"{uri}/meta: episodes {twice[:5]} are listed more than once")
     locate = _Locator(info, files, uri, version)
-    return dataset, [_reference(dataset, row, cameras, calibration, locate) for row in rows]
+    references = [_reference(dataset, row, cameras, calibration, locate) for row in rows]
+    counted = range(int(info.get("total_episodes") or 0))
+    return dataset, references + [_unlisted(dataset, i) for i in sorted(set(counted) - set(listed))]
+
+
+def _unlisted(dataset: Dataset, index: int) -> EpisodeRef:
+    """An episode that info.json counts and nothing describes: it gets a quarantine row, not silence."""
+    name, expected = episode_id(dataset.name, index), f"{dataset.uri}/meta/episodes"
+    return EpisodeRef(name, dataset.name, dataset.uri, index, None, None, expected, None, (), listed=False)
 
 
 class _Locator:
@@ -149,15 +170,15 @@ class _Locator:
 def _reference(
     dataset: Dataset,
     row: Mapping[str, Any],
-    cameras: tuple[str, ...],
+    cameras: Mapping[str, str],
     calibration: Mapping[str, Any],
     locate: _Locator,
 ) -> EpisodeRef:
     index = int(row["episode_index"])
     expected, file = locate.data(row)
     refs = []
-    for feature in cameras:
-        video_expected, video = locate.video(row, feature)
+    for feature, dtype in cameras.items():
+        video_expected, video = locate.video(row, feature) if dtype == "video" else (f"video ({IMAGES})", None)
         start, end = row.get(f"videos/{feature}/from_timestamp"), row.get(f"videos/{feature}/to_timestamp")
         refs.append(
             CameraRef(
@@ -221,14 +242,16 @@ def _episodes_v3(uri: str, files: Mapping[str, FileIdentity]) -> list[dict[str, 
         raise SourceError(f"{uri}/meta/episodes holds no Parquet file")
     rows: list[dict[str, Any]] = []
     for path in paths:
-        with pa.BufferReader(storage.read_bytes(storage.join(uri, path))) as buffer:
+        with pa.BufferReader(storage.read_bytes(storage.join(uri, path))) as buffer:  # ArrowInvalid: see load
             names = [n for n in pq.read_schema(buffer).names if not n.startswith("stats/")]
         rows += _parquet(storage.join(uri, path), names).to_pylist()
     return sorted(rows, key=lambda row: int(row["episode_index"]))
 
 
-def _tasks(uri: str, version: str) -> dict[int, str]:
+def _tasks(uri: str, version: str, files: Mapping[str, FileIdentity]) -> dict[int, str]:
     if version != "v3.0":
+        if "meta/tasks.jsonl" not in files:
+            return {}
         return {int(r["task_index"]): str(r["task"]) for r in _jsonl(uri, "meta/tasks.jsonl")}
     path = storage.join(uri, "meta/tasks.parquet")
     if not storage.exists(path):
@@ -261,18 +284,24 @@ def _flatten(names: Any) -> Iterator[str]:
             yield from _flatten(value)
 
 
-def _camera_features(specs: Mapping[str, Any], modality: Mapping[str, Any]) -> tuple[str, ...]:
-    """Declared cameras. Where meta/modality.json names the videos in use, it decides; depth maps are not colour
-    video."""
+def _camera_features(specs: Mapping[str, Any], modality: Mapping[str, Any]) -> dict[str, str]:
+    """{feature: video or image} of declared cameras, depth maps left out.
+
+    Where meta/modality.json names the videos in use, it decides.
+    """
     chosen = {v.get("original_key", f"{PREFIX}{k}") for k, v in modality.get("video", {}).items()}
-    cameras = []
+    cameras: dict[str, str] = {}
     for feature, spec in specs.items():
-        if spec.get("dtype") not in ("video", "image"):
+        dtype = str(spec.get("dtype"))
+        if dtype not in ("video", "image"):
             continue
         details = {**(spec.get("info") or {}), **(spec.get("video_info") or {})}
         if not details.get("video.is_depth_map") and (not chosen or feature in chosen):
-            cameras.append(feature)
-    return tuple(cameras)
+            cameras[feature] = dtype
+    names = [file_part(feature.removeprefix(PREFIX)) for feature in cameras]
+    if len(set(names)) < len(names):
+        raise SourceError(f"cameras {sorted(cameras)} would get the same name in a shard, where a dot becomes _")
+    return cameras
 
 
 def _ranges(uri: str, files: Mapping[str, FileIdentity]) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:

@@ -24,6 +24,12 @@ META_COLUMNS = ("episode_index", "task_index", "timestamp")
 
 def read_file(reference: EpisodeRef, columns: Iterable[str]) -> pa.Table:
     """The wanted columns of the episode's data file, all its episodes (v3 keeps several in one)."""
+    if not reference.listed:
+        raise Quarantined(
+            Reason.EPISODE_NOT_LISTED,
+            f"{reference.dataset_uri}/meta/info.json counts episode {reference.index}, "
+            f"{reference.expected} does not list it",
+        )
     if reference.file is None:
         raise Quarantined(Reason.MISSING_FILE, f"{reference.expected} is absent")
     uri = reference.file.uri

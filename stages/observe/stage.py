@@ -64,6 +64,12 @@ def observe_file(path: str, uri: str, spans: Sequence[Span], config: ObserveConf
     counted = _Counted(frames)
     broken: Quarantined | None = None
     for episode, (span, (first, last)) in places.items():
+        if first < counted.count:
+            result.refused[episode] = Quarantined(
+                Reason.OVERLAPPING_SPANS,
+                f"{uri}: {episode} starts at frame {first}, which belongs to the episode before it",
+            )
+            continue
         try:
             if broken is None:
                 counted.skip_to(first)

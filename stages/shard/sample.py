@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from schemas.ids import ARMS
+from schemas.ids import ARMS, file_part
 from stages.episode import Signal
 from stages.video.cut import cut
 
@@ -49,8 +49,8 @@ def sample_files(
     files = {"json": _json(meta), "lowdim.npz": buffer.getvalue()}
     for clip in clips:
         index = list(clip.frame_index[start:end])
-        files[f"{extension(clip.name)}.mp4"] = cut(clip.path, index, alignment["fps"], clip.gop, crf)
-    files["calib.json"] = _json({extension(c.name): calibration(c) for c in clips})
+        files[f"{file_part(clip.name)}.mp4"] = cut(clip.path, index, alignment["fps"], clip.gop, crf)
+    files["calib.json"] = _json({file_part(c.name): calibration(c) for c in clips})
     return files, arrays
 
 
@@ -74,11 +74,6 @@ def low_dim(
     slack = 0.5 / alignment["fps"]
     arrays["valid"] = (times >= low - slack) & (times <= high + slack)
     return arrays
-
-
-def extension(camera: str) -> str:
-    """Camera name as part of a file name: no dot, since a dot parts extensions."""
-    return camera.replace(".", "_").replace("/", "_")
 
 
 def calibration(clip: Clip) -> dict[str, Any] | None:

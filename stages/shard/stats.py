@@ -46,8 +46,7 @@ def merge(partials: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     count = sum(p["count"] for p in parts)
     mean = np.sum([p["sum"] for p in parts], axis=0) / count
     variance = np.maximum(np.sum([p["squares"] for p in parts], axis=0) / count - mean**2, 0.0)
-    rows = np.concatenate([np.asarray(p["rows"], dtype=np.float64) for p in parts])
-    low, high = np.quantile(rows, [0.01, 0.99], axis=0)
+    low, high = _quantiles(parts)
     return {
         "count": count,
         "mean": mean.tolist(),
@@ -57,3 +56,12 @@ def merge(partials: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         "q01": low.tolist(),
         "q99": high.tolist(),
     }
+
+
+def _quantiles(parts: list[Mapping[str, Any]]) -> npt.NDArray[np.float64]:
+    """float64[2, D]: q01 and q99; where a part holds a stride of its rows, each stands for as many as were left out."""
+    rows = np.concatenate([np.asarray(p["rows"], dtype=np.float64) for p in parts])
+    if all(len(p["rows"]) == p["count"] for p in parts):
+        return np.asarray(np.quantile(rows, [0.01, 0.99], axis=0))
+    weights = np.concatenate([np.full(len(p["rows"]), p["count"] / len(p["rows"])) for p in parts])
+    return np.asarray(np.quantile(rows, [0.01, 0.99], axis=0, weights=weights, method="inverted_cdf"))

@@ -14,10 +14,14 @@ from pathlib import Path
 import av
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import webdataset
 
 from pipeline.corpus import Corpus
+from pipeline.repair import NotComplete, collect_garbage
+from stages.ingest.sources import SourceError
 from tests.corpora import contents
 from tests.datasets import Episode, number_in, write_dataset
 
@@ -261,3 +265,77 @@ def test_tables_can_be_taken_out_as_parquet(build, tmp_path):
         run = CliRunner().invoke(main, [*arguments, "--corpus", corpus])
         assert run.exit_code == 0, run.output
     assert "0 in quarantine" in run.output
+
+
+def test_a_build_that_stops_early_takes_nothing_away(build, tmp_path):
+    source = write_dataset(tmp_path / "logs", episodes(3))
+    corpus = tmp_path / "corpus"
+    build([source], corpus, *SMALL)
+    before = contents(corpus)
+    build([source], corpus, *SMALL, until="ingest")
+    assert contents(corpus) == before
+    with pytest.raises(NotComplete, match="did not reach its end"):
+        collect_garbage(Corpus(str(corpus)), releases=True)
+    build([source], corpus, *SMALL)
+    assert collect_garbage(Corpus(str(corpus)), releases=True) == ([], 0)
+    assert contents(corpus) == before
+
+
+def test_sources_of_one_robot_type_and_different_widths_have_statistics_of_their_own(build, tmp_path):
+    narrow = write_dataset(tmp_path / "narrow", episodes(2), robot="unknown")
+    wide = write_dataset(tmp_path / "wide", episodes(2), robot="unknown")
+    info = json.loads((wide / "meta/info.json").read_text())
+    info["features"]["action"] |= {"shape": [5], "names": ["dx", "dy", "dz", "gripper", "extra"]}
+    (wide / "meta/info.json").write_text(json.dumps(info))
+    for path in wide.glob("data/*/*.parquet"):
+        table = pq.read_table(path)
+        actions = [[*a, 0.0] for a in table["action"].to_pylist()]
+        pq.write_table(table.set_column(table.column_names.index("action"), "action", pa.array(actions)), path)
+    build([narrow, wide], tmp_path / "corpus", *SMALL, "ingest.val_share=0")
+    robots = json.loads((tmp_path / "corpus/shards/latest/stats.json").read_text())["robots"]
+    assert {name: len(fields["action"]["mean"]) for name, fields in robots.items()} == {
+        "unknown@narrow": 4,
+        "unknown@wide": 5,
+    }
+
+
+def test_an_episode_that_fails_again_has_one_row_and_figures_count_it_once(build, tmp_path):
+    source = write_dataset(tmp_path / "logs", episodes(4))
+    corpus = tmp_path / "corpus"
+    options = (*SMALL, "run.episodes_per_part=32", "run.workers=1", "align.min_score=2")
+    path = source / "data/chunk-000/episode_000001.parquet"
+    good = path.read_bytes()
+    for number in (float("nan"), float("inf")):  # two ways to be bad, one after the other
+        table = pq.read_table(io.BytesIO(good))
+        state = table["observation.state"].to_pylist()
+        state[3][0] = number
+        pq.write_table(table.set_column(0, "observation.state", pa.array(state)), path)
+        build([source], corpus, *options)
+    rows = Corpus(str(corpus)).quarantine().to_dicts()
+    assert [(r["episode_id"], "inf" in r["message"]) for r in rows] == [("logs/000001", True)]
+    path.write_bytes(good)
+    build([source], corpus, *options)
+    opened = Corpus(str(corpus))
+    assert opened.quarantine().height == 0
+    assert opened.counts("segment")["L3"] == 4
+    assert opened.counts("ingest")["rows"] == sum(60 + 3 * i for i in range(4))
+
+
+def test_when_no_source_can_be_used_the_quarantine_says_why(build, tmp_path):
+    dead = write_dataset(tmp_path / "dead", [Episode(60, 0, state=np.ones((60, 4)))], robot="unheard_of")
+    with pytest.raises(SourceError, match="no motion signal"):
+        build([dead], tmp_path / "corpus")
+    assert Corpus(str(tmp_path / "corpus")).quarantine()["reason"].to_list() == ["no_motion_signal"]
+
+
+def test_episodes_that_claim_the_same_frames_are_refused(build, tmp_path):
+    source = write_dataset(tmp_path / "logs", episodes(3), version="v3.0")
+    path = source / "meta/episodes/chunk-000/file-000.parquet"
+    rows = pq.read_table(path).to_pylist()
+    key = "videos/observation.images.front"
+    rows[1][f"{key}/from_timestamp"] -= 0.5
+    rows[1][f"{key}/to_timestamp"] -= 0.5
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    build([source], tmp_path / "corpus", *SMALL)
+    found = Corpus(str(tmp_path / "corpus")).quarantine().to_dicts()
+    assert [(r["episode_id"], r["reason"]) for r in found] == [("logs/000001", "overlapping_spans")]

@@ -24,6 +24,7 @@ def test_defaults_then_file_then_overrides(tmp_path):
         ("shard: {alpha: 7}", [], "shard.alpha: Input should be less than or equal to 1"),
         ("[1, 2]", [], "expected a mapping"),
         ("a: [", [], "is not YAML"),
+        ("", ["shard.alpha=x: y: z"], "the value is not YAML"),
         ("", ["shard.alpha"], "expected stage.key=value"),
         ("", ["shard.alpha.deep=1"], "shard.alpha"),
     ],
@@ -39,6 +40,12 @@ def test_what_cannot_be_used_is_named(tmp_path, text, overrides, complaint):
 def test_a_missing_file_is_named():
     with pytest.raises(ConfigError, match=r"no configuration file nosuch\.yaml"):
         config.load("nosuch.yaml")
+
+
+@pytest.mark.parametrize("key", ["ingest.profile", "cluster.centroids"])
+def test_a_file_that_is_named_must_be_there(key):
+    with pytest.raises(ConfigError, match=f"{key}=/nosuch.yaml: there is no such file"):
+        config.load(None, [f"{key}=/nosuch.yaml"])
 
 
 def test_the_printed_configuration_reads_back_as_itself():

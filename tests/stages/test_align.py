@@ -46,8 +46,26 @@ def test_a_still_picture_has_no_score():
     ],
 )
 def test_a_source_votes(estimates, applied, voted, votes, weak, disagrees):
-    d = decide(estimates, CONFIG)
+    d = decide([(f"s/{i:06d}", lag, score) for i, (lag, score) in enumerate(estimates)], CONFIG)
     assert (d.lag_frames, d.voted_frames, d.votes, d.weak, d.disagrees) == (applied, voted, votes, weak, disagrees)
+
+
+def test_three_cameras_of_one_episode_are_one_episode():
+    assert decide([("s/000000", 5, 0.9)] * 3, CONFIG).weak
+
+
+def test_a_lag_at_the_edge_of_the_window_has_no_vote():
+    speed = strokes(300, 3)
+    video = np.roll(speed, -14)[30:-30]  # 14 frames late, the window is 10
+    assert estimate(video, speed[30:-30], 20.0, CONFIG).score < CONFIG.min_score
+
+
+def test_contradicting_clocks_of_other_counts_are_refused():
+    """Rows 0.104 s apart beside a flat 10 frames/s, one frame lost: neither times nor counts say which row is whose."""
+    with pytest.raises(Quarantined) as error:
+        pair(np.arange(301) * 0.104, {"top": np.arange(300) / 10}, 10.0, CONFIG)
+    assert error.value.reason is Reason.LENGTH_MISMATCH
+    assert "neither times nor counts pair them" in error.value.message
 
 
 def test_rows_and_frames_that_agree_pair_by_time():

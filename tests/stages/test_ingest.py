@@ -108,6 +108,56 @@ def test_an_unknown_version_is_named(tmp_path):
         load("d", str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("break_it", "complaint"),
+    [
+        (
+            lambda m: (m / "episodes.jsonl").write_text('{"episode_index": 0}\n{"episode_index": 0}'),
+            "listed more than once",
+        ),
+        (lambda m: (m / "episodes.jsonl").write_text('{"length": 3}'), "KeyError"),
+        (lambda m: (m / "episodes.jsonl").write_text("nonsense"), "line 1 is not JSON"),
+        (lambda m: (m / "episodes.jsonl").write_bytes(b"\xff\xfe"), "UnicodeDecodeError"),
+        (lambda m: (m / "info.json").write_text("[]"), "codebase_version is|AttributeError"),
+        (lambda m: (m / "info.json").write_text('{"codebase_version": "v2.1", "fps": 0, "features": {}}'), "fps is 0"),
+        (lambda m: (m / "modality.json").write_text('{"state": {"arm": {"end": 3}}}'), "KeyError"),
+        (lambda m: (m / "stats.json").write_text("[]"), "AttributeError"),
+    ],
+)
+def test_odd_metadata_is_an_error_of_that_source(tmp_path, break_it, complaint):
+    write_dataset(tmp_path, [Episode(20, 0), Episode(20, 20)])
+    break_it(tmp_path / "meta")
+    with pytest.raises(SourceError, match=complaint):
+        load("d", str(tmp_path))
+
+
+def test_an_episode_that_is_counted_but_not_listed_is_not_forgotten(tmp_path):
+    write_dataset(tmp_path, [Episode(20, 0), Episode(20, 20)])
+    info = json.loads((tmp_path / "meta/info.json").read_text())
+    (tmp_path / "meta/info.json").write_text(json.dumps(info | {"total_episodes": 3}))
+    _, references = load("d", str(tmp_path))
+    assert [r.episode_id for r in references] == ["d/000000", "d/000001", "d/000002"]
+    with pytest.raises(Quarantined) as error:
+        read_file(references[2], [])
+    assert error.value.reason is Reason.EPISODE_NOT_LISTED
+
+
+def test_cameras_whose_names_would_collide_are_refused(tmp_path):
+    write_dataset(tmp_path, [Episode(20, 0)], cameras=("cam.left", "cam_left"))
+    with pytest.raises(SourceError, match="would get the same name"):
+        load("d", str(tmp_path))
+
+
+def test_pictures_inside_the_data_files_are_a_missing_camera(tmp_path):
+    write_dataset(tmp_path, [Episode(20, 0), Episode(20, 20)])
+    info = json.loads((tmp_path / "meta/info.json").read_text())
+    info["features"]["observation.images.front"]["dtype"] = "image"
+    (tmp_path / "meta/info.json").write_text(json.dumps(info))
+    reason, message = reason_of(tmp_path)
+    assert reason is Reason.MISSING_CAMERA
+    assert "dtype image" in message
+
+
 # -- robots
 
 

@@ -199,6 +199,17 @@ def test_statistics_merge_to_those_of_all_rows():
     assert merged["q01"] == pytest.approx(np.quantile(rows, 0.01, axis=0), rel=1e-4)
 
 
+def test_a_long_part_weighs_as_much_as_its_rows():
+    """One in a hundred rows is a one, and lies in a part that kept all its rows, beside one that kept a stride."""
+    parts = []
+    for value, count in ((0.0, 400_000), (1.0, 3_900)):
+        stats = RobotStats()
+        stats.add(np.full((count, 1), value, dtype=np.float32))
+        parts.append(stats.summary())
+    assert merge(parts)["q99"] == [0.0]  # 0.97 % of the rows are ones
+    assert merge(parts)["mean"] == pytest.approx([3_900 / 403_900])
+
+
 def test_arrays_of_a_sample_load_with_numpy_alone():
     buffer = io.BytesIO()
     np.savez(buffer, state=np.ones((2, 3), np.float32))
