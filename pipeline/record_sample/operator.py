@@ -79,9 +79,7 @@ class Operator:
         """Position [3] of a body in m, robot base frame."""
         return np.asarray(self.env.data.body(name).xpos, dtype=np.float64).copy()
 
-    def go(
-        self, target: Target, speed: float | None = None, tol: float = 0.008, limit: float = 7.0
-    ) -> Script:
+    def go(self, target: Target, speed: float | None = None, tol: float = 0.008, limit: float = 7.0) -> Script:
         """Move the hand to ``target`` (m), until within ``tol`` (m) or ``limit`` (s) is over."""
         top = speed if speed is not None else self.style.speed
         for _ in range(int(limit * CONTROL_HZ)):

@@ -98,9 +98,7 @@ def landmarks(episode: Episode) -> list[Landmark]:
     return [mark for mark in found if mark is not None]
 
 
-def _sight(
-    renderer: Any, episode: Episode, camera: str, frame: int, point: FloatArray
-) -> Landmark | None:
+def _sight(renderer: Any, episode: Episode, camera: str, frame: int, point: FloatArray) -> Landmark | None:
     """Where ``camera`` sees a sphere at ``point`` [3]; None if it is cut by the image border."""
     scene = renderer.scene
     renderer.update_scene(episode.env.data, STOCK_CAMERA[camera], plain_view())
@@ -116,11 +114,7 @@ def _sight(
     mask = renderer.render()[..., 0] == 1
     rows, columns = np.nonzero(mask)
     last = mask.shape[0] - 1
-    if (
-        len(rows) < 40
-        or min(rows.min(), columns.min()) == 0
-        or max(rows.max(), columns.max()) == last
-    ):
+    if len(rows) < 40 or min(rows.min(), columns.min()) == 0 or max(rows.max(), columns.max()) == last:
         return None
     u, v = (float((c.mean() + 0.5) / OVERSAMPLING - 0.5) for c in (columns, rows))
     where = tuple(float(x) for x in point)

@@ -228,9 +228,7 @@ def draw_distractors(
     return chosen
 
 
-def _random_solid(
-    rng: np.random.Generator, spot: FloatArray, rgb: tuple[float, float, float]
-) -> Solid:
+def _random_solid(rng: np.random.Generator, spot: FloatArray, rgb: tuple[float, float, float]) -> Solid:
     """A small box, cylinder, ball or egg standing on the table at ``spot`` [2]."""
     kinds = mujoco.mjtGeom
     kind = (kinds.mjGEOM_BOX, kinds.mjGEOM_CYLINDER, kinds.mjGEOM_SPHERE, kinds.mjGEOM_ELLIPSOID)

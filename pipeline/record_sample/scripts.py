@@ -127,9 +127,7 @@ def assembly(op: Operator, plan: EpisodePlan, done: Done) -> Script:
 
 def basketball(op: Operator, plan: EpisodePlan, done: Done) -> Script:
     """Ball from the table over the hoop, then let it fall through."""
-    yield from pick(
-        op, plan, lambda: op.body("bsktball") + vec(0, 0, 0.025), 0.12, 0.8, vec(0, 0, 0.085)
-    )
+    yield from pick(op, plan, lambda: op.body("bsktball") + vec(0, 0, 0.025), 0.12, 0.8, vec(0, 0, 0.085))
     yield from op.go(lambda: vec(op.hand[0], op.hand[1], 0.36), tol=0.02)
     yield from op.hesitate()
     hoop = op.env._target_pos + vec(0, 0, 0.1)
@@ -164,9 +162,7 @@ def peg_insert(op: Operator, plan: EpisodePlan, done: Done) -> Script:
 
 def box_close(op: Operator, plan: EpisodePlan, done: Done) -> Script:
     """Lid by its handle onto a box."""
-    yield from pick(
-        op, plan, lambda: op.body("top_link") + vec(0, 0, 0.05), 0.12, 1.0, vec(0, 0, 0.09)
-    )
+    yield from pick(op, plan, lambda: op.body("top_link") + vec(0, 0, 0.05), 0.12, 1.0, vec(0, 0, 0.09))
     yield from op.go(lambda: vec(op.hand[0], op.hand[1], 0.25), tol=0.02)
     held = op.hand - op.body("top_link")
     goal = op.env._target_pos + held
@@ -197,9 +193,7 @@ def stick_push(op: Operator, plan: EpisodePlan, done: Done) -> Script:
     def thermos() -> FloatArray:
         return op.env._get_site_pos("insertion") + vec(0, 0.09, 0)
 
-    yield from op.go(
-        lambda: vec(op.hand[0], thermos()[1] + (op.hand - op.body("stick"))[1], 0.15), tol=0.02
-    )
+    yield from op.go(lambda: vec(op.hand[0], thermos()[1] + (op.hand - op.body("stick"))[1], 0.15), tol=0.02)
     yield from op.hesitate()
     for _ in range(800):
         if done():

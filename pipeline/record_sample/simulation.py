@@ -130,9 +130,7 @@ def make_env(plan: EpisodePlan, rng: np.random.Generator) -> Any:
     if plan.spec.script in ("pick_place", "over_wall"):
         space.low[5], space.high[5] = 0.0199, 0.0201
     env.seed(int(rng.integers(2**31)))
-    env.hand_init_pos = np.asarray(env.hand_init_pos) + rng.uniform(
-        [-0.15, -0.08, -0.02], [0.15, 0.08, 0.1]
-    )
+    env.hand_init_pos = np.asarray(env.hand_init_pos) + rng.uniform([-0.15, -0.08, -0.02], [0.15, 0.08, 0.1])
     env.reset()
     env.mocap_low[2] -= 0.006
     return env

@@ -104,9 +104,9 @@ def _rows(episode: Episode) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.flo
     """State [T, 11] at the frames' instants; action [T, 4]: the mean command until the next."""
     count = episode.frames
     steps = slice(0, count * STEPS_PER_FRAME)
-    state = np.column_stack(
-        [episode.hand_pos, episode.hand_quat, episode.hand_vel, episode.opening]
-    )[steps][::STEPS_PER_FRAME]
+    state = np.column_stack([episode.hand_pos, episode.hand_quat, episode.hand_vel, episode.opening])[steps][
+        ::STEPS_PER_FRAME
+    ]
     opened = np.where(episode.closing_command, 0.0, 1.0)
     command = np.column_stack([episode.command, opened])[steps]
     action = command.reshape(count, STEPS_PER_FRAME, 4).mean(axis=1)
