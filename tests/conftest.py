@@ -8,6 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# the machines are shared: a slow example is not a failure; and CI draws the same examples every time
+settings.register_profile("shared", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("shared")
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "pipeline" / "sample"
