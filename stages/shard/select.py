@@ -1,8 +1,8 @@
 """What becomes of each event of the shard level, and which shard it goes to.
 
 In: events, clusters, splits, sizes. Out: `samples` rows. Train events are drawn by their inclusion probability
-against a hash of their id, so one event's fate hangs on its own probability only; val events are all kept with weight
-1, since an evaluation wants the world as it is. Episodes are laid out in hash order and packed into tars of about
+with the help of a hash of their id; val events are all kept with weight 1, since an evaluation wants the world as it
+is. Episodes are laid out in hash order and packed into tars of about
 equal size: a shard then needs the tables of a few episodes, not of all.
 """
 
@@ -36,13 +36,34 @@ def select(
     for row, want, probability in zip(pool, wanted.tolist(), chance.tolist(), strict=True):
         row["inclusion"] = probability
         row["weight"] = want / probability
-        if unit_hash(f"draw:{row['event_id']}", config.seed) >= probability:
-            row["status"] = "reserve"
+        row["status"] = "reserve"
+    for row in _draw(pool, config.seed):
+        row["status"] = "sampled"
     drawn = [r for r in pool if r["status"] == "sampled"]
     mean = float(np.mean([r["weight"] for r in drawn])) if drawn else 1.0
     for row in pool:
         row["weight"] /= mean
     return rows
+
+
+def _draw(pool: Sequence[Row], seed: int) -> list[Row]:
+    """Events drawn by inclusion probability: sequential Poisson sampling within each VL cluster.
+
+    Each event has a permanent random number, a hash of its id; a cluster takes its expected number of events with the
+    smallest number over probability. Sizes are then met within one event however small the corpus (independent draws
+    made small ones less even than they were), and one more event hardly changes the fate of the others.
+    """
+    clusters: dict[int, list[Row]] = {}
+    for row in pool:
+        clusters.setdefault(row["vl_cluster"], []).append(row)
+    drawn: list[Row] = []
+    expected = 0.0
+    for _, members in sorted(clusters.items()):
+        expected += sum(r["inclusion"] for r in members)
+        take = round(expected) - len(drawn)  # what one cluster is rounded off, the next one gets
+        ranked = sorted(members, key=lambda r: unit_hash(f"draw:{r['event_id']}", seed) / r["inclusion"])
+        drawn += ranked[:take]
+    return drawn
 
 
 def pack(rows: Sequence[Row], sizes: Mapping[str, int], config: ShardConfig) -> dict[str, list[Row]]:

@@ -112,7 +112,15 @@ def test_shards_are_flatter_than_the_recordings_and_flat_with_weights():
     assert gini(sizes) < 0.7 * gini([600, 200, 100, 100])
     assert gini(weights) < 0.1
     assert np.mean([r["weight"] for r in drawn]) == pytest.approx(1.0)
-    assert len(drawn) == pytest.approx(500, rel=0.1)
+    assert len(drawn) == 500
+    assert np.abs(sizes - [125] * 4).max() <= 25  # uniform is 125 each; the smallest have 100 to give
+
+
+def test_a_small_corpus_is_not_made_less_even_by_chance():
+    rows = corpus_of([12, 8, 6], ShardConfig(alpha=0.0, keep=0.8))
+    sizes = np.bincount([r["vl_cluster"] for r in rows if r["status"] == "sampled"])
+    assert sizes.sum() == 21  # 0.8 of 26
+    assert gini(sizes) < gini([12, 8, 6])
 
 
 def test_one_more_event_hardly_changes_the_draw_of_the_others():
