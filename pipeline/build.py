@@ -42,7 +42,6 @@ class Result:
     plan: Plan
     release: str | None = None
     computed: dict[str, int] = field(default_factory=dict)
-    failed_sources: list[str] = field(default_factory=list)
 
 
 class Build:

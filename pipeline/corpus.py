@@ -12,10 +12,9 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from pipeline.ledger import OK, Ledger, State
+from pipeline.ledger import OK, Commit, Ledger, State
 from pipeline.parts import frame
 from pipeline.plan import STAGES, Plan
-from schemas import TABLES
 from stages import storage
 
 WRITTEN_BY = {
@@ -90,6 +89,12 @@ class Corpus:
             self.states[stage] = State(self.ledger.load(stage))
         return self.states[stage]
 
+    def commits(self, stage: str) -> list[Commit]:
+        """Commits that an item of the plan rests on, each once."""
+        state = self.state(stage)
+        found = (state.done[key][1] for key in self.wanted(stage) if key in state.done)
+        return list({commit.unit: commit for commit in found}.values())
+
     def table(self, name: str, episodes: Sequence[str] | None = None) -> pl.DataFrame:
         """A table of the corpus, or its rows of some episodes, sorted by its key. KeyError for an unknown name."""
         if name == "quarantine":
@@ -104,20 +109,21 @@ class Corpus:
 
     def quarantine(self) -> pl.DataFrame:
         """Rows of everything set aside that has not succeeded since."""
-        frames = [TABLES["quarantine"].empty()]
-        pieces = [pl.DataFrame(pl.from_arrow(frames[0]))]
+        pieces = [frame(self.root, "quarantine", {})]
         for stage in ("survey", *STAGES):
-            state, wanted = self.state(stage), self.wanted(stage)
-            commits = {state.done[key][1].unit: state.done[key][1] for key in wanted if key in state.done}
-            for unit, commit in commits.items():
-                if "quarantine" not in commit.files:
-                    continue
-                # an item counts in one commit only: an older one that still covers its neighbours keeps a stale row
-                bad = [
-                    k[0] for k in wanted if k in state.done and state.done[k][1].unit == unit and state.done[k][0] != OK
-                ]
-                rows = frame(self.root, "quarantine", {commit.files["quarantine"].path: ["*"]})
-                pieces.append(rows.filter(pl.col("item").is_in(bad) | pl.col("event_id").is_not_null()))
+            state = self.state(stage)
+            bad: dict[
+                str, list[str]
+            ] = {}  # an item counts in one commit; an older one that covers others has a stale row
+            for key in self.wanted(stage):
+                status, commit = state.done.get(key, (OK, None))
+                if commit is not None and status != OK:
+                    bad.setdefault(commit.unit, []).append(key[0])
+            for commit in self.commits(stage):
+                if "quarantine" in commit.files:
+                    rows = frame(self.root, "quarantine", {commit.files["quarantine"].path: ["*"]})
+                    own = pl.col("item").is_in(bad.get(commit.unit, []))
+                    pieces.append(rows.filter(own | pl.col("event_id").is_not_null()))
         return pl.concat(pieces).sort("source", "episode_id", "stage")
 
     def status(self) -> pl.DataFrame:
@@ -126,7 +132,7 @@ class Corpus:
         for stage in STAGES:
             state, wanted = self.state(stage), self.wanted(stage)
             status = [state.status(*key) for key in wanted]
-            commits = {state.done[key][1].unit: state.done[key][1] for key in wanted if key in state.done}
+            commits = self.commits(stage)
             rows.append(
                 {
                     "stage": stage,
@@ -135,7 +141,7 @@ class Corpus:
                     "quarantined": sum(s not in (OK, None) for s in status),
                     "missing": status.count(None),
                     "parts": len(commits),
-                    "work_s": round(sum(c.counts.get("seconds", 0.0) for c in commits.values()), 1),
+                    "work_s": round(sum(c.counts.get("seconds", 0.0) for c in commits), 1),
                 }
             )
         return pl.DataFrame(rows)

@@ -20,7 +20,7 @@ import polars as pl
 import webdataset
 
 from pipeline.corpus import WRITTEN_BY, Corpus
-from pipeline.ledger import OK, Commit, PartFile
+from pipeline.ledger import OK, PartFile
 from schemas import TABLES, SchemaError
 from stages import storage
 
@@ -57,20 +57,13 @@ def verify(corpus: Corpus) -> list[Fault]:
     return faults or [*_laws(corpus), *_fates(corpus), *_samples(corpus)]
 
 
-def _chosen(corpus: Corpus, stage: str) -> Iterator[Commit]:
-    """Commits of a stage that an item of the plan rests on."""
-    state = corpus.state(stage)
-    wanted = corpus.wanted(stage)
-    yield from {state.done[k][1].unit: state.done[k][1] for k in wanted if k in state.done}.values()
-
-
 def _files(corpus: Corpus) -> Iterator[Fault]:
     for stage in STAGES:
         state = corpus.state(stage)
         for item, print_ in corpus.wanted(stage):
             if state.status(item, print_) is None:
                 yield Fault("missing", f"ledger/{stage}", f"{item} has no commit", None)
-        for commit in _chosen(corpus, stage):
+        for commit in corpus.commits(stage):
             for file in commit.files.values():
                 yield from _whole(corpus, file, (stage, commit.unit))
 
@@ -148,7 +141,7 @@ def _samples(corpus: Corpus) -> Iterator[Fault]:
     if not corpus.manifest["release"]:
         return
     expected = {r["key"]: r for r in corpus.table("samples").filter(status="sampled").to_dicts()}
-    for commit in _chosen(corpus, "shard"):
+    for commit in corpus.commits("shard"):
         path, unit = commit.files["shard"].path, ("shard", commit.unit)
         with storage.local_copy(corpus.ledger.path(path)) as local:
             for sample in webdataset.WebDataset(local, shardshuffle=False, empty_check=False):

@@ -53,7 +53,7 @@ def pair(rows_s: Float, cameras: Mapping[str, Float], fps: float, config: AlignC
         agrees = all(np.abs(pts - rows_s).max() < half for pts in cameras.values())
         pairing = "time" if agrees else "position"
         index = np.arange(len(rows_s))
-        # skew: how far video and row times are apart once each counts from its own first frame (0.0 where they agree)
+        # how far the two drift apart, each counted from its first frame; clocks that contradict each other have no skew
         skew = {n: float(np.abs((p - p[0]) - relative).max()) for n, p in cameras.items()} if agrees else {}
         return Clock(
             fps, pairing, next(iter(cameras)), relative, rows_s, dict.fromkeys(cameras, index),
