@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from stages import storage
 from stages.align import AlignConfig
@@ -60,6 +60,14 @@ class CorpusConfig(BaseModel):
     shard: ShardConfig = ShardConfig()
     run: RunConfig = RunConfig()
     quarantine: QuarantineConfig = QuarantineConfig()
+
+    @model_validator(mode="after")
+    def _shard_level_is_embedded(self) -> CorpusConfig:
+        if self.shard.level not in self.embed.levels:
+            raise ValueError(
+                f"shard.level is {self.shard.level}, embed.levels are {list(self.embed.levels)} without it"
+            )
+        return self
 
 
 def load(path: str | None, overrides: Iterable[str] = ()) -> CorpusConfig:

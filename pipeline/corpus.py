@@ -95,8 +95,13 @@ class Corpus:
         found = (state.done[key][1] for key in self.wanted(stage) if key in state.done)
         return list({commit.unit: commit for commit in found}.values())
 
-    def table(self, name: str, episodes: Sequence[str] | None = None) -> pl.DataFrame:
-        """A table of the corpus, or its rows of some episodes, sorted by its key. KeyError for an unknown name."""
+    def table(
+        self, name: str, episodes: Sequence[str] | None = None, columns: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """A table of the corpus, or its rows of some episodes, or some of its columns, sorted by its key.
+
+        KeyError for an unknown name.
+        """
         if name == "quarantine":
             return self.quarantine()
         stage = WRITTEN_BY[name]
@@ -105,7 +110,7 @@ class Corpus:
         parts = self.state(stage).files(name, wanted)
         if stage in ("vote", "cluster", "samples"):
             parts = {path: ["*"] for path in parts}
-        return frame(self.root, name, parts)
+        return frame(self.root, name, parts, None if columns is None else list(columns))
 
     def quarantine(self) -> pl.DataFrame:
         """Rows of everything set aside that has not succeeded since."""
@@ -127,7 +132,7 @@ class Corpus:
         return pl.concat(pieces).sort("source", "episode_id", "stage")
 
     def status(self) -> pl.DataFrame:
-        """One row a stage: items wanted, done, quarantined, seconds of work, parts."""
+        """One row a stage: items wanted, done, quarantined, seconds of work, largest memory of a worker, parts."""
         rows = []
         for stage in STAGES:
             state, wanted = self.state(stage), self.wanted(stage)
@@ -142,6 +147,7 @@ class Corpus:
                     "missing": status.count(None),
                     "parts": len(commits),
                     "work_s": round(sum(c.counts.get("seconds", 0.0) for c in commits), 1),
+                    "peak_mb": round(max((c.counts.get("peak_bytes", 0) for c in commits), default=0) / 1e6),
                 }
             )
         return pl.DataFrame(rows)

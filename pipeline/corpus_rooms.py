@@ -12,11 +12,12 @@ from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from pipeline.ledger import Ledger, PartFile
 from pipeline.parts import by_episode, read
 from pipeline.work import Context, Outcome, Unit
-from schemas.ids import ARMS, unit_hash
+from schemas.ids import ARMS, LEVELS, level_of, unit_hash
 from schemas.reasons import Quarantined, Reason
 from stages import storage
 from stages.cluster import ClusterConfig
@@ -27,7 +28,7 @@ SPACES = ("vl", "action")
 
 
 def cluster(unit: Unit, context: Context) -> Outcome:
-    """Fit both clusterings on a sample (or take frozen ones) and label every event."""
+    """Fit both clusterings of each level on a sample (or take frozen ones) and label every event."""
     outcome, config = Outcome(), context.config.cluster
     parts = unit.payload["parts"]["embeddings"]
     model = from_bytes(storage.read_bytes(storage.normalise(config.centroids))) if config.centroids else None
@@ -35,18 +36,26 @@ def cluster(unit: Unit, context: Context) -> Outcome:
         model = _fit(context.root, parts, config)
     outcome.blobs["model"] = (f"models/clusters-{unit.items[0][1]}.npz", to_bytes(model))
     for path, items in sorted(parts.items()):
-        table = read(context.root, "embeddings", {path: items})
-        if not table.num_rows:
-            continue
-        labels = {s: model[s].assign(_matrix(table[s])) for s in SPACES}
-        columns = [table["event_id"].to_pylist(), table["episode_id"].to_pylist()]
-        for space in SPACES:
-            columns += [labels[space][0].tolist(), labels[space][1].tolist()]
-        names = ("event_id", "episode_id", "vl_cluster", "vl_distance", "action_cluster", "action_distance")
-        outcome.add("clusters", [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)])
-    figures = {f"{space}_clusters": len(model[space].centroids) for space in SPACES}
+        for level, table in _by_level(read(context.root, "embeddings", {path: items})):
+            outcome.add("clusters", _labels(table, level, model))
+    figures = {name.replace("/", "_"): len(one.centroids) for name, one in model.items()}
     outcome.count(unit.items[0][0], events=len(outcome.rows.get("clusters", [])), **figures)
     return outcome
+
+
+def _labels(table: pa.Table, level: str, model: Mapping[str, Clustering]) -> Iterator[dict[str, Any]]:
+    """`clusters` rows of embeddings of one level. Raises Quarantined where frozen centroids do not know the level."""
+    unknown = [s for s in SPACES if f"{s}/{level}" not in model]
+    if unknown:
+        raise Quarantined(
+            Reason.INTERNAL_ERROR, f"cluster.centroids holds {sorted(model)}, nothing for {level}", retryable=True
+        )
+    columns = [table["event_id"].to_pylist(), table["episode_id"].to_pylist(), [level] * table.num_rows]
+    for space in SPACES:
+        labels, distances = model[f"{space}/{level}"].assign(_matrix(table[space]))
+        columns += [labels.tolist(), distances.tolist()]
+    names = ("event_id", "episode_id", "level", "vl_cluster", "vl_distance", "action_cluster", "action_distance")
+    return (dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
 
 
 def shard(unit: Unit, context: Context) -> Outcome:
@@ -93,26 +102,38 @@ def _source(row: Mapping[str, Any]) -> str:
     return str(row["episode_id"]).split("/")[0]
 
 
+def _by_level(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    """(level, its rows) of an embeddings table, levels in order."""
+    levels = np.array([level_of(e) for e in table["event_id"].to_pylist()], dtype=object)
+    for level in LEVELS:
+        own = np.flatnonzero(levels == level)
+        if len(own):
+            yield level, table.take(own)
+
+
 def _fit(root: str, parts: Mapping[str, list[str]], config: ClusterConfig) -> dict[str, Clustering]:
-    """Both clusterings, fitted on the events of smallest hash: the same ones whatever the parts."""
-    events = sum(
-        read(root, "embeddings", {path: items}, ["event_id", "episode_id"]).num_rows for path, items in parts.items()
-    )
-    threshold = min(1.0, config.fit_sample / max(1, events))
-    kept: dict[str, list[np.ndarray]] = {s: [] for s in SPACES}
-    ids: list[str] = []
+    """{space/level: clustering}, fitted on the events of smallest hash: the same ones whatever the parts."""
+    events = dict.fromkeys(LEVELS, 0)
+    for path, items in parts.items():
+        for level, table in _by_level(read(root, "embeddings", {path: items}, ["event_id", "episode_id"])):
+            events[level] += table.num_rows
+    kept: dict[str, list[np.ndarray]] = {f"{s}/{level}": [] for s in SPACES for level in LEVELS}
+    ids: dict[str, list[str]] = {level: [] for level in LEVELS}
     for path, items in sorted(parts.items()):
-        table = read(root, "embeddings", {path: items})
-        chosen = np.array(
-            [unit_hash(f"fit:{e}", config.seed) < threshold for e in table["event_id"].to_pylist()], dtype=bool
-        )
-        ids += [e for e, c in zip(table["event_id"].to_pylist(), chosen.tolist(), strict=True) if c]
-        for space in SPACES:
-            if chosen.any():
-                kept[space].append(_matrix(table[space])[chosen])
-    order = np.argsort(np.array(ids))  # parts may be grouped differently from run to run; the fit must not notice
-    wanted = {"vl": config.vl_clusters, "action": config.action_clusters}
-    return {s: fit(np.concatenate(kept[s])[order], count_for(len(order), wanted[s]), config) for s in SPACES}
+        for level, table in _by_level(read(root, "embeddings", {path: items})):
+            threshold = min(1.0, config.fit_sample / events[level])
+            names = table["event_id"].to_pylist()
+            chosen = np.array([unit_hash(f"fit:{e}", config.seed) < threshold for e in names], dtype=bool)
+            ids[level] += [e for e, c in zip(names, chosen.tolist(), strict=True) if c]
+            for space in SPACES:
+                kept[f"{space}/{level}"].append(_matrix(table[space])[chosen])
+    model = {}
+    for level in (level for level in LEVELS if ids[level]):
+        order = np.argsort(np.array(ids[level]))  # parts may be grouped differently from run to run
+        for space, wanted in (("vl", config.vl_clusters), ("action", config.action_clusters)):
+            vectors = np.concatenate(kept[f"{space}/{level}"])[order]
+            model[f"{space}/{level}"] = fit(vectors, count_for(len(order), wanted), config)
+    return model
 
 
 def _matrix(column: Any) -> np.ndarray:

@@ -15,7 +15,8 @@ from typing import Any
 
 from pipeline.config import CorpusConfig
 from pipeline.ledger import OK, QUARANTINED, RETRY, Commit, Item, Ledger, PartFile
-from schemas.reasons import Quarantined, Reason
+from pipeline.memory import forget_peak, peak_memory
+from schemas.reasons import Evidence, Quarantined, Reason
 
 Row = dict[str, Any]
 
@@ -65,6 +66,7 @@ Room = Callable[[Unit, Context], Outcome]
 def execute(unit: Unit, context: Context, room: Room) -> Commit:
     """Run a room over a unit and publish what came of it."""
     started = time.perf_counter()
+    forget_peak()
     try:
         outcome = room(unit, context)
     except Exception as error:  # see the module's docstring
@@ -74,7 +76,7 @@ def execute(unit: Unit, context: Context, room: Room) -> Commit:
         *(refusal(unit, name, error) for name, error in outcome.events_refused),
     ]
     items = [Item(name, print_, _status(outcome, name), outcome.counts.get(name, {})) for name, print_ in unit.items]
-    counts = {"seconds": time.perf_counter() - started}
+    counts = {"seconds": time.perf_counter() - started, "peak_bytes": peak_memory()}
     ledger = Ledger(context.root)
     return ledger.publish(unit.stage, items, outcome.rows, counts, outcome.blobs, outcome.written)
 
@@ -114,4 +116,10 @@ def refusal(unit: Unit, name: str, error: Quarantined) -> Row:
         "reason": error.reason.value,
         "message": error.message,
         "retryable": error.retryable,
+        "evidence": None if error.evidence is None else _evidence(error.evidence),
     }
+
+
+def _evidence(shown: Evidence) -> Row:
+    lines = [{"name": name, "values": list(values)} for name, values in shown.lines]
+    return {"lines": lines, "first_row": shown.first_row, "row": shown.row, "picture": shown.picture}

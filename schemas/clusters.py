@@ -1,8 +1,12 @@
-"""`clusters`: the two cluster labels of an event, all that reaches a loader. Written by cluster."""
+"""`clusters`: the two cluster labels of an event, all that reaches a loader. Written by cluster.
+
+Each level is clustered by itself: label 3 of L1 has nothing to do with label 3 of L2.
+"""
 
 import pyarrow as pa
 
-from schemas.table import Column, Table
+from schemas.ids import LEVELS
+from schemas.table import Column, Table, one_of
 
 CLUSTERS = Table(
     name="clusters",
@@ -10,9 +14,11 @@ CLUSTERS = Table(
     columns=(
         Column("event_id", pa.string(), "event"),
         Column("episode_id", pa.string(), "source/000003"),
+        Column("level", pa.string(), "L0 to L3"),
         Column("vl_cluster", pa.int32(), "topic of instruction x scene"),
         Column("vl_distance", pa.float32(), "squared distance to its centroid in the projected space"),
         Column("action_cluster", pa.int32(), "kind of motion"),
         Column("action_distance", pa.float32(), "squared distance to its centroid in the projected space"),
     ),
+    laws=(one_of("level", LEVELS),),
 )

@@ -28,6 +28,11 @@ def event_id(episode: str, level: str, start_s: float, track: str = "all") -> st
     return f"{episode}/{tier}/{round(start_s * 1000):07d}"
 
 
+def level_of(event: str) -> str:
+    """L1 of `cr5_banana/000003/L1.left/0004250`."""
+    return event.rsplit("/", 2)[1].split(".")[0]
+
+
 def sample_key(event: str) -> str:
     """WebDataset key of an event: its id without slash or dot (webdataset cuts a name at its first dot)."""
     return event.replace("/", "-").replace(".", "_")

@@ -5,6 +5,21 @@ import pyarrow as pa
 from schemas.reasons import Reason
 from schemas.table import Column, Table, one_of
 
+LINE = pa.struct(
+    [
+        pa.field("name", pa.string(), nullable=False),  # e.g. "observation.state[1]"
+        pa.field("values", pa.list_(pa.float64()), nullable=False),  # NaN and Inf as they were logged
+    ]
+)
+EVIDENCE = pa.struct(
+    [
+        pa.field("lines", pa.list_(LINE), nullable=False),  # signals around the bad row
+        pa.field("first_row", pa.int64(), nullable=False),  # row of their first value
+        pa.field("row", pa.int64(), nullable=False),  # the bad row
+        pa.field("picture", pa.binary()),  # JPEG, e.g. the last frame that could be decoded
+    ]
+)
+
 QUARANTINE = Table(
     name="quarantine",
     key=("stage", "item"),
@@ -17,6 +32,7 @@ QUARANTINE = Table(
         Column("reason", pa.string(), "one of schemas.reasons.Reason"),
         Column("message", pa.string(), "file or field, found, expected"),
         Column("retryable", pa.bool_(), "the same input may succeed next time; the next build tries again"),
+        Column("evidence", EVIDENCE, "the signal or the frame that shows it; null where neither can", nullable=True),
     ),
     laws=(one_of("reason", [r.value for r in Reason]),),
 )

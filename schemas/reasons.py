@@ -7,7 +7,11 @@ Flags ride along in `episodes.flags` and `alignments.flags`: the data is used, b
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
+
+REACH = 60  # rows shown on either side of a bad one
 
 
 class Reason(StrEnum):
@@ -22,11 +26,14 @@ class Reason(StrEnum):
     TOO_SHORT = "too_short"  # fewer rows than `ingest.min_rows`
     ROW_COUNT_MISMATCH = "row_count_mismatch"  # metadata and data file disagree on the number of rows
     NOT_FINITE = "not_finite"  # NaN or Inf in a signal
-    TIME_NOT_INCREASING = "time_not_increasing"  # timestamps repeat or go back
+    TIME_NOT_INCREASING = "time_not_increasing"  # timestamps go back: rows are shuffled, or the clock jumped
+    TIME_REPEATS = "time_repeats"  # two rows in a row carry one timestamp
     TIME_GAP = "time_gap"  # a hole in the timestamps longer than `ingest.max_gap_s`
     GRIPPER_OUT_OF_RANGE = "gripper_out_of_range"  # the gripper leaves the range that the profile gives it
+    GRIPPER_STUCK = "gripper_stuck"  # it was told to open or close, and its measured opening never moved
     STATE_JUMP = "state_jump"  # kinematic discontinuity
     EPISODE_NOT_LISTED = "episode_not_listed"  # info.json counts it, the episode metadata does not list it
+    EPISODE_NOT_COUNTED = "episode_not_counted"  # the episode metadata lists it, info.json counts fewer
     UNKNOWN_TASK = "unknown_task"  # a task index that the task table does not hold
     MISSING_CAMERA = "missing_camera"  # a declared camera has no video file
     VIDEO_UNREADABLE = "video_unreadable"  # the container cannot be opened or a frame cannot be decoded
@@ -56,23 +63,55 @@ class Flag(StrEnum):
     LAG_DISAGREES = "lag_disagrees"
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What shows a fault to a person: signals around the bad row, or a picture (JPEG).
+
+    `lines` are (name, values), all of one length; their first value is row `first_row`, the bad one is `row`.
+    """
+
+    lines: tuple[tuple[str, tuple[float, ...]], ...] = ()
+    first_row: int = 0
+    row: int = 0
+    picture: bytes | None = None
+
+    @classmethod
+    def around(cls, row: int, signals: Mapping[str, Sequence[float]]) -> Evidence:
+        """The signals (all of one length) from REACH rows before a row to REACH rows after it."""
+        first = max(0, row - REACH)
+        lines = tuple((name, tuple(float(v) for v in s[first : row + REACH + 1])) for name, s in signals.items())
+        return cls(lines, first, row)
+
+
 class Quarantined(Exception):
     """Raised by a stage for an episode (or one event of it) that must not be used.
 
     `message` says file or field, what was found and what was expected, for a person. `retryable` is true where the same
-    input may succeed on another day (a dead worker), false where only another input can.
+    input may succeed on another day (a dead worker), false where only another input can. `evidence` is shown in the
+    report.
     """
 
-    def __init__(self, reason: Reason, message: str, *, event_id: str | None = None, retryable: bool = False) -> None:
+    def __init__(
+        self,
+        reason: Reason,
+        message: str,
+        *,
+        event_id: str | None = None,
+        retryable: bool = False,
+        evidence: Evidence | None = None,
+    ) -> None:
         super().__init__(f"{reason.value}: {message}")
         self.reason = reason
         self.message = message
         self.event_id = event_id
         self.retryable = retryable
+        self.evidence = evidence
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (self.reason, self.message, self.event_id, self.retryable))
+        return (_rebuild, (self.reason, self.message, self.event_id, self.retryable, self.evidence))
 
 
-def _rebuild(reason: Reason, message: str, event_id: str | None, retryable: bool) -> Quarantined:
-    return Quarantined(reason, message, event_id=event_id, retryable=retryable)
+def _rebuild(
+    reason: Reason, message: str, event_id: str | None, retryable: bool, evidence: Evidence | None
+) -> Quarantined:
+    return Quarantined(reason, message, event_id=event_id, retryable=retryable, evidence=evidence)

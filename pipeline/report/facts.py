@@ -130,7 +130,7 @@ def sheets(corpus: Corpus) -> list[Sheet]:
     """Contact sheets of the largest and the rarest VL and action clusters."""
     if not corpus.wanted("cluster"):
         return []
-    clusters = corpus.table("clusters")
+    clusters = corpus.table("clusters").filter(level=corpus.manifest["config"]["shard"]["level"])
     events = corpus.table("events").select("event_id", "start_s", "end_s")
     captions = corpus.table("captions").select("event_id", "text")
     shown = clusters.join(events, on="event_id").join(captions, on="event_id")

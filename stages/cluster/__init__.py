@@ -2,6 +2,6 @@
 
 from stages.cluster.config import ClusterConfig
 
-VERSION = 1
+VERSION = 2
 
 __all__ = ["VERSION", "ClusterConfig"]

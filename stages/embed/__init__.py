@@ -2,6 +2,6 @@
 
 from stages.embed.config import EmbedConfig
 
-VERSION = 1
+VERSION = 2
 
 __all__ = ["VERSION", "EmbedConfig"]

@@ -6,13 +6,17 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.ids import LEVELS
+
 
 class EmbedConfig(BaseModel):
     """What is embedded, and with which encoders."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    levels: tuple[Literal["L0", "L1", "L2", "L3"], ...] = Field(("L1",), description="levels whose events are embedded")
+    levels: tuple[Literal["L0", "L1", "L2", "L3"], ...] = Field(
+        LEVELS, description="levels whose events are embedded and clustered; shard.level must be one of them"
+    )
     frames_per_event: int = Field(1, ge=1, description="pictures per event and camera, evenly inside the event")
     image_encoder: Literal["efficientnet-lite0"] = Field("efficientnet-lite0", description="1280-d pooled features")
     text_encoder: Literal["all-minilm-l6-v2"] = Field("all-minilm-l6-v2", description="384-d sentence vectors")

@@ -64,16 +64,21 @@ def embedding_rows(
 def _see(
     events: Sequence[Mapping[str, Any]], proxies: Sequence[Proxy], config: EmbedConfig
 ) -> tuple[npt.NDArray[np.float32], int]:
-    """float32[N, 1280]: mean over cameras and pictures of an event, normalised; zeros for an episode without video."""
+    """float32[N, 1280]: mean over cameras and pictures of an event, normalised; zeros for an episode without video.
+
+    A frame that several events look at (an action that is a segment by itself, say) is encoded once.
+    """
     if not proxies or not events:
         return np.zeros((len(events), WIDTH), dtype=np.float32), 0
-    pictures = []
+    pictures: list[npt.NDArray[np.uint8]] = []
+    rows = []
     for proxy in proxies:
-        index = [proxy.frame_index[f] for e in events for f in _frames(e, config.frames_per_event)]
-        frames = picked(proxy.path, index, proxy.gop)
-        pictures += [frames[i] for i in index]
-    vectors = encode_images(pictures).reshape(len(proxies), len(events), config.frames_per_event, WIDTH)
-    mean = vectors.mean(axis=(0, 2))
+        index = np.array([[proxy.frame_index[f] for f in _frames(e, config.frames_per_event)] for e in events])
+        wanted, place = np.unique(index, return_inverse=True)
+        frames = picked(proxy.path, wanted.tolist(), proxy.gop)
+        rows.append(len(pictures) + place.reshape(index.shape))
+        pictures += [frames[i] for i in wanted.tolist()]
+    mean = encode_images(pictures)[np.stack(rows)].mean(axis=(0, 2))
     return np.asarray(mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)), len(pictures)
 
 

@@ -2,6 +2,6 @@
 
 from stages.ingest.config import IngestConfig
 
-VERSION = 1
+VERSION = 2
 
 __all__ = ["VERSION", "IngestConfig"]

@@ -25,5 +25,8 @@ class IngestConfig(BaseModel):
     gripper_tolerance: float = Field(
         0.5, ge=0, description="how far the mean opening may leave the profile's range, as a share of that range"
     )
+    gripper_stuck: float = Field(
+        0.01, ge=0, description="a measured opening that moves no more than this while commanded to is stuck, of 1"
+    )
     val_share: float = Field(0.1, ge=0, lt=1, description="share of recordings in the val split, by hash")
     split_seed: int = Field(0, ge=0, description="seed of that hash")

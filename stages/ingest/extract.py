@@ -6,7 +6,7 @@ In: dataset, episode reference, layout, the episode's rows. Out: (episode row, s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.ids import split_of
-from schemas.reasons import Flag, Quarantined, Reason
+from schemas.reasons import Evidence, Flag, Quarantined, Reason
 from stages.ingest.config import IngestConfig
 from stages.ingest.lerobot import Dataset, EpisodeRef
 from stages.ingest.profile import Layout, Stream
@@ -22,6 +22,10 @@ from stages.ingest.rows import episode_rows, numeric, timestamps
 
 Float = npt.NDArray[np.float64]
 Row = dict[str, Any]
+COMMANDED = (
+    0.8  # share of the gripper's range that a command must cover before a gripper that stays can be called stuck
+)
+SHOWN = 3  # components of a jump that its evidence shows
 
 
 def wanted_columns(dataset: Dataset, layout: Layout) -> list[str]:
@@ -101,6 +105,7 @@ def opening(values: Float, stream: Stream, tolerance: float, where: str) -> Floa
             f"{where}: gripper of arm {stream.arm} ({stream.column}{list(stream.indices)}) is "
             f"{values[row].round(4).tolist()} at row {row}; "
             f"the profile says {closed.tolist()} closed to {opened.tolist()} open",
+            evidence=Evidence.around(row, {f"opening of arm {stream.arm}, 0 to 1 by the profile": share.tolist()}),
         )
     return np.asarray(np.clip(share, 0.0, 1.0))
 
@@ -140,7 +145,32 @@ def _streams(
             data = _continuous(data, stream, time, config, where)
         origin = f"{stream.column}{list(stream.indices)}"
         rows.append(row(f"{stream.kind}/{stream.arm}", stream.kind, stream.arm, origin, stream.unit, data))
+    _not_stuck(rows, config, where)
     return rows
+
+
+def _not_stuck(rows: Sequence[Row], config: IngestConfig, where: str) -> None:
+    """Raises Quarantined where a gripper is told to go from one end to the other and its measured opening never moves.
+
+    Without a command, or without a command that goes so far, a gripper at rest is one that had nothing to do.
+    """
+    openings = {r["stream"]: r for r in rows}
+    for row in rows:
+        told = openings.get(f"gripper_command/{row['arm']}")
+        if row["kind"] != "gripper" or told is None:
+            continue
+        asked, moved = float(np.ptp(told["values"])), float(np.ptp(row["values"]))
+        if asked >= COMMANDED and moved <= config.gripper_stuck:
+            change = int(np.argmax(np.abs(np.diff(told["values"])))) + 1
+            raise Quarantined(
+                Reason.GRIPPER_STUCK,
+                f"{where}: {told['origin']} tells the gripper of arm {row['arm']} to move by {asked:.2f} of its "
+                f"range, {row['origin']} moves by {moved:.4f}; expected is more than "
+                f"ingest.gripper_stuck={config.gripper_stuck}",
+                evidence=Evidence.around(
+                    change, {"commanded opening": told["values"].tolist(), "measured opening": row["values"].tolist()}
+                ),
+            )
 
 
 def _continuous(values: Float, stream: Stream, time: Float, config: IngestConfig, where: str) -> Float:
@@ -155,10 +185,12 @@ def _continuous(values: Float, stream: Stream, time: Float, config: IngestConfig
     speed = (np.linalg.norm(step, axis=1) if stream.unit == "m" else np.abs(step).max(axis=1)) / np.diff(time)
     if speed.size and speed.max() > limit:
         row = int(np.argmax(speed)) + 1
+        columns = sorted(zip(stream.indices, values.T, strict=True), key=lambda c: -abs(c[1][row] - c[1][row - 1]))
         raise Quarantined(
             Reason.STATE_JUMP,
             f"{where}: {stream.kind} of arm {stream.arm} moves at {speed.max():.1f} {stream.unit}/s into row {row}, "
             f"at most {limit} {stream.unit}/s is plausible",
+            evidence=Evidence.around(row, {f"{stream.column}[{i}]": c.tolist() for i, c in columns[:SHOWN]}),
         )
     return values
 
@@ -184,6 +216,8 @@ def _checks(layout: Layout) -> list[str]:
         made.append("no_state_jump")
     if any(s.kind == "gripper" for s in layout.streams) and not layout.range_inferred:
         made.append("gripper_in_range")
+    if {s.kind for s in layout.streams} >= {"gripper", "gripper_command"}:
+        made.append("gripper_not_stuck")
     return made
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -52,7 +52,8 @@ class EpisodeRef:
     expected: str
     file: FileIdentity | None
     cameras: tuple[CameraRef, ...]
-    listed: bool = True
+    listed: bool = True  # by the episode metadata
+    counted: bool = True  # by total_episodes of info.json
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +124,10 @@ def _load(name: str, uri: str) -> tuple[Dataset, list[EpisodeRef]]:
         raise SourceError(f"{uri}/meta: episodes {twice[:5]} are listed more than once")
     locate = _Locator(info, files, uri, version)
     references = [_reference(dataset, row, cameras, calibration, locate) for row in rows]
-    counted = range(int(info.get("total_episodes") or 0))
-    return dataset, references + [_unlisted(dataset, i) for i in sorted(set(counted) - set(listed))]
+    total = int(info.get("total_episodes") or 0)  # 0: it does not say
+    if total and len(listed) > total:  # the last ones: a recorder that died listed them, then did not count them
+        references = [r if r.index < total else replace(r, counted=False) for r in references]
+    return dataset, references + [_unlisted(dataset, i) for i in sorted(set(range(total)) - set(listed))]
 
 
 def _unlisted(dataset: Dataset, index: int) -> EpisodeRef:

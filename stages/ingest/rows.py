@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from schemas.reasons import Quarantined, Reason
+from schemas.reasons import Evidence, Quarantined, Reason
 from stages import storage
 from stages.ingest.lerobot import Dataset, EpisodeRef
 
@@ -29,6 +29,12 @@ def read_file(reference: EpisodeRef, columns: Iterable[str]) -> pa.Table:
             Reason.EPISODE_NOT_LISTED,
             f"{reference.dataset_uri}/meta/info.json counts episode {reference.index}, "
             f"{reference.expected} does not list it",
+        )
+    if not reference.counted:
+        raise Quarantined(
+            Reason.EPISODE_NOT_COUNTED,
+            f"{reference.dataset_uri}/meta/episodes lists episode {reference.index}, total_episodes of meta/info.json "
+            f"counts fewer: correct the one or the other",
         )
     if reference.file is None:
         raise Quarantined(Reason.MISSING_FILE, f"{reference.expected} is absent")
@@ -81,7 +87,9 @@ def numeric(table: pa.Table, column: str, dataset: Dataset, where: str) -> Float
         row, index = (int(i) for i in np.argwhere(bad)[0])
         raise Quarantined(
             Reason.NOT_FINITE,
-            f"{where}: column {column}[{index}] is {values[row, index]} at row {row}, {int(bad.sum())} such values",
+            f"{where}: column {column}[{index}] is {values[row, index]} at row {row}, {int(bad.sum())} such values; "
+            "finite numbers are expected",
+            evidence=Evidence.around(row, {f"{column}[{index}]": values[:, index].tolist()}),
         )
     return values
 
@@ -90,16 +98,32 @@ def timestamps(table: pa.Table, dataset: Dataset, max_gap_s: float, where: str) 
     """float64[T], s. Raises Quarantined where they repeat, go back, or leave a hole longer than max_gap_s."""
     time = numeric(table, "timestamp", dataset, where)[:, 0]
     steps = np.diff(time)
-    if (steps <= 0).any():
-        row = int(np.argmax(steps <= 0)) + 1
+
+    def shown(row: int) -> Evidence:
+        return Evidence.around(row, {"timestamp, s": time.tolist()})
+
+    if (steps < 0).any():
+        row = int(np.argmax(steps < 0)) + 1
         raise Quarantined(
             Reason.TIME_NOT_INCREASING,
-            f"{where}: timestamp {time[row]:.4f} s at row {row} follows {time[row - 1]:.4f} s",
+            f"{where}: column timestamp is {time[row]:.4f} s at row {row} and {time[row - 1]:.4f} s at the row before "
+            f"it, {int((steps < 0).sum())} steps back; it is expected to increase",
+            evidence=shown(row),
+        )
+    if (steps == 0).any():
+        row = int(np.argmax(steps == 0)) + 1
+        raise Quarantined(
+            Reason.TIME_REPEATS,
+            f"{where}: column timestamp is {time[row]:.4f} s at rows {row - 1} and {row}, "
+            f"{int((steps == 0).sum())} repeats; it is expected to increase",
+            evidence=shown(row),
         )
     if steps.size and steps.max() > max_gap_s:
         row = int(np.argmax(steps)) + 1
         raise Quarantined(
             Reason.TIME_GAP,
-            f"{where}: {steps.max():.2f} s between rows {row - 1} and {row}, longest allowed {max_gap_s} s",
+            f"{where}: column timestamp jumps by {steps.max():.2f} s between rows {row - 1} and {row}, "
+            f"ingest.max_gap_s allows {max_gap_s} s",
+            evidence=shown(row),
         )
     return np.asarray(time)

@@ -3,6 +3,6 @@ it."""
 
 from stages.observe.config import ObserveConfig
 
-VERSION = 1
+VERSION = 2
 
 __all__ = ["VERSION", "ObserveConfig"]

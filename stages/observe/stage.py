@@ -7,8 +7,9 @@ episodes cost one decode however many of them there are, and frame numbers canno
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,13 +19,14 @@ import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 from PIL import Image
 
-from schemas.reasons import Quarantined, Reason
+from schemas.reasons import Evidence, Quarantined, Reason
 from stages.observe.config import ObserveConfig
 from stages.observe.motion import change, coarse
 from stages.video.decode import open_video, scaled_size
 from stages.video.encode import Encoder
 from stages.video.probe import Probe, probe
 
+EVIDENCE_SIZE = (320, 240)  # px, of a frame kept to show a fault
 Media = Callable[[str], AbstractContextManager[str]]  # path inside the corpus -> local path to write, published on exit
 
 
@@ -60,7 +62,7 @@ def observe_file(path: str, uri: str, spans: Sequence[Span], config: ObserveConf
             places[span.episode_id] = (span, _place(info, span, config, uri))
         except Quarantined as error:
             result.refused[span.episode_id] = error
-    decoder, frames = open_video(path, info, uri)
+    decoder, frames = open_video(path, info, uri, config.decoder)
     counted = _Counted(frames)
     broken: Quarantined | None = None
     for episode, (span, (first, last)) in places.items():
@@ -76,10 +78,12 @@ def observe_file(path: str, uri: str, spans: Sequence[Span], config: ObserveConf
                 result.rows.append(_observe(span, info, decoder, counted, first, last, config, media, uri))
         except Quarantined as error:
             broken = error
+            broken.evidence = broken.evidence or counted.evidence()
         if broken is not None:
             result.refused[episode] = broken
     if broken is None:
-        counted.skip_to(len(info.pts_s))
+        with suppress(Quarantined):  # what no episode asks for need not be whole; the count tells
+            counted.skip_to(len(info.pts_s))
     result.decoded_frames = counted.count
     return result
 
@@ -89,6 +93,7 @@ class _Counted:
 
     def __init__(self, frames: Iterator[av.VideoFrame]) -> None:
         self.frames, self.count = frames, 0
+        self.last: av.VideoFrame | None = None
 
     def take(self, number: int) -> Iterator[av.VideoFrame]:
         for _ in range(number):
@@ -96,11 +101,22 @@ class _Counted:
             if frame is None:
                 return
             self.count += 1
+            self.last = frame
             yield frame
 
     def skip_to(self, index: int) -> None:
         for _ in self.take(max(0, index - self.count)):
             pass
+
+    def evidence(self) -> Evidence | None:
+        """The last frame that came out."""
+        if self.last is None:
+            return None
+        buffer = io.BytesIO()
+        picture = Image.fromarray(self.last.to_ndarray(format="rgb24"))
+        picture.thumbnail(EVIDENCE_SIZE)
+        picture.save(buffer, format="JPEG", quality=80)
+        return Evidence(row=self.count - 1, picture=buffer.getvalue())
 
 
 def _place(info: Probe, span: Span, config: ObserveConfig, uri: str) -> tuple[int, int]:
@@ -116,7 +132,12 @@ def _place(info: Probe, span: Span, config: ObserveConfig, uri: str) -> tuple[in
     if end - first > 2:
         measured = float((end - first - 1) / (info.pts_s[end - 1] - info.pts_s[first]))
         if abs(measured / span.fps - 1) > config.fps_tolerance:
-            raise Quarantined(Reason.ABNORMAL_FPS, f"{uri}: {measured:.2f} frames/s measured, {span.fps:.2f} declared")
+            steps = np.diff(info.pts_s[first:end])
+            raise Quarantined(
+                Reason.ABNORMAL_FPS,
+                f"{uri}: {measured:.2f} frames/s measured, {span.fps:.2f} declared",
+                evidence=Evidence.around(int(np.argmax(steps)) + 1, {"time since the frame before, s": [0.0, *steps]}),
+            )
     return first, end
 
 
@@ -143,7 +164,7 @@ def _observe(
         encoder = stack.enter_context(Encoder(target, (width, height), span.fps, gop, config.crf))
         for number, full in enumerate(counted.take(end - first)):
             frame = reformatter.reformat(full, width=width, height=height, format="yuv420p", interpolation="AREA")
-            current = coarse(np.asarray(frame.to_ndarray()[:height, :width], dtype=np.uint8))
+            current = coarse(_luma(frame))
             motion.append(change(previous, current))
             previous = current
             if number in shown:
@@ -171,6 +192,12 @@ def _observe(
         "motion": np.array(motion, dtype=np.float32),
         "thumbnails": f"{span.stem}.jpg",
     }
+
+
+def _luma(frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
+    """uint8[H, W]: the picture's brightness, where it lies."""
+    plane = frame.planes[0]
+    return np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
 
 
 def _strip(pictures: list[npt.NDArray[np.uint8]], height: int) -> Image.Image:

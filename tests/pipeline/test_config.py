@@ -27,6 +27,7 @@ def test_defaults_then_file_then_overrides(tmp_path):
         ("", ["shard.alpha=x: y: z"], "the value is not YAML"),
         ("", ["shard.alpha"], "expected stage.key=value"),
         ("", ["shard.alpha.deep=1"], "shard.alpha"),
+        ("embed: {levels: [L0]}", [], "shard.level is L1, embed.levels are ['L0'] without it"),
     ],
 )
 def test_what_cannot_be_used_is_named(tmp_path, text, overrides, complaint):

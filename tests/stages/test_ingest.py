@@ -142,6 +142,17 @@ def test_an_episode_that_is_counted_but_not_listed_is_not_forgotten(tmp_path):
     assert error.value.reason is Reason.EPISODE_NOT_LISTED
 
 
+def test_an_episode_that_is_listed_but_not_counted_is_set_aside(tmp_path):
+    write_dataset(tmp_path, [Episode(20, 0), Episode(20, 20), Episode(20, 40)])
+    info = json.loads((tmp_path / "meta/info.json").read_text())
+    (tmp_path / "meta/info.json").write_text(json.dumps(info | {"total_episodes": 2}))
+    _, references = load("d", str(tmp_path))
+    assert [r.counted for r in references] == [True, True, False]
+    with pytest.raises(Quarantined, match=r"lists episode 2, total_episodes of meta/info\.json counts fewer") as error:
+        read_file(references[2], [])
+    assert error.value.reason is Reason.EPISODE_NOT_COUNTED
+
+
 def test_cameras_whose_names_would_collide_are_refused(tmp_path):
     write_dataset(tmp_path, [Episode(20, 0)], cameras=("cam.left", "cam_left"))
     with pytest.raises(SourceError, match="would get the same name"):
@@ -292,12 +303,17 @@ def test_where_nothing_moves_there_is_no_profile():
 # -- what is set aside
 
 
-def reason_of(root, config=CONFIG) -> tuple[Reason, str]:
+def refusal_of(root, config=CONFIG) -> Quarantined:
     dataset, references = load("d", str(root))
     layout = layout_of(dataset, references[1:], config)
     with pytest.raises(Quarantined) as error:
         extract(dataset, references[0], layout, read_file(references[0], wanted_columns(dataset, layout)), config)
-    return error.value.reason, error.value.message
+    return error.value
+
+
+def reason_of(root, config=CONFIG) -> tuple[Reason, str]:
+    error = refusal_of(root, config)
+    return error.reason, error.message
 
 
 def rewrite(root, **columns):
@@ -322,13 +338,46 @@ def swap(rows):
     return [rows[1], rows[0], *rows[2:]]
 
 
+def keep(root, rows):
+    """The first rows alone, in the metadata too."""
+    path = root / DATA
+    pq.write_table(pq.read_table(path).slice(0, rows), path)
+    listing = root / "meta/episodes.jsonl"
+    listing.write_text(listing.read_text().replace('"length": 20', f'"length": {rows}', 1))
+
+
 DATA = "data/chunk-000/episode_000000.parquet"
 VIDEO = "videos/chunk-000/observation.images.front/episode_000000.mp4"
 BROKEN = {  # how to break it, the reason it must get, what the message must say
     "nan": (lambda r: rewrite(r, state=put(3, 1, float("nan"))), Reason.NOT_FINITE, r"state\[1\] is nan at row 3"),
     "inf": (lambda r: rewrite(r, action=put(3, 0, float("inf"))), Reason.NOT_FINITE, r"action\[0\] is inf at row 3"),
-    "shuffled": (lambda r: rewrite(r, timestamp=swap), Reason.TIME_NOT_INCREASING, "at row 1 follows"),
-    "gap": (lambda r: rewrite(r, timestamp=lambda t: [*t[:-1], 9.0]), Reason.TIME_GAP, "between rows 18 and 19"),
+    "shuffled": (
+        lambda r: rewrite(r, timestamp=swap),
+        Reason.TIME_NOT_INCREASING,
+        r"is 0.0000 s at row 1 and 0.0500 s at the row",
+    ),
+    "duplicated": (
+        lambda r: rewrite(r, timestamp=lambda t: [*t[:5], t[4], *t[6:]]),
+        Reason.TIME_REPEATS,
+        "at rows 4 and 5, 1 repeats",
+    ),
+    "clock set back": (
+        lambda r: rewrite(r, timestamp=lambda t: [*t[:9], *(x - 3.0 for x in t[9:])]),
+        Reason.TIME_NOT_INCREASING,
+        "at row 9 and 0.4000 s at the row before",
+    ),
+    "no rows": (lambda r: keep(r, 0), Reason.EMPTY_EPISODE, "no row of episode 0"),
+    "one row": (lambda r: keep(r, 1), Reason.TOO_SHORT, "1 rows, ingest.min_rows is 8"),
+    "stuck": (
+        lambda r: rewrite(r, state=lambda s: [[*x[:3], 1.0] for x in s]),
+        Reason.GRIPPER_STUCK,
+        r"action\[3\] tells the gripper of arm single to move by 1.00 of its range, .+ moves by 0.0",
+    ),
+    "gap": (
+        lambda r: rewrite(r, timestamp=lambda t: [*t[:-1], 9.0]),
+        Reason.TIME_GAP,
+        "jumps by 8.10 s between rows 18 and 19",
+    ),
     "jump": (lambda r: rewrite(r, state=put(10, 2, 4.0)), Reason.STATE_JUMP, "m/s into row 10"),
     "gripper": (lambda r: rewrite(r, state=put(4, 3, 37.0)), Reason.GRIPPER_OUT_OF_RANGE, "is .37.0. at row 4"),
     "task": (lambda r: rewrite(r, task_index=lambda t: [5] * len(t)), Reason.UNKNOWN_TASK, "task_index 5"),
@@ -347,6 +396,28 @@ def test_a_broken_episode_is_refused_with_reason_and_place(tmp_path, case):
     found, text = reason_of(tmp_path)
     assert found is reason
     assert re.search(message, text), text
+
+
+@pytest.mark.parametrize(
+    ("case", "row", "lines"),
+    [
+        ("nan", 3, ["observation.state[1]"]),
+        ("duplicated", 5, ["timestamp, s"]),
+        (
+            "jump",
+            10,
+            ["observation.state[2]", "observation.state[1]", "observation.state[0]"],
+        ),  # z jumps, y moves on, x rests
+        ("gripper", 4, ["opening of arm single, 0 to 1 by the profile"]),
+        ("stuck", 8, ["commanded opening", "measured opening"]),
+    ],
+)
+def test_a_refusal_carries_the_signal_that_shows_it(tmp_path, case, row, lines):
+    write_dataset(tmp_path, [Episode(20, 0), Episode(20, 20)])
+    BROKEN[case][0](tmp_path)
+    evidence = refusal_of(tmp_path).evidence
+    assert (evidence.row, [name for name, _ in evidence.lines]) == (row, lines)
+    assert {len(values) for _, values in evidence.lines} == {20}
 
 
 def test_lengths_are_held_against_the_metadata(tmp_path):

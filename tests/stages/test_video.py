@@ -66,13 +66,23 @@ def test_picked_frames_are_the_ones_asked_for(proxy):
     assert {i: number_in(p) for i, p in picked(proxy, [74, 0, 5, 31, 31], GOP).items()} == {74: 74, 0: 0, 5: 5, 31: 31}
 
 
-@pytest.mark.parametrize(("codec", "decoder"), [("h264", "decord"), ("av1", "decord"), ("mpeg4", "pyav")])
-def test_every_frame_is_decoded_once_in_order(tmp_path, codec, decoder):
+@pytest.mark.parametrize(
+    ("codec", "wanted", "decoder"),
+    [
+        ("h264", "pyav", "pyav"),
+        ("av1", "pyav", "pyav"),
+        ("mpeg4", "pyav", "pyav"),
+        ("h264", "decord", "decord"),
+        ("av1", "decord", "decord"),
+        ("mpeg4", "decord", "pyav"),
+    ],
+)
+def test_every_frame_is_decoded_once_in_order(tmp_path, codec, wanted, decoder):
     path = tmp_path / "v.mp4"
     write_video(path, [range(40)], codec, 20)
     info = probe(str(path), "v.mp4")
     assert info.pts_s == pytest.approx(np.arange(40) / 20)
-    name, frames = open_video(str(path), info, "v.mp4")
+    name, frames = open_video(str(path), info, "v.mp4", wanted)
     assert name == decoder
     assert [number_in(f.to_ndarray(format="rgb24")) for f in frames] == list(range(40))
 
@@ -86,9 +96,42 @@ def test_a_width_that_decord_cannot_hand_out_goes_to_pyav(tmp_path):
             picture = np.full((96, 144, 3), 50 * i, dtype=np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
-    name, frames = open_video(str(path), probe(str(path), "n"), "n")
+    name, frames = open_video(str(path), probe(str(path), "n"), "n", "decord")
     assert name == "pyav"
     assert [round(f.to_ndarray(format="rgb24").mean() / 50) for f in frames] == [0, 1, 2, 3, 4]
+
+
+def test_a_damaged_picture_is_refused_and_not_painted_over(tmp_path):
+    """Decoders hide what they cannot read and say nothing; PyAV at least flags the picture."""
+    path = tmp_path / "v.mp4"
+    write_video(path, [range(40)], "h264", 20)
+    whole = path.read_bytes()
+    start, end = whole.index(b"mdat") + 800, whole.index(b"moov")  # behind x264's own words about itself
+    refused = 0
+    for at in np.linspace(start, end - 20, 12).astype(int):
+        damaged = bytearray(whole)
+        damaged[at] ^= 0xFF
+        path.write_bytes(bytes(damaged))
+        try:
+            frames = list(open_video(str(path), probe(str(path), "v.mp4"), "v.mp4")[1])
+        except Quarantined:
+            refused += 1
+        else:
+            assert [number_in(f.to_ndarray(format="rgb24")) for f in frames] == list(range(40))
+    assert refused >= 6
+
+
+def test_a_frame_that_the_decoder_leaves_out_does_not_move_the_later_ones(tmp_path):
+    path = tmp_path / "v.mp4"
+    write_video(path, [range(40)], "mpeg4", 20)
+    info = probe(str(path), "v.mp4")
+    frames = list(open_video(str(path), info, "v.mp4")[1])
+    from stages.video.decode import _told
+
+    with pytest.raises(
+        Quarantined, match=r"frame 7 cannot be decoded: the next one is shown at 0.400 s, expected 0.350"
+    ):
+        list(_told(iter(frames[:7] + frames[8:]), info, "v.mp4"))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a video at all"])
