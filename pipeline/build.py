@@ -7,15 +7,17 @@ only the plan.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 from rich.console import Console
 
+from pipeline import record
 from pipeline import release as releases
 from pipeline.config import CorpusConfig
-from pipeline.corpus import Corpus, NoCorpus, write_plan
+from pipeline.corpus import write_plan
 from pipeline.fingerprint import fingerprint
 from pipeline.ledger import OK, QUARANTINED, RETRY, Commit, Item, Ledger, State
 from pipeline.lock import locked
@@ -52,8 +54,8 @@ class Build:
         self.ledger = Ledger(self.root)
 
     def run(self, sources: Sequence[str], until: str = "shard") -> Result:
-        """Build up to a stage. Raises SourceError, Locked; KeyboardInterrupt passes through, nothing half-done behind
-        it."""
+        """Build up to a stage. Raises SourceError, Locked, BuildFailedError, storage.Unwritable; KeyboardInterrupt
+        passes through, nothing half-done behind it."""
         with locked(self.root):
             found = survey(sources, self.config.ingest)
             plan = Plan(found, self.config)
@@ -65,14 +67,20 @@ class Build:
                 raise SourceError("; ".join(lost.error.message for lost in found.lost))
             complete = False
             try:
-                with Runner(self.config.run.workers) as runner:
+                with Runner(self.config.run) as runner:
                     for stage in STAGES[: STAGES.index(until) + 1]:
                         self._room(stage, plan, runner, result)
                         if stage == "ingest":  # from here on a killed build can be looked at
                             write_plan(self.ledger, plan, None, complete=False)
                     complete = until == STAGES[-1]
-            finally:  # also after Ctrl-C
-                write_plan(self.ledger, plan, result.release, complete)
+            except storage.Unwritable:
+                with suppress(storage.Unwritable):  # if there was room for no part, there may be some for this
+                    write_plan(self.ledger, plan, result.release, complete=False)
+                raise
+            except BaseException:  # Ctrl-C too
+                write_plan(self.ledger, plan, result.release, complete=False)
+                raise
+            write_plan(self.ledger, plan, result.release, complete)
         return result
 
     def _room(self, stage: str, plan: Plan, runner: Runner, result: Result) -> None:
@@ -185,7 +193,7 @@ class Build:
         name = releases.release_name(plan)
         plan.wanted["samples"] = {"corpus": name}
         state = plan.states["shard"] = State(self.ledger.load("shard"))
-        if not releases.is_complete(self.root, name):
+        if not self._is_done(plan, name):
             chosen = releases.choose(plan, self.ledger)
             units = releases.units(plan, chosen)
             plan.wanted["shard"] = dict(item for unit in units for item in unit.items)
@@ -211,6 +219,14 @@ class Build:
         releases.point_latest(self.root, name)
         result.release = name
 
+    def _is_done(self, plan: Plan, name: str) -> bool:
+        """Whether a release has its manifest and the commits of all its tars and of its samples."""
+        if not releases.is_complete(self.root, name):
+            return False
+        tars = [releases.item_of(name, tar) for tar in releases.manifest(self.root, name)["shards"]]
+        tars_done = all(plan.states["shard"].status(tar, tar) == OK for tar in tars)
+        return tars_done and plan.states["samples"].status("corpus", name) == OK
+
     def _announce(self, found: Survey) -> None:
         for name, dataset in found.datasets.items():
             layout = found.layouts[name]
@@ -235,8 +251,8 @@ class Build:
     def _forgotten(self, found: Survey) -> list[str]:
         """Sources of the last build that this one leaves out."""
         try:
-            before = Corpus(self.root).manifest["sources"]
-        except NoCorpus:
+            before = record.read(self.root)[1]["sources"]
+        except (record.NoCorpus, record.DamagedPlan):
             return []
         return sorted(set(before) - set(found.datasets) - {lost.source for lost in found.lost})
 

@@ -1,11 +1,13 @@
-"""The command line: `corpus build`, `status`, `show`, `quarantine`, `config`.
+"""The command line: `corpus build`, `status`, `show`, `quarantine`, `report`, `verify`, `repair`, `compact`, `gc`,
+`config`.
 
-Errors a person can mend end in one line and exit code 2; a build above the quarantine limit exits with 1; Ctrl-C with
-130.
+Errors a person can mend end in one line and exit code 2; a build above the quarantine limit, or a fault that `verify`
+finds, exits with 1; Ctrl-C and SIGTERM with 130.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -16,14 +18,28 @@ import click
 import polars as pl
 
 from pipeline import config as configs
+from pipeline.compact import DamagedPart
 from pipeline.config import ConfigError
-from pipeline.corpus import WRITTEN_BY, Corpus, NoCorpus
+from pipeline.corpus import WRITTEN_BY, Corpus
 from pipeline.lock import Locked
 from pipeline.plan import STAGES
+from pipeline.record import DamagedPlan, NoCorpus
+from pipeline.repair import NotComplete
 from stages import storage
 from stages.ingest.sources import SourceError
 
 TABLE_NAMES = (*WRITTEN_BY, "quarantine")
+MENDABLE = (
+    ConfigError,
+    SourceError,
+    NoCorpus,
+    DamagedPlan,
+    Locked,
+    NotComplete,
+    DamagedPart,
+    storage.Unwritable,
+    PermissionError,
+)
 LIST_PREVIEW = 6  # values of a list column that `show` prints
 
 
@@ -34,7 +50,7 @@ def _told(command: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
-        except (ConfigError, SourceError, NoCorpus, Locked, PermissionError) as error:
+        except MENDABLE as error:
             click.echo(f"corpus: {error}", err=True)
             sys.exit(2)
 
@@ -70,6 +86,7 @@ def build(sources: tuple[str, ...], root: str, path: str | None, overrides: tupl
     from pipeline.summary import quarantined_shares, summary_lines
 
     config, screen, started = configs.load(path, overrides), console(), time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop is as clean as Ctrl-C
     try:
         result = Build(root, config, screen).run(sources, until)
     except KeyboardInterrupt:
@@ -96,12 +113,25 @@ def build(sources: tuple[str, ...], root: str, path: str | None, overrides: tupl
 @click.option("--corpus", "root", required=True, metavar="DIR")
 @_told
 def status(root: str) -> None:
-    """How far each stage has come."""
+    """How far each stage has come, what it cost, and whether a build is at it now."""
+    from pipeline.compact import small_parts
+    from pipeline.lock import holder
+
     corpus = Corpus(root)
     with pl.Config(tbl_rows=-1, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True):
         click.echo(corpus.status())
     release = corpus.manifest["release"]
-    click.echo(f"release: {release or 'none yet'}")
+    click.echo(
+        f"release: {release or 'none yet'}{'' if corpus.manifest['complete'] else ' (the last build did not end)'}"
+    )
+    aside = corpus.quarantine()["reason"].value_counts(sort=True).rows()
+    click.echo(f"quarantine: {', '.join(f'{n} x {reason}' for reason, n in aside) or 'empty'}")
+    small = small_parts(corpus, corpus.manifest["config"]["run"]["episodes_per_part"])
+    if small:
+        click.echo(f"parts: {small} could be merged away: corpus compact --corpus {root}")
+    by = holder(corpus.root)
+    if by:
+        click.echo(f"building: process {by['pid']} on {by['host']}")
 
 
 @main.command()
@@ -146,9 +176,9 @@ def report(root: str) -> None:
 @_told
 def verify(root: str) -> None:
     """Hash every file again, hold tables to their laws, read every sample; exit 1 on any fault."""
-    from pipeline.verify import verify as look
+    from pipeline.verify import look
 
-    faults = look(Corpus(root))
+    faults = look(root)
     for fault in faults:
         click.echo(f"{fault.kind}  {fault.where}: {fault.message}")
     click.echo(f"{len(faults)} faults" if faults else "no fault")
@@ -165,22 +195,22 @@ def repair(root: str) -> None:
     from pipeline.build import Build
     from pipeline.lock import locked
     from pipeline.progress import console
-    from pipeline.repair import take_back
-    from pipeline.verify import verify as look
+    from pipeline.repair import sources_of, take_back
+    from pipeline.verify import look
 
-    corpus = Corpus(root)
-    with locked(corpus.root):
-        faults = look(corpus)
-        for path in take_back(corpus, faults):
-            click.echo(f"taken back: {path}")
-    if not faults:
-        click.echo("nothing to repair")
-        return
-    sources = [f"{name}={uri}" for name, uri in corpus.manifest["sources"].items()]
-    asked = configs.CorpusConfig.model_validate(corpus.manifest["config"])
-    Build(root, asked, console()).run(sources)
-    left = look(Corpus(root))
-    click.echo(f"{len(faults)} faults found, {len(left)} left")
+    sources, asked = sources_of(root)
+    found, left = 0, look(root)
+    for _ in range(2):  # a damaged plan hides what else is broken until it is written again
+        if left:
+            found += len(left)
+            with locked(storage.normalise(root)):
+                for path in take_back(root, left):
+                    click.echo(f"taken back: {path}")
+            Build(root, asked, console()).run(sources)
+            left = look(root)
+    for fault in left:
+        click.echo(f"{fault.kind}  {fault.where}: {fault.message}")
+    click.echo(f"{found} faults found, {len(left)} left" if found else "nothing to repair")
     sys.exit(1 if left else 0)
 
 
@@ -191,16 +221,29 @@ def repair(root: str) -> None:
 def gc(root: str, releases: bool) -> None:
     """Remove what newer builds have superseded."""
     from pipeline.lock import locked
-    from pipeline.repair import NotComplete, collect_garbage
+    from pipeline.repair import collect_garbage
 
-    corpus = Corpus(root)
-    try:
-        with locked(corpus.root):
-            removed, size = collect_garbage(corpus, releases)
-    except NotComplete as error:
-        click.echo(f"corpus: {error}", err=True)
-        sys.exit(2)
+    with locked(storage.normalise(root)):
+        removed, size = collect_garbage(Corpus(root), releases)
     click.echo(f"{len(removed)} files removed, {size / 1e6:.1f} MB")
+
+
+@main.command()
+@click.option("--corpus", "root", required=True, metavar="DIR")
+@click.option(
+    "--episodes", type=click.IntRange(2), help="Episodes in a part; the build's run.episodes_per_part if not given."
+)
+@_told
+def compact(root: str, episodes: int | None) -> None:
+    """Merge the small parts that nightly builds leave behind; nothing else changes."""
+    from pipeline.compact import compact as merge
+    from pipeline.lock import locked
+
+    with locked(storage.normalise(root)):
+        corpus = Corpus(root)
+        merged = merge(corpus, episodes or corpus.manifest["config"]["run"]["episodes_per_part"])
+    for stage, (before, after) in merged.items():
+        click.echo(f"{stage:<8} {before} parts, now {after}")
 
 
 @main.command()
@@ -212,8 +255,10 @@ def config(path: str | None, overrides: tuple[str, ...]) -> None:
     click.echo(configs.to_yaml(configs.load(path, overrides)), nl=False)
 
 
-def _short(value: pl.Series | list[Any]) -> str:
+def _short(value: pl.Series | list[Any] | dict[str, Any]) -> str:
     """A list in a table cell: its first values, or how many there are."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(value) + "}"
     values = list(value)
     plain = all(isinstance(v, str | float | int) for v in values)
     if plain and len(values) <= LIST_PREVIEW:

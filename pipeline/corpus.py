@@ -6,15 +6,16 @@ one is stopped, says which items of the ledger count; superseded ones are passed
 
 from __future__ import annotations
 
-import io
-import json
+import os
 from collections.abc import Sequence
 
 import polars as pl
 
+from pipeline import record
 from pipeline.ledger import OK, Commit, Ledger, State
 from pipeline.parts import frame
 from pipeline.plan import STAGES, Plan
+from pipeline.record import DamagedPlan, NoCorpus
 from stages import storage
 
 WRITTEN_BY = {
@@ -30,10 +31,7 @@ WRITTEN_BY = {
     "clusters": "cluster",
     "samples": "samples",
 }
-
-
-class NoCorpus(FileNotFoundError):
-    """There is no corpus at this place."""
+WHOLE = frozenset({"vote", "cluster", "samples"})  # stages whose one item is the corpus: all rows of a part count
 
 
 def write_plan(ledger: Ledger, plan: Plan, release: str | None, complete: bool) -> None:
@@ -44,40 +42,34 @@ def write_plan(ledger: Ledger, plan: Plan, release: str | None, complete: bool) 
     """
     rows = [(stage, item, print_) for stage, wanted in plan.wanted.items() for item, print_ in wanted.items()]
     rows += [("survey", item, print_) for lost in plan.survey.lost for item, print_ in lost.items()]
-    table = pl.DataFrame(rows, schema={"stage": pl.String, "item": pl.String, "fingerprint": pl.String}, orient="row")
+    table = pl.DataFrame(rows, schema=record.SCHEMA, orient="row")
     try:
-        before = Corpus(ledger.root)
-    except NoCorpus:
-        before = None
-    if before is not None:
+        before, manifest_before = record.read(ledger.root)
+    except (NoCorpus, DamagedPlan):
+        pass
+    else:
         reached = [*plan.wanted, "survey"]
-        table = pl.concat([table, before.plan.filter(~pl.col("stage").is_in(reached))])
-        release = release or before.manifest["release"]
-    buffer = io.BytesIO()
-    table.write_parquet(buffer)
-    storage.write_bytes(ledger.path("plan.parquet"), buffer.getvalue())
+        table = pl.concat([table, before.filter(~pl.col("stage").is_in(reached))])
+        release = release or manifest_before["release"]
     manifest = {
         "config": plan.config.model_dump(mode="json"),
         "sources": {name: dataset.uri for name, dataset in plan.survey.datasets.items()},
+        "lost_sources": {source.source: source.uri for source in plan.survey.lost},
         "lost": {source.source: source.error.message for source in plan.survey.lost},
         "release": release,
         "complete": complete,
     }
-    storage.write_bytes(ledger.path("manifest.json"), json.dumps(manifest, indent=1, sort_keys=True).encode())
+    record.write(ledger.root, table, manifest)
 
 
 class Corpus:
-    """Read-only view. Raises NoCorpus."""
+    """Read-only view. Raises NoCorpus, DamagedPlan."""
 
     def __init__(self, root: str) -> None:
         self.root = storage.normalise(root)
         self.ledger = Ledger(self.root)
         self.states: dict[str, State] = {}
-        try:
-            self.plan = pl.read_parquet(storage.read_bytes(self.ledger.path("plan.parquet")))
-            self.manifest = json.loads(storage.read_bytes(self.ledger.path("manifest.json")))
-        except FileNotFoundError as error:
-            raise NoCorpus(f"no corpus at {root}: build one with corpus build --source URI --corpus {root}") from error
+        self.plan, self.manifest = record.read(self.root)
 
     def wanted(self, stage: str) -> list[tuple[str, str]]:
         """(item, fingerprint) of a stage."""
@@ -104,13 +96,22 @@ class Corpus:
         """
         if name == "quarantine":
             return self.quarantine()
+        return frame(self.root, name, self.parts(name, episodes), None if columns is None else list(columns))
+
+    def parts(self, name: str, episodes: Sequence[str] | None = None) -> dict[str, list[str]]:
+        """{part: its items that count} of a table, or of some episodes in it."""
         stage = WRITTEN_BY[name]
         chosen = None if episodes is None else set(episodes)
         wanted = [(i, f) for i, f in self.wanted(stage) if chosen is None or i.split("@")[0] in chosen]
         parts = self.state(stage).files(name, wanted)
-        if stage in ("vote", "cluster", "samples"):
-            parts = {path: ["*"] for path in parts}
-        return frame(self.root, name, parts, None if columns is None else list(columns))
+        return {path: ["*"] for path in parts} if stage in WHOLE else parts
+
+    def latest(self) -> str | None:
+        """The release that shards/latest points at."""
+        uri = self.ledger.path("shards/latest")
+        if storage.is_local(uri):
+            return os.readlink(uri) if os.path.islink(uri) else None
+        return storage.read_bytes(uri).decode() if storage.exists(uri) else None
 
     def quarantine(self) -> pl.DataFrame:
         """Rows of everything set aside that has not succeeded since."""

@@ -3,7 +3,8 @@
 In: rows that a task produced. Out: `tables/<table>/<part>.parquet` and `ledger/<stage>/<unit>.json`. The commit file
 is the truth: it is written last and atomically, it lists the items covered (each with its fingerprint and whether it
 was quarantined) and the files with their sha256. A Parquet file that no commit names does not exist for a reader.
-Killed at any instant, a task leaves either its commit or nothing that counts.
+Killed at any instant, a task leaves either its commit or nothing that counts. A commit carries a hash of itself: one
+that does not match it was damaged on disk, counts for nothing, and its unit is done again.
 """
 
 from __future__ import annotations
@@ -68,11 +69,16 @@ class Ledger:
         return storage.join(self.root, relative)
 
     def load(self, stage: str) -> list[Commit]:
-        """All commits of a stage, by unit."""
-        paths = sorted(p for p in storage.listing(self.path(f"ledger/{stage}")) if p.endswith(".json"))
+        """All commits of a stage that are whole, by unit."""
+        return [commit for _, commit in self.scan(stage) if commit is not None]
+
+    def scan(self, stage: str) -> list[tuple[str, Commit | None]]:
+        """(unit, its commit; None: damaged) of every commit file of a stage, by unit."""
+        names = storage.listing(self.path(f"ledger/{stage}"))
+        units = sorted(n.removesuffix(".json") for n in names if n.endswith(".json"))
         with ThreadPoolExecutor(8) as pool:
-            blobs = pool.map(lambda p: storage.read_bytes(self.path(f"ledger/{stage}/{p}")), paths)
-            return [_from_json(blob) for blob in blobs]
+            blobs = pool.map(lambda unit: storage.read_bytes(self.path(f"ledger/{stage}/{unit}.json")), units)
+            return [(unit, _from_json(blob)) for unit, blob in zip(units, blobs, strict=True)]
 
     def publish(
         self,
@@ -89,20 +95,34 @@ class Ledger:
         `written` names files that the task has already put in place. Raises schemas.SchemaError for rows that do not
         fit.
         """
+        tables = {table: TABLES[table].build(found) for table, found in rows.items()}
+        return self.publish_tables(stage, items, tables, counts, blobs, written)
+
+    def publish_tables(
+        self,
+        stage: str,
+        items: Sequence[Item],
+        tables: Mapping[str, pa.Table],
+        counts: Mapping[str, float],
+        blobs: Mapping[str, tuple[str, bytes]] | None = None,
+        written: Mapping[str, PartFile] | None = None,
+    ) -> Commit:
+        """The same for tables that are Arrow tables already, validated and sorted by their key."""
         unit = fingerprint(stage, sorted((i.name, i.fingerprint) for i in items))
         files = dict(written or {})
-        for table, found in rows.items():
-            data = TABLES[table].build(found)
+        for table, data in tables.items():
             if data.num_rows:
                 files[table] = self._write_table(table, unit, data)
         for name, (path, blob) in (blobs or {}).items():
             storage.write_bytes(self.path(path), blob)
             files[name] = PartFile(path, 0, len(blob), hashlib.sha256(blob).hexdigest())
         commit = Commit(stage, unit, tuple(items), files, dict(counts))
-        storage.write_bytes(
-            self.path(f"ledger/{stage}/{unit}.json"), json.dumps(asdict(commit), sort_keys=True).encode()
-        )
+        self.write(commit)
         return commit
+
+    def write(self, commit: Commit) -> None:
+        """Write the file that makes a commit count; all that it names must be in place."""
+        storage.write_bytes(self.path(f"ledger/{commit.stage}/{commit.unit}.json"), _to_json(commit))
 
     def identify(self, path: str) -> PartFile:
         """A file that is in place, as a commit names it. Raises FileNotFoundError."""
@@ -148,8 +168,17 @@ class State:
         return parts
 
 
-def _from_json(blob: bytes) -> Commit:
-    raw = json.loads(blob)
+def _to_json(commit: Commit) -> bytes:
+    body = json.dumps(asdict(commit), sort_keys=True, separators=(",", ":")).encode()
+    return b'{"sha256":"%s","commit":%s}\n' % (hashlib.sha256(body).hexdigest().encode(), body)
+
+
+def _from_json(blob: bytes) -> Commit | None:
+    """The commit; None where the file does not match the hash in it."""
+    head, separator, body = blob.removesuffix(b"}\n").partition(b'","commit":')
+    if not separator or head.removeprefix(b'{"sha256":"').decode("latin-1") != hashlib.sha256(body).hexdigest():
+        return None
+    raw = json.loads(body)
     return Commit(
         raw["stage"],
         raw["unit"],

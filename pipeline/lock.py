@@ -1,16 +1,18 @@
 """One build at a time: a lock file in the corpus that names host and process.
 
 A lock of a process that is gone, on this host, is stale and taken over. On another host nobody can tell: the message
-says which file to remove.
+says which file to remove. A process is told from a later one of the same number by the boot it belongs to and the
+kernel ticks since then at which it started: neither moves when somebody sets the clock.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import psutil
 
@@ -25,14 +27,13 @@ class Locked(RuntimeError):
 
 @contextmanager
 def locked(root: str) -> Iterator[None]:
-    """Hold the corpus while the block runs. Raises Locked."""
+    """Hold the corpus while the block runs. Raises Locked, and storage.Unwritable where no lock can be written."""
     uri = storage.join(root, NAME)
     mine = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}).encode()
     for _ in range(2):
         if _create(uri, mine):
             break
-        _refuse_unless_stale(uri)
-        storage.remove(uri)
+        _remove_if_stale(root)
     else:
         raise Locked(f"another build took {uri} just now")
     try:
@@ -48,10 +49,11 @@ def _create(uri: str, content: bytes) -> bool:
             return False
         storage.write_bytes(uri, content)
         return True
-    os.makedirs(os.path.dirname(uri), exist_ok=True)
     temporary = f"{uri}.{os.getpid()}"
-    with open(temporary, "wb") as file:
-        file.write(content)
+    with storage.writing(uri):
+        os.makedirs(os.path.dirname(uri), exist_ok=True)
+        with open(temporary, "wb") as file:
+            file.write(content)
     try:
         os.link(temporary, uri)  # fails if it is there, and never shows a half-written lock
     except FileExistsError:
@@ -61,19 +63,49 @@ def _create(uri: str, content: bytes) -> bool:
     return True
 
 
-def _refuse_unless_stale(uri: str) -> None:
+def holder(root: str) -> dict[str, object] | None:
+    """Who holds the corpus: host, pid, started. None where nobody does, or only a process that is gone."""
     try:
-        holder = json.loads(storage.read_bytes(uri))
+        found: dict[str, object] = json.loads(storage.read_bytes(storage.join(root, NAME)))
     except FileNotFoundError:
-        return
-    host, pid = holder.get("host"), holder.get("pid")
-    if host == socket.gethostname() and _started(pid) != holder.get("started"):
-        return
-    raise Locked(f"a build on {host}, process {pid}, holds this corpus. If it is gone for good, remove {uri}")
-
-
-def _started(pid: int) -> float | None:
-    try:
-        return round(psutil.Process(pid).create_time(), 2)
-    except psutil.NoSuchProcess:
         return None
+    except ValueError:  # nobody writes half a lock; somebody wrote into it by hand
+        return {"host": "an unknown host", "pid": "unknown", "started": None}
+    gone = found.get("host") == socket.gethostname() and _started(found.get("pid")) != found.get("started")
+    return None if gone else found
+
+
+def _remove_if_stale(root: str) -> None:
+    """Take a dead holder's lock away. Raises Locked for a live one.
+
+    Of two that find the same stale lock one looks and removes after the other (flock on the folder), and so sees the
+    new lock, instead of removing it.
+    """
+    where = storage.join(root, NAME)
+    with ExitStack() as stack:
+        if storage.is_local(root):
+            folder = os.open(root, os.O_RDONLY)
+            stack.callback(os.close, folder)
+            with suppress(OSError):  # some network file systems have no flock
+                fcntl.flock(folder, fcntl.LOCK_EX)
+        found = holder(root)
+        if found is not None:
+            raise Locked(
+                f"a build on {found.get('host')}, process {found.get('pid')}, holds this corpus. "
+                f"If it is gone for good, remove {where}"
+            )
+        storage.remove(where)
+
+
+def _started(pid: object) -> str | None:
+    """When a process of this host started, in a form that no change of the clock touches; None if it is gone."""
+    if not isinstance(pid, int):
+        return None
+    with suppress(OSError, IndexError):
+        with open(f"/proc/{pid}/stat") as file:
+            ticks = file.read().rpartition(")")[2].split()[19]  # field 22: starttime, ticks since boot
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return f"{file.read().strip()}/{ticks}"
+    with suppress(psutil.NoSuchProcess):  # no /proc: macOS keeps a start time that does not move
+        return f"{psutil.Process(pid).create_time():.2f}"
+    return None

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -23,6 +24,7 @@ from pipeline.fingerprint import fingerprint
 from pipeline.ledger import Commit, Item, Ledger
 from pipeline.parts import frame
 from pipeline.plan import Plan
+from pipeline.record import own_hash
 from pipeline.work import Unit
 from schemas import TABLES
 from stages import shard, storage
@@ -125,7 +127,8 @@ def finish(plan: Plan, ledger: Ledger, release: Release, commits: list[Commit]) 
     if plan.states["samples"].status("corpus", release.name) is None:
         commit = ledger.publish("samples", [Item("corpus", release.name)], {"samples": release.rows}, {})
         plan.states["samples"].add(commit)
-    _write_json(storage.join(folder, "manifest.json"), _manifest(plan, release, commits, folder))
+    value = _manifest(plan, release, commits, folder)
+    _write_json(storage.join(folder, "manifest.json"), {**value, "sha256": own_hash(value)})
 
 
 def point_latest(root: str, name: str) -> None:
@@ -136,9 +139,12 @@ def point_latest(root: str, name: str) -> None:
         return
     if os.path.islink(uri) and os.readlink(uri) == name:
         return
-    temporary = f"{uri}.{os.getpid()}"
-    os.symlink(name, temporary)
-    os.replace(temporary, uri)
+    temporary = storage.join(root, "shards", ".latest.tmp")
+    with storage.writing(uri):
+        with suppress(FileNotFoundError):
+            os.remove(temporary)  # of a build that was killed here
+        os.symlink(name, temporary)
+        os.replace(temporary, uri)
 
 
 def balance(rows: list[dict[str, Any]]) -> dict[str, Any]:

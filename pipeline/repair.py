@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pipeline import lock, record
+from pipeline.config import CorpusConfig
 from pipeline.corpus import Corpus
+from pipeline.ledger import Ledger
+from pipeline.record import MANIFEST, PLAN
 from pipeline.verify import STAGES, Fault
 from stages import storage
 
@@ -20,19 +24,41 @@ class NotComplete(RuntimeError):
 OURS = ("tables/", "media/", "models/")  # folders whose every file a commit must name
 
 
-def take_back(corpus: Corpus, faults: Iterable[Fault]) -> list[str]:
+def take_back(root: str, faults: Iterable[Fault]) -> list[str]:
     """Remove the commits (and files) of broken units, and the release's manifest where it must be finished again."""
     removed = []
     broken = list(faults)
     for stage, unit in sorted({f.unit for f in broken if f.unit}):
         removed.append(f"ledger/{stage}/{unit}.json")
     removed += [f.where for f in broken if f.kind == "changed" and f.unit]
-    release = corpus.manifest["release"]
-    if release and any(f.unit is None or f.unit[0] in ("shard", "samples") for f in broken):
+    ledger = Ledger(storage.normalise(root))
+    manifest = record.copy(ledger.root) or {}
+    release = manifest.get("release")
+    if release and any(_touches_release(f) for f in broken):
         removed.append(f"shards/{release}/manifest.json")
     for path in dict.fromkeys(removed):
-        storage.remove(corpus.ledger.path(path))
+        storage.remove(ledger.path(path))
     return list(dict.fromkeys(removed))
+
+
+def _touches_release(fault: Fault) -> bool:
+    if fault.unit is None:
+        return fault.where not in (PLAN, MANIFEST, "shards/latest")
+    return fault.unit[0] in ("shard", "samples")
+
+
+def sources_of(root: str) -> tuple[list[str], CorpusConfig]:
+    """Source arguments and configuration of the last build, from plan.parquet or, where it is damaged, from the copy of
+    its manifest. Raises NoCorpus, DamagedPlan."""
+    try:
+        manifest = record.read(root)[1]
+    except record.DamagedPlan:
+        found = record.copy(root)
+        if found is None:
+            raise
+        manifest = found
+    sources = {**manifest["sources"], **manifest["lost_sources"]}
+    return [f"{name}={uri}" for name, uri in sources.items()], CorpusConfig.model_validate(manifest["config"])
 
 
 def collect_garbage(corpus: Corpus, releases: bool) -> tuple[list[str], int]:
@@ -43,10 +69,12 @@ def collect_garbage(corpus: Corpus, releases: bool) -> tuple[list[str], int]:
     named: set[str] = set()
     removed: list[str] = []
     for stage in STAGES:
-        state = corpus.state(stage)
-        wanted = set(corpus.wanted(stage))
-        for commit in {c.unit: c for _, c in state.done.values()}.values():
-            if wanted & {(i.name, i.fingerprint) for i in commit.items}:
+        used = {commit.unit for commit in corpus.commits(stage)}
+        for unit, commit in corpus.ledger.scan(stage):
+            if commit is None:
+                removed.append(f"ledger/{stage}/{unit}.json")
+                continue
+            if commit.unit in used:
                 named.update(f.path for f in commit.files.values())
             elif stage != "shard" or releases:
                 removed.append(f"ledger/{stage}/{commit.unit}.json")
@@ -55,7 +83,8 @@ def collect_garbage(corpus: Corpus, releases: bool) -> tuple[list[str], int]:
     files = storage.listing(corpus.root)
     for path in files:
         old_release = path.startswith("shards/") and path.split("/")[1] not in (corpus.manifest["release"], "latest")
-        if (path.startswith(OURS) and path not in named) or (releases and old_release):
+        left_behind = storage.is_temporary(path) or path.startswith(f"{lock.NAME}.")
+        if (path.startswith(OURS) and path not in named) or (releases and old_release) or left_behind:
             removed.append(path)
     size = sum(files[path].size for path in removed if path in files)
     for path in removed:

@@ -10,19 +10,23 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import signal
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pipeline.config import RunConfig
 from pipeline.ledger import Commit
 from pipeline.work import Context, Unit
+from stages import storage
 
 
 class Runner:
     """A Ray session, started by the first stage that has work and shut down on exit. A context manager."""
 
-    def __init__(self, workers: int | None) -> None:
-        self.wanted = workers
+    def __init__(self, config: RunConfig) -> None:
+        self.config, self.wanted = config, config.workers
         self.started = False
         self.mine = False
 
@@ -40,7 +44,7 @@ class Runner:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
     def run(self, units: Sequence[Unit], context: Context) -> Iterator[Commit]:
-        """Commits in the order in which they are done; fewer than units where workers died."""
+        """Commits in the order in which they are done; fewer than units where workers died. Raises Unwritable."""
         self._start()
         import ray.data
 
@@ -54,7 +58,10 @@ class Runner:
             )
         for batch in work.iter_batches(batch_size=None, prefetch_batches=0, batch_format="pyarrow"):
             for blob in batch["commit"].to_pylist():
-                yield pickle.loads(blob)
+                commit: Commit | storage.Unwritable = pickle.loads(blob)
+                if isinstance(commit, storage.Unwritable):
+                    raise commit
+                yield commit
 
     def _start(self) -> None:
         if self.started:
@@ -70,6 +77,8 @@ class Runner:
                 options |= {"num_cpus": self.wanted, "include_dashboard": False}
             ray.init(**options)
             self.mine = True
+            if threading.current_thread() is threading.main_thread():  # Ray has set its own, which prints a trace
+                signal.signal(signal.SIGTERM, signal.default_int_handler)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
@@ -97,4 +106,7 @@ def _execute(row: dict[str, Any], context: Any) -> dict[str, Any]:
 
     unit: Unit = pickle.loads(row["unit"])
     shared: Context = ray.get(context) if isinstance(context, ray.ObjectRef) else context
-    return {"commit": pickle.dumps(execute(unit, shared, rooms()[unit.stage]))}
+    try:
+        return {"commit": pickle.dumps(execute(unit, shared, rooms()[unit.stage]))}
+    except storage.Unwritable as error:  # an exception would look like a dead worker to Ray Data
+        return {"commit": pickle.dumps(error)}

@@ -23,6 +23,7 @@ class Lost:
     """A source that cannot be used, with the episodes that are known of it."""
 
     source: str
+    uri: str
     error: Quarantined
     episodes: tuple[str, ...]
 
@@ -48,13 +49,13 @@ def survey(sources: Iterable[str], config: IngestConfig) -> Survey:
         try:
             dataset, references = load(name, uri)
         except SourceError as error:
-            result.lost.append(Lost(name, Quarantined(Reason.UNREADABLE_FILE, str(error)), ()))
+            result.lost.append(Lost(name, uri, Quarantined(Reason.UNREADABLE_FILE, str(error)), ()))
             continue
         try:
             layout = layout_of(dataset, references, config)
         except SourceError as error:
             known = tuple(r.episode_id for r in references)
-            result.lost.append(Lost(name, Quarantined(Reason.NO_MOTION_SIGNAL, str(error)), known))
+            result.lost.append(Lost(name, uri, Quarantined(Reason.NO_MOTION_SIGNAL, str(error)), known))
             continue
         result.datasets[name], result.layouts[name] = dataset, layout
         result.episodes.update((r.episode_id, r) for r in references)

@@ -1,8 +1,9 @@
 """`corpus verify`: is everything that the ledger promises there, whole, and lawful?
 
 In: a corpus. Out: `Fault`s, each with the ledger unit to do again (None where a rebuild of the release mends it).
-Files are hashed against their commits; tables are held against their schemas and laws across all parts; every event
-of the shard level must have a fate; every sample of every tar is read again.
+Files are hashed against their commits; commits, plan and manifest against the hash they carry; tables are held against
+their schemas and laws, part by part, so that memory does not grow with the corpus; every event of the shard level must
+have a fate; every sample of every tar is read again.
 """
 
 from __future__ import annotations
@@ -10,17 +11,22 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import av
 import numpy as np
 import polars as pl
 import webdataset
 
+from pipeline import record
 from pipeline.corpus import WRITTEN_BY, Corpus
-from pipeline.ledger import OK, PartFile
+from pipeline.ledger import OK, Commit, PartFile
+from pipeline.parts import read
 from schemas import TABLES, SchemaError
 from stages import storage
 
@@ -39,6 +45,7 @@ STAGES = (
     "shard",
 )
 RELEASE_FILES = ("index.parquet", "stats.json")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +58,52 @@ class Fault:
     unit: tuple[str, str] | None
 
 
+def look(root: str) -> list[Fault]:
+    """All faults of the corpus at `root`; a damaged plan is one, and hides the rest. Raises NoCorpus."""
+    try:
+        corpus = Corpus(root)
+    except record.DamagedPlan as error:
+        return [Fault("changed", record.PLAN, str(error), None)]
+    return verify(corpus)
+
+
 def verify(corpus: Corpus) -> list[Fault]:
     """All faults, files first. Laws and samples are looked at only where every file is whole."""
-    faults = [*_files(corpus), *_release_files(corpus)]
+    faults = [*_record(corpus), *_ledger(corpus), *_files(corpus), *_release_files(corpus)]
     return faults or [*_laws(corpus), *_fates(corpus), *_samples(corpus)]
 
 
-def _files(corpus: Corpus) -> Iterator[Fault]:
+def _record(corpus: Corpus) -> Iterator[Fault]:
+    """(plan.parquet is held against its own hash whenever a corpus is opened.)"""
+    if record.copy(corpus.root) != corpus.manifest:
+        yield Fault("changed", record.MANIFEST, "it is not the manifest that plan.parquet holds", None)
+
+
+def _ledger(corpus: Corpus) -> Iterator[Fault]:
     for stage in STAGES:
+        for unit, commit in corpus.ledger.scan(stage):
+            if commit is None:
+                message = "the commit does not match the hash in it"
+                yield Fault("changed", f"ledger/{stage}/{unit}.json", message, (stage, unit))
         state = corpus.state(stage)
         for item, print_ in corpus.wanted(stage):
             if state.status(item, print_) is None:
                 yield Fault("missing", f"ledger/{stage}", f"{item} has no commit", None)
-        for commit in corpus.commits(stage):
-            for file in commit.files.values():
-                yield from _whole(corpus, file, (stage, commit.unit))
 
 
-def _whole(corpus: Corpus, file: PartFile, unit: tuple[str, str] | None) -> Iterator[Fault]:
+def _files(corpus: Corpus) -> Iterator[Fault]:
+    named = [(f, (s, c.unit)) for s in STAGES for c in corpus.commits(s) for f in c.files.values()]
+    yield from _at_once(lambda pair: list(_whole(corpus, *pair)), named)
+
+
+def _at_once(work: Callable[[T], list[Fault]], over: Iterable[T]) -> Iterator[Fault]:
+    """Faults of each, in order; reading, hashing and decoding leave the interpreter, so threads help."""
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for faults in pool.map(work, over):
+            yield from faults
+
+
+def _whole(corpus: Corpus, file: PartFile, unit: tuple[str, str]) -> Iterator[Fault]:
     try:
         blob = storage.read_bytes(corpus.ledger.path(file.path))
     except FileNotFoundError:
@@ -85,15 +120,20 @@ def _release_files(corpus: Corpus) -> Iterator[Fault]:
     if not name:
         return
     folder = f"shards/{name}"
+    latest = corpus.latest()
+    if latest != name:
+        yield Fault("changed", "shards/latest", f"it points at {latest or 'nothing'}, the release is {name}", None)
     try:
         manifest = json.loads(storage.read_bytes(corpus.ledger.path(f"{folder}/manifest.json")))
         expected = {f"{folder}/{file}": manifest["files"][file] for file in RELEASE_FILES}
     except FileNotFoundError:
         yield Fault("missing", f"{folder}/manifest.json", "the file is gone", None)
         return
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         yield Fault("changed", f"{folder}/manifest.json", f"cannot be read: {error!r}", None)
         return
+    if not _is_own_hash(manifest):
+        yield Fault("changed", f"{folder}/manifest.json", "it does not match the hash in it", None)
     for path, sha256 in expected.items():
         try:
             found = hashlib.sha256(storage.read_bytes(corpus.ledger.path(path))).hexdigest()
@@ -104,22 +144,29 @@ def _release_files(corpus: Corpus) -> Iterator[Fault]:
             yield Fault("changed", path, "sha256 is not that of the manifest", None)
 
 
+def _is_own_hash(manifest: dict[str, Any]) -> bool:
+    return manifest.get("sha256") == record.own_hash(manifest)
+
+
 def _laws(corpus: Corpus) -> Iterator[Fault]:
-    """Each table as a whole: schema, key unique over all parts, its own laws."""
+    """Each part: schema, key, laws. An item counts in one commit, and all keys hold their item's name, so that no key
+    can stand in two parts."""
     for name, stage in WRITTEN_BY.items():
-        if corpus.wanted(stage):
-            table = corpus.table(name).to_arrow().cast(TABLES[name].schema)
+        units = {file.path: commit.unit for commit in corpus.commits(stage) for file in commit.files.values()}
+        for path, items in corpus.parts(name).items():
+            table = read(corpus.root, name, {path: items}).cast(TABLES[name].schema)
             try:
                 TABLES[name].validate(table)
             except SchemaError as error:
-                yield Fault("law", f"tables/{name}", str(error), None)
+                yield Fault("law", path, str(error), (stage, units[path]))
 
 
 def _fates(corpus: Corpus) -> Iterator[Fault]:
     """Every episode is in events or in quarantine, every event has a caption, each of the shard level a fate."""
     if not corpus.wanted("segment"):
         return
-    events, captions = corpus.table("events"), corpus.table("captions")
+    events = corpus.table("events", columns=["event_id", "episode_id", "level"])
+    captions = corpus.table("captions", columns=["event_id"])
     aside = set(corpus.quarantine()["episode_id"].to_list())
     seen = set(events["episode_id"].unique().to_list()) | aside
     for episode, _ in corpus.wanted("ingest"):
@@ -131,7 +178,8 @@ def _fates(corpus: Corpus) -> Iterator[Fault]:
         yield Fault("law", "tables/captions", f"{event} has no caption", None)
     if corpus.wanted("samples"):
         level = corpus.manifest["config"]["shard"]["level"]
-        for event in events.filter(level=level).join(corpus.table("samples"), on="event_id", how="anti")["event_id"]:
+        fates = corpus.table("samples", columns=["event_id"])
+        for event in events.filter(level=level).join(fates, on="event_id", how="anti")["event_id"]:
             if event.rsplit("/", 2)[0] not in aside:
                 yield Fault("law", "tables/samples", f"{event} is in no shard and has no reason not to be", None)
 
@@ -140,20 +188,31 @@ def _samples(corpus: Corpus) -> Iterator[Fault]:
     """Every sample read again: rows and frames agree, and the tars hold just what the samples table says."""
     if not corpus.manifest["release"]:
         return
-    expected = {r["key"]: r for r in corpus.table("samples").filter(status="sampled").to_dicts()}
-    for commit in corpus.commits("shard"):
-        path, unit = commit.files["shard"].path, ("shard", commit.unit)
-        with storage.local_copy(corpus.ledger.path(path)) as local:
-            for sample in webdataset.WebDataset(local, shardshuffle=False, empty_check=False):
-                row = expected.pop(sample["__key__"], None)
-                if row is None:
-                    yield Fault("sample", path, f"{sample['__key__']} is not in the samples table", unit)
-                    continue
-                complaint = _complaint(sample, row["n_frames"])
-                if complaint:
-                    yield Fault("sample", path, f"{sample['__key__']}: {complaint}", unit)
-    for key, row in expected.items():
-        yield Fault("sample", f"shards/{corpus.manifest['release']}/{row['shard']}", f"{key} is not in its tar", None)
+    rows = corpus.table("samples", columns=["key", "n_frames", "shard", "status"]).filter(status="sampled")
+    by_tar = rows.partition_by("shard", as_dict=True)
+    tars = {storage.name_of(c.files["shard"].path): c for c in corpus.commits("shard")}
+    work = [(tars[str(tar)], frame) for (tar,), frame in by_tar.items() if tar in tars]
+    yield from _at_once(lambda pair: list(_tar(corpus, *pair)), work)
+    for (tar,), frame in by_tar.items():
+        if tar not in tars:
+            where = f"shards/{corpus.manifest['release']}/{tar}"
+            yield Fault("sample", where, f"{frame.height} samples are said to be in it, and it is in no commit", None)
+
+
+def _tar(corpus: Corpus, commit: Commit, rows: pl.DataFrame) -> Iterator[Fault]:
+    path, unit = commit.files["shard"].path, ("shard", commit.unit)
+    expected = dict(rows.select("key", "n_frames").iter_rows())
+    with storage.local_copy(corpus.ledger.path(path)) as local:
+        for sample in webdataset.WebDataset(local, shardshuffle=False, empty_check=False):
+            frames = expected.pop(sample["__key__"], None)
+            if frames is None:
+                yield Fault("sample", path, f"{sample['__key__']} is not in the samples table", unit)
+                continue
+            complaint = _complaint(sample, frames)
+            if complaint:
+                yield Fault("sample", path, f"{sample['__key__']}: {complaint}", unit)
+    for key in expected:
+        yield Fault("sample", path, f"{key} is not in its tar", None)
 
 
 def _complaint(sample: dict[str, bytes], frames: int) -> str | None:

@@ -17,6 +17,7 @@ from pipeline.config import CorpusConfig
 from pipeline.ledger import OK, QUARANTINED, RETRY, Commit, Item, Ledger, PartFile
 from pipeline.memory import forget_peak, peak_memory
 from schemas.reasons import Evidence, Quarantined, Reason
+from stages import storage
 
 Row = dict[str, Any]
 
@@ -64,11 +65,13 @@ Room = Callable[[Unit, Context], Outcome]
 
 
 def execute(unit: Unit, context: Context, room: Room) -> Commit:
-    """Run a room over a unit and publish what came of it."""
+    """Run a room over a unit and publish what came of it. Raises storage.Unwritable: no item's fault."""
     started = time.perf_counter()
     forget_peak()
     try:
         outcome = room(unit, context)
+    except storage.Unwritable:
+        raise
     except Exception as error:  # see the module's docstring
         outcome = Outcome(refused={name: as_quarantined(error) for name, _ in unit.items})
     outcome.rows["quarantine"] = [
@@ -93,6 +96,8 @@ def each(unit: Unit, outcome: Outcome, work: Callable[[str], None]) -> None:
     for name, _ in unit.items:
         try:
             work(name)
+        except storage.Unwritable:
+            raise
         except Exception as error:  # see the module's docstring
             outcome.refused[name] = as_quarantined(error)
 

@@ -7,6 +7,7 @@ completion) on an object store, so that a reader sees a whole file or none.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -16,6 +17,32 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyarrow.fs as pafs
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+NO_WRITING = (*FULL, errno.EROFS)
+
+
+class Unwritable(RuntimeError):
+    """A place cannot be written to: no room left, or read-only. No episode's fault: the whole build stops."""
+
+    def __init__(self, uri: str, error: OSError) -> None:
+        cure = "make room" if error.errno in FULL else "make it writable"
+        super().__init__(f"{uri} cannot be written: {os.strerror(error.errno or 0)}; {cure}, then run this again")
+        self.uri, self.error = uri, error
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Unwritable, (self.uri, OSError(self.error.errno, os.strerror(self.error.errno or 0))))
+
+
+@contextmanager
+def writing(uri: str) -> Iterator[None]:
+    """Turn the errors of a full or read-only place into Unwritable; all others pass as they are."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_WRITING:
+            raise Unwritable(uri, error) from error
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +94,7 @@ def write_bytes(uri: str, data: bytes) -> None:
     """Publish a whole file atomically."""
     if not is_local(uri):
         fs, path = filesystem(uri)
-        with fs.open_output_stream(path) as stream:
+        with writing(uri), fs.open_output_stream(path) as stream:
             stream.write(data)
         return
     with staged(uri) as temporary, open(temporary, "wb") as file:
@@ -76,30 +103,41 @@ def write_bytes(uri: str, data: bytes) -> None:
 
 @contextmanager
 def staged(uri: str) -> Iterator[str]:
-    """A local path to write to; on a clean exit it becomes `uri` whole (flushed to disk), else it is removed."""
+    """A local path to write to; on a clean exit it becomes `uri` whole (flushed to disk), else it is removed.
+
+    Raises Unwritable where the place, or the block, runs out of room.
+    """
     if is_local(uri):
         folder = os.path.dirname(uri)
-        os.makedirs(folder, exist_ok=True)
+        with writing(uri):
+            os.makedirs(folder, exist_ok=True)
         temporary = os.path.join(folder, f".{os.path.basename(uri)}.{uuid.uuid4().hex[:8]}.tmp")
     else:
         folder = tempfile.mkdtemp(prefix="corpus-")
         temporary = os.path.join(folder, name_of(uri))
     try:
-        yield temporary
-        if is_local(uri):
-            with open(temporary, "rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, uri)
-        else:
-            fs, path = filesystem(uri)
-            with open(temporary, "rb") as source, fs.open_output_stream(path) as stream:
-                shutil.copyfileobj(source, stream, 1 << 22)
+        with writing(uri):
+            yield temporary
+            if is_local(uri):
+                with open(temporary, "rb+") as file:
+                    os.fsync(file.fileno())
+                os.replace(temporary, uri)
+            else:
+                fs, path = filesystem(uri)
+                with open(temporary, "rb") as source, fs.open_output_stream(path) as stream:
+                    shutil.copyfileobj(source, stream, 1 << 22)
     finally:
         if is_local(uri):
             if os.path.exists(temporary):
                 os.remove(temporary)
         else:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_temporary(path: str) -> bool:
+    """Whether a path is one that `staged` writes to: what a killed process leaves behind."""
+    name = name_of(path)
+    return name.startswith(".") and name.endswith(".tmp")
 
 
 @contextmanager
@@ -112,7 +150,7 @@ def local_copy(uri: str) -> Iterator[str]:
     try:
         fs, path = filesystem(uri)
         target = os.path.join(folder, name_of(uri))
-        with fs.open_input_stream(path) as stream, open(target, "wb") as file:
+        with writing(folder), fs.open_input_stream(path) as stream, open(target, "wb") as file:
             shutil.copyfileobj(stream, file, 1 << 22)
         yield target
     finally:

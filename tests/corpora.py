@@ -11,7 +11,8 @@ from pipeline.corpus import WRITTEN_BY, Corpus
 def contents(corpus: Path) -> dict[str, str]:
     """Digest of each table's rows, each shard's bytes, and all proxies."""
     opened = Corpus(str(corpus))
-    found = {t: opened.table(t).write_json() for t in [*WRITTEN_BY, "quarantine"]}
+    found = {t: opened.table(t).write_json() for t in WRITTEN_BY}
+    found["quarantine"] = repr(opened.quarantine().to_dicts())  # it holds pictures, which JSON cannot
     for path in sorted(glob.glob(f"{corpus}/shards/{opened.manifest['release']}/*")):
         found[os.path.basename(path)] = Path(path).read_bytes()
     for path in sorted(glob.glob(f"{corpus}/media/**/*.mp4", recursive=True)):

@@ -6,8 +6,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.ids import LEVELS
-
 
 class EmbedConfig(BaseModel):
     """What is embedded, and with which encoders."""
@@ -15,7 +13,8 @@ class EmbedConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     levels: tuple[Literal["L0", "L1", "L2", "L3"], ...] = Field(
-        LEVELS, description="levels whose events are embedded and clustered; shard.level must be one of them"
+        ("L0", "L1", "L2", "L3"),
+        description="levels whose events are embedded and clustered; shard.level must be one of them",
     )
     frames_per_event: int = Field(1, ge=1, description="pictures per event and camera, evenly inside the event")
     image_encoder: Literal["efficientnet-lite0"] = Field("efficientnet-lite0", description="1280-d pooled features")

@@ -5,10 +5,6 @@ import io
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import av
@@ -215,39 +211,6 @@ def _with_room(stage, room):
         return {"commit": pickle.dumps(execute(unit, shared, room if unit.stage == stage else rooms()[unit.stage]))}
 
     return run
-
-
-def test_killed_at_two_moments_the_rerun_makes_the_same_corpus(build, tmp_path):
-    """kill -9 of the whole process group once while observing, once later; then the same command to its end."""
-    source = write_dataset(tmp_path / "logs", episodes(6, 120), version="v3.0", per_file=2, cameras=("front", "wrist"))
-    build([source], tmp_path / "undisturbed", *SMALL)
-    corpus = tmp_path / "killed"
-    command = [sys.executable, "-m", "pipeline.cli", "build", "--source", str(source), "--corpus", str(corpus)]
-    command += [word for value in SMALL for word in ("--set", value)]
-    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
-    for stage in ("observe", "segment"):
-        process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, env=environment
-        )
-        _wait_for(corpus / "ledger" / stage, process)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    committed = {p: Path(p).read_bytes() for p in glob.glob(f"{corpus}/ledger/*/*.json")}
-    assert committed
-    result = build([source], corpus, *SMALL)
-    assert contents(corpus) == contents(tmp_path / "undisturbed")
-    assert all(Path(p).read_bytes() == blob for p, blob in committed.items())  # no committed part was done again
-    assert sum(result.computed.values()) > 0
-
-
-def _wait_for(folder: Path, process: subprocess.Popen, seconds: float = 90) -> None:
-    """Until a stage has its first commit, or the build is over."""
-    end = time.monotonic() + seconds
-    while process.poll() is None and time.monotonic() < end:
-        if folder.is_dir() and any(n.endswith(".json") for n in os.listdir(folder)):
-            return
-        time.sleep(0.02)
-    pytest.fail("the build ended, or took too long, before it could be killed")
 
 
 def test_tables_can_be_taken_out_as_parquet(build, tmp_path):
