@@ -14,7 +14,7 @@ BUILD = $(BIN)/corpus build $(foreach s,$(SOURCE),--source $(s)) --corpus $(CORP
 	$(if $(CONFIG),--config $(CONFIG)) $(foreach s,$(SET),--set $(s))
 
 .DEFAULT_GOAL := help
-.PHONY: corpus report test lint sample lock clean help
+.PHONY: corpus report test cluster-test soak bench lint sample lock clean help
 
 corpus: $(VENV)/.installed  ## Build the corpus of the sample, or of SOURCE="dir1 name=dir2" [CORPUS=out] [CONFIG=my.yaml] [SET="a.b=1"]
 	$(BUILD)
@@ -24,6 +24,15 @@ report: $(VENV)/.installed  ## Write the report of CORPUS again: one HTML page
 
 test: $(VENV)/.installed  ## Run the tests
 	$(BIN)/python -m pytest
+
+cluster-test: $(VENV)/.installed  ## Build on a Ray cluster of several nodes on this machine, one of them killed
+	$(BIN)/python -m pytest -m cluster tests/cluster
+
+soak: $(VENV)/.installed  ## Break builds and corpora in every way, over and over; writes docs/soak.md (about half an hour)
+	$(BIN)/python -m tests.faults.soak --write docs/soak.md
+
+bench: $(VENV)/.installed  ## Measure builds against the floor, memory, growth, idle reruns; writes docs/bench.md (about an hour)
+	$(BIN)/python -m tests.benchmarks.bench --write docs/bench.md
 
 lint: $(VENV)/.installed  ## Check format, style and types
 	$(BIN)/ruff format --check .
@@ -45,7 +54,7 @@ clean:  ## Remove the environment, caches and the sample's corpus
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11, 3.12 or 3.13 found; give one: make PYTHON=/path/to/python3.11"; exit 2; }

@@ -67,7 +67,7 @@ class Build:
                 raise SourceError("; ".join(lost.error.message for lost in found.lost))
             complete = False
             try:
-                with Runner(self.config.run) as runner:
+                with Runner(self.config.run, self.root) as runner:
                     for stage in STAGES[: STAGES.index(until) + 1]:
                         self._room(stage, plan, runner, result)
                         if stage == "ingest":  # from here on a killed build can be looked at

@@ -22,6 +22,7 @@ from pipeline.compact import DamagedPart
 from pipeline.config import ConfigError
 from pipeline.corpus import WRITTEN_BY, Corpus
 from pipeline.lock import Locked
+from pipeline.nodes import NodeError
 from pipeline.plan import STAGES
 from pipeline.record import DamagedPlan, NoCorpus
 from pipeline.repair import NotComplete
@@ -35,6 +36,7 @@ MENDABLE = (
     NoCorpus,
     DamagedPlan,
     Locked,
+    NodeError,
     NotComplete,
     DamagedPart,
     storage.Unwritable,

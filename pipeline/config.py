@@ -33,6 +33,7 @@ class RunConfig(BaseModel):
 
     workers: int | None = Field(None, ge=1, description="tasks at a time; null: the CPUs that Ray has")
     episodes_per_part: int = Field(32, ge=1, description="most episodes in one Parquet part")
+    gpus: dict[str, float] = Field({}, description="GPUs that each task of a stage asks Ray for, such as {embed: 0.5}")
 
 
 class QuarantineConfig(BaseModel):
@@ -62,11 +63,13 @@ class CorpusConfig(BaseModel):
     quarantine: QuarantineConfig = QuarantineConfig()
 
     @model_validator(mode="after")
-    def _shard_level_is_embedded(self) -> CorpusConfig:
+    def _parts_fit_together(self) -> CorpusConfig:
         if self.shard.level not in self.embed.levels:
             raise ValueError(
                 f"shard.level is {self.shard.level}, embed.levels are {list(self.embed.levels)} without it"
             )
+        if self.embed.device == "cuda" and not self.run.gpus.get("embed"):
+            raise ValueError("embed.device is cuda: say how much of a GPU each task takes, such as run.gpus={embed: 1}")
         return self
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from pipeline.config import RunConfig
 from pipeline.ledger import Commit
+from pipeline.nodes import NodeError, check_nodes
 from pipeline.work import Context, Unit
 from stages import storage
 
@@ -25,7 +26,8 @@ from stages import storage
 class Runner:
     """A Ray session, started by the first stage that has work and shut down on exit. A context manager."""
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, config: RunConfig, root: str) -> None:
+        self.root = root
         self.config, self.wanted = config, config.workers
         self.started = False
         self.mine = False
@@ -50,11 +52,18 @@ class Runner:
 
         rows = [{"unit": pickle.dumps(unit)} for unit in units]
         dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
+        gpus = float(self.config.gpus.get(units[0].stage, 0.0))
+        at_once = min(self.workers, len(rows))
+        if gpus:
+            there = ray.cluster_resources().get("GPU", 0)
+            if there < gpus:  # Ray would wait for ever
+                raise NodeError(f"run.gpus: a task of {units[0].stage} asks for {gpus} GPU, there are {there:g}")
+            at_once = min(at_once, int(there / gpus))
         shared = ray.put(context)
         with warnings.catch_warnings():  # Ray Data retries a dead worker for ever; 2.60 has no other way to say once
             warnings.simplefilter("ignore", DeprecationWarning)
             work = dataset.map(
-                _execute, fn_args=(shared,), num_cpus=1, concurrency=min(self.workers, len(rows)), max_retries=1
+                _execute, fn_args=(shared,), num_cpus=1, num_gpus=gpus, concurrency=at_once, max_retries=1
             )
         for batch in work.iter_batches(batch_size=None, prefetch_batches=0, batch_format="pyarrow"):
             for blob in batch["commit"].to_pylist():
@@ -77,6 +86,8 @@ class Runner:
                 options |= {"num_cpus": self.wanted, "include_dashboard": False}
             ray.init(**options)
             self.mine = True
+            if os.environ.get("RAY_ADDRESS"):
+                check_nodes(self.root)
             if threading.current_thread() is threading.main_thread():  # Ray has set its own, which prints a trace
                 signal.signal(signal.SIGTERM, signal.default_int_handler)
         context = ray.data.DataContext.get_current()

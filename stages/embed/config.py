@@ -17,6 +17,7 @@ class EmbedConfig(BaseModel):
         description="levels whose events are embedded and clustered; shard.level must be one of them",
     )
     frames_per_event: int = Field(1, ge=1, description="pictures per event and camera, evenly inside the event")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where the encoders run; cuda needs run.gpus.embed too")
     image_encoder: Literal["efficientnet-lite0"] = Field("efficientnet-lite0", description="1280-d pooled features")
     text_encoder: Literal["all-minilm-l6-v2"] = Field("all-minilm-l6-v2", description="384-d sentence vectors")
     steps: int = Field(16, ge=2, description="instants that a trajectory is resampled to")

