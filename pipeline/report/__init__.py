@@ -1,7 +1,8 @@
 """The report: one self-contained HTML page that tells people what their corpus is.
 
-`facts` gathers what is said, `drawing` draws it as SVG, `page` puts both into the template. `write` is all there is
-to call.
+`facts`, `refusals`, `episodes`, `evenness` and `sheets` gather what is said, `pictures` brings thumbnails down to what
+a page may weigh, `drawing`, `signal_drawing` and `timeline_drawing` draw SVG, `page` puts all of it into the template.
+`write` is all there is to call.
 """
 
 from pipeline.report.page import write

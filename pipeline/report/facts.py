@@ -1,219 +1,157 @@
-"""What the report says, gathered from the tables: sources, quarantine, events, timelines, clusters, time.
+"""What the report says in figures: the whole in one line, sources, levels, fates of events, time and memory.
 
-In: a corpus. Out: plain values. Wide tables (signals, thumbnails) are read for the few episodes that are shown, never
-whole.
+In: a corpus. Out: plain values, bounded in number. Only narrow columns are read.
 """
 
 from __future__ import annotations
 
-import base64
-import io
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
-from PIL import Image
 
 from pipeline.corpus import Corpus
-from schemas.ids import unit_hash
+from pipeline.report.refusals import clipped
+from schemas.ids import LEVELS
+from schemas.samples import STATUSES
 from stages import storage
-from stages.episode import signals_of, speeds
 
-LEVELS = ("L3", "L2", "L1", "L0")
-TIMELINES = 4
-SHEET_CLUSTERS = 3  # largest and rarest of each kind
-SHEET_PICTURES = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Timeline:
-    """An episode to draw: time_s float64[T], lines {name: float64[T], 0 to 1}, spans by level, strips as data URIs."""
-
-    episode_id: str
-    task: str
-    time_s: npt.NDArray[np.float64]
-    lines: Mapping[str, npt.NDArray[np.float64]]
-    spans: Mapping[str, list[dict[str, Any]]]
-    strips: Mapping[str, str]
+SOURCES = 40  # rows of the table of sources
+PRIMITIVES = 8  # bars of a level
+LOST = 10
+TEXT = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """Pictures of a cluster's events, with a caption of one of them."""
-
-    title: str
-    caption: str
-    pictures: list[str]
-
-
-def sources(corpus: Corpus) -> list[dict[str, Any]]:
-    """One row a source: episodes, hours, robot, profile, cameras, lag, set aside, flags."""
-    episodes = corpus.table("episodes")
-    if not episodes.height:
-        return []
-    lags = {r["source"]: r for r in corpus.table("lag_votes").to_dicts()} if corpus.wanted("vote") else {}
-    aside = corpus.quarantine().group_by("source").agg(n=pl.col("episode_id").n_unique())
-    refused = dict(aside.iter_rows())
-    flags = _flags(corpus)
-    rows = []
-    for (source,), group in episodes.group_by("source", maintain_order=True):
-        lag = lags.get(source)
-        rows.append(
-            {
-                "source": source,
-                "episodes": group.height,
-                "hours": float((group["t1"] - group["t0"]).sum()) / 3600,
-                "robot": group["robot"][0],
-                "profile": group["profile"][0],
-                "cameras": max(len(c) for c in group["cameras"]),
-                "lag": _lag_words(lag) if lag and lag["estimates"] else "no video",
-                "aside": refused.get(source, 0),
-                "flags": flags.get(str(source), ""),
-            }
-        )
-    return rows
+def overview(corpus: Corpus, status: list[dict[str, Any]], quarantine: pl.DataFrame) -> dict[str, Any]:
+    """Totals for the top of the page; `unreached`: stages that have nothing to show for themselves."""
+    release, observe, shard = corpus.manifest["release"], corpus.counts("observe"), corpus.counts("shard")
+    segment = corpus.counts("segment")
+    whole = quarantine.filter(pl.col("event_id").is_null())
+    lost = sorted(corpus.manifest["lost"].items())
+    episodes = [episode for episode, _ in corpus.wanted("ingest")]
+    return {
+        "name": storage.name_of(corpus.root),
+        "release": release,
+        "complete": corpus.manifest["complete"],
+        "unreached": [row["stage"] for row in status if not row["items"]],
+        "episodes": len(episodes),
+        "sources": len(corpus.manifest["sources"]),
+        "lost": [(source, clipped(message, TEXT)) for source, message in lost[:LOST]],
+        "lost_more": max(0, len(lost) - LOST),
+        "lost_all": len(lost),
+        "hours": float(corpus.counts("ingest").get("hours", 0.0)),
+        "level": corpus.manifest["config"]["shard"]["level"],
+        "events": {level: int(segment.get(level, 0)) for level in LEVELS},
+        "samples": int(shard.get("samples", 0)) if release else 0,
+        "shards": len(corpus.wanted("shard")) if release else 0,
+        "megabytes": shard.get("bytes", 0) / 1e6 if release else 0.0,
+        "aside": whole.filter(pl.col("episode_id").is_in(episodes))["episode_id"].n_unique(),
+        "events_aside": quarantine.height - whole.height,
+        "decoded": int(observe.get("decoded_frames", 0)),
+        "frames": int(observe.get("source_frames", 0)),
+    }
 
 
-def quarantine(corpus: Corpus) -> list[dict[str, Any]]:
-    """Reasons by how often, each with one message."""
-    table = corpus.quarantine()
-    grouped = table.group_by("reason").agg(
-        count=pl.len(), item=pl.col("item").first(), message=pl.col("message").first()
+def sources(corpus: Corpus, quarantine: pl.DataFrame) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    """(one row a source, the longest first, and what is not shown: {"sources", "episodes", "hours"}).
+
+    A row: episodes that it lists and that are in the corpus, hours, robot, profile, cameras, lag, set aside, flags.
+    """
+    columns = ["episode_id", "source", "robot", "profile", "t0", "t1", "cameras"]
+    read = corpus.table("episodes", columns=columns).group_by("source").agg(
+        hours=(pl.col("t1") - pl.col("t0")).sum() / 3600,
+        robot=pl.col("robot").first(),
+        profile=pl.col("profile").first(),
+        cameras=pl.col("cameras").list.len().max(),
+    )  # fmt: skip
+    listed = pl.DataFrame({"episode_id": [e for e, _ in corpus.wanted("ingest")]}, schema={"episode_id": pl.String})
+    listed = listed.group_by(source=pl.col("episode_id").str.split("/").list.first()).agg(episodes=pl.len())
+    whole = quarantine.filter(pl.col("event_id").is_null())
+    aside = whole.group_by("source").agg(aside=pl.col("episode_id").n_unique())
+    names = pl.DataFrame({"source": sorted(corpus.manifest["sources"])}, schema={"source": pl.String})
+    for other in (listed, read, aside):
+        names = names.join(other, on="source", how="left")
+    table = names.with_columns(pl.col("episodes", "hours", "aside").fill_null(0)).sort(
+        "hours", "source", descending=[True, False]
     )
-    return grouped.sort("count", "reason", descending=[True, False]).to_dicts()
+    lags = {r["source"]: r for r in corpus.table("lag_votes").to_dicts()} if corpus.wanted("vote") else None
+    flags, rest = _flags(corpus), table.slice(SOURCES)
+    rows = [
+        row | {"lag": lag_words(row["source"], row["cameras"], lags), "flags": flags.get(row["source"], "")}
+        for row in table.head(SOURCES).to_dicts()
+    ]
+    more = {"sources": rest.height, "episodes": int(rest["episodes"].sum()), "hours": float(rest["hours"].sum())}
+    return rows, more
 
 
 def levels(corpus: Corpus) -> list[dict[str, Any]]:
-    """Per level: number of events, seconds of each that is not static, primitives by how often."""
-    events = corpus.table("events").select("level", "start_s", "end_s", "primitive", "static")
+    """Per level, coarse to fine: number of events, seconds of each that is not static, primitives by how often."""
+    if not corpus.wanted("segment"):
+        return []
+    events = corpus.table("events", columns=["event_id", "level", "start_s", "end_s", "primitive", "static"])
     rows = []
-    for level in LEVELS:
+    for level in reversed(LEVELS):
         own = events.filter(level=level)
         moving = own.filter(~pl.col("static"))
+        seconds = (moving["end_s"] - moving["start_s"]).to_numpy()
+        counts = own["primitive"].value_counts().sort("count", "primitive", descending=[True, False]).rows()
         rows.append(
             {
                 "level": level,
                 "events": own.height,
                 "static": own.height - moving.height,
-                "seconds": (moving["end_s"] - moving["start_s"]).to_numpy(),
-                "primitives": own["primitive"].value_counts(sort=True).rows(),
+                "seconds": seconds,
+                "primitives": counts[:PRIMITIVES],
             }
         )
     return rows
 
 
-def timelines(corpus: Corpus) -> list[Timeline]:
-    """A few episodes, spread over the sources; the ones of smallest hash, so that a rerun shows the same."""
-    alive = [e for e, _ in corpus.wanted("caption")]
-    by_source: dict[str, list[str]] = {}
-    for episode in sorted(alive, key=lambda e: unit_hash(f"shown:{e}")):
-        by_source.setdefault(episode.split("/")[0], []).append(episode)
-    ranks = max((len(g) for g in by_source.values()), default=0)
-    spread = [group[i] for i in range(ranks) for group in by_source.values() if i < len(group)]
-    return [_timeline(corpus, episode) for episode in spread[:TIMELINES]]
+def fates(corpus: Corpus) -> tuple[list[str], list[dict[str, Any]]]:
+    """(statuses that occur, per split the number of events of each): what became of the shard level's events."""
+    if not corpus.wanted("samples"):
+        return [], []
+    counts = corpus.table("samples", columns=["event_id", "split", "status"]).group_by("split", "status").len()
+    numbers = {(split, status): number for split, status, number in counts.iter_rows()}
+    used = [s for s in STATUSES if any((split, s) in numbers for split in ("train", "val"))]
+    splits = [s for s in ("train", "val") if any((s, status) in numbers for status in used)]
+    return used, [{"split": s, "numbers": [numbers.get((s, status), 0) for status in used]} for s in splits]
 
 
-def balance(corpus: Corpus) -> dict[str, Any]:
-    """Cluster sizes before and after, with Gini and entropy: the release's own figures."""
-    release = corpus.manifest["release"]
-    if not release:
-        return {}
-    stats = json.loads(storage.read_bytes(corpus.ledger.path(f"shards/{release}/stats.json")))
-    return dict(stats["balance"])
+def stages(status: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Per stage that has done something: seconds of work, their share of all, most memory of a worker."""
+    total = sum(row["work_s"] for row in status) or 1.0
+    return [row | {"share": row["work_s"] / total} for row in status if row["items"]]
 
 
-def sheets(corpus: Corpus) -> list[Sheet]:
-    """Contact sheets of the largest and the rarest VL and action clusters."""
-    if not corpus.wanted("cluster"):
-        return []
-    clusters = corpus.table("clusters").filter(level=corpus.manifest["config"]["shard"]["level"])
-    events = corpus.table("events").select("event_id", "start_s", "end_s")
-    captions = corpus.table("captions").select("event_id", "text")
-    shown = clusters.join(events, on="event_id").join(captions, on="event_id")
-    found = []
-    for space, name in (("vl", "Scene and words"), ("action", "Motion")):
-        column = f"{space}_cluster"
-        sizes = shown.group_by(column).len().sort("len", column, descending=[True, False]).rows()
-        number = min(SHEET_CLUSTERS, len(sizes))
-        for label, size in [*sizes[:number], *sizes[max(number, len(sizes) - number) :]]:
-            members = shown.filter(pl.col(column) == label).sort(f"{space}_distance", "event_id")
-            some = members.gather_every(max(1, members.height // SHEET_PICTURES)).head(SHEET_PICTURES)
-            pictures = _pictures(corpus, some.to_dicts())
-            if pictures:
-                title = f"{name} {label}: {size} event{'s' if size > 1 else ''}"
-                found.append(Sheet(title, str(some["text"][0]), pictures))
-    return found
+def lag_words(source: str, cameras: int | None, lags: Mapping[str, Mapping[str, Any]] | None) -> str:
+    """What was decided about a source's lag; lags: {source: `lag_votes` row}, None before the vote."""
+    lag = (lags or {}).get(source)
+    if cameras == 0:
+        return "no video"
+    if lag is None:
+        return "not estimated"
+    if not lag["voters"]:
+        return f"unknown: none of {lag['estimates']} estimates is good enough to vote"
+    votes = f"{lag['votes']} of {lag['voters']} votes"
+    if lag["weak"]:
+        return f"unknown: {lag['voters']} vote{'s' if lag['voters'] > 1 else ''}, too few"
+    if lag["disagrees"]:
+        return f"not applied: {lag['voted_frames']:+d} has only {votes}"
+    said = f"{votes}, score {lag['score']:.2f}"
+    if lag["voted_frames"] and not lag["lag_frames"]:
+        return f"not applied: {lag['voted_frames']:+d} is too small to tell ({said})"
+    return f"{lag['lag_frames']:+d} frames ({said})" if lag["lag_frames"] else f"0 frames ({said})"
 
 
 def _flags(corpus: Corpus) -> dict[str, str]:
     """{source: its flags, each with how many episodes carry it}."""
     if not corpus.wanted("align"):
         return {}
-    table = corpus.table("alignments").select(source=pl.col("episode_id").str.split("/").list.first(), flag="flags")
+    table = corpus.table("alignments", columns=["episode_id", "flags"])
+    table = table.select(source=pl.col("episode_id").str.split("/").list.first(), flag="flags")
     counted = table.explode("flag").drop_nulls().group_by("source", "flag").len().sort("source", "flag")
     words: dict[str, list[str]] = {}
     for source, flag, number in counted.iter_rows():
         words.setdefault(source, []).append(f"{flag} ({number})")
     return {source: ", ".join(w) for source, w in words.items()}
-
-
-def _lag_words(lag: Mapping[str, Any]) -> str:
-    votes = f"{lag['votes']} of {lag['voters']} votes"
-    if lag["weak"]:
-        return f"unknown: {lag['voters']} votes are too few"
-    if lag["disagrees"]:
-        return f"not applied: {lag['voted_frames']:+d} has only {votes}"
-    return f"{lag['lag_frames']:+d} frames ({votes} for {lag['voted_frames']:+d}, score {lag['score']:.2f})"
-
-
-def _timeline(corpus: Corpus, episode: str) -> Timeline:
-    alignment = corpus.table("alignments", [episode]).to_dicts()[0]
-    time = np.asarray(alignment["time_s"], dtype=np.float64)
-    log_time = np.asarray(alignment["signal_time_s"], dtype=np.float64)
-    signals = signals_of(corpus.table("signals", [episode]).to_dicts())
-    lines = {}
-    for arm, speed in speeds(signals, log_time).items():
-        top = float(np.percentile(speed, 98)) or 1.0
-        lines[_name("speed", arm)] = np.clip(speed / top, 0, 1)
-    for stream in signals.values():
-        if stream.kind == "gripper":
-            lines[_name("gripper", stream.arm)] = stream.at(log_time)[:, 0]
-    captions = dict(corpus.table("captions", [episode]).select("event_id", "text").iter_rows())
-    events = corpus.table("events", [episode]).sort("start_frame").to_dicts()
-    spans = {lv: [{**e, "caption": captions[e["event_id"]]} for e in events if e["level"] == lv] for lv in LEVELS[1:]}
-    strips = {}
-    for row in corpus.table("observations", [episode]).to_dicts():
-        strips[row["camera"]] = data_uri(storage.read_bytes(corpus.ledger.path(f"media/{row['thumbnails']}")))
-    task = corpus.table("episodes", [episode])["task"][0]
-    return Timeline(episode, task, time, lines, spans, strips)
-
-
-def _name(what: str, arm: str) -> str:
-    return what if arm == "single" else f"{arm} {what}"
-
-
-def _pictures(corpus: Corpus, events: Iterable[Mapping[str, Any]]) -> list[str]:
-    """For each event the thumbnail of its episode's first camera that is nearest to its middle."""
-    pictures = []
-    for event in events:
-        rows = corpus.table("observations", [event["episode_id"]]).to_dicts()
-        if not rows:
-            continue
-        strip = Image.open(io.BytesIO(storage.read_bytes(corpus.ledger.path(f"media/{rows[0]['thumbnails']}"))))
-        width = max(1, round(strip.height * rows[0]["width"] / rows[0]["height"]))
-        number = max(1, strip.width // width)
-        middle = (event["start_s"] + event["end_s"]) / 2
-        pts = rows[0]["pts_s"]
-        place = min(number - 1, max(0, round(middle / max(pts[-1], 1e-9) * (number - 1))))
-        buffer = io.BytesIO()
-        strip.crop((place * width, 0, (place + 1) * width, strip.height)).save(buffer, "JPEG", quality=80)
-        pictures.append(data_uri(buffer.getvalue()))
-    return pictures
-
-
-def data_uri(jpeg: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()

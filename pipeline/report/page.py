@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.resources import files
+from typing import Any
 
 import jinja2
+import numpy as np
 
 from pipeline.corpus import Corpus
-from pipeline.report import drawing, facts
+from pipeline.report import drawing, episodes, evenness, facts
+from pipeline.report.refusals import refusals
+from pipeline.report.sheets import sheets
+from pipeline.report.signal_drawing import signals
+from pipeline.report.timeline_drawing import timeline
+from schemas.events import PRIMITIVES
 from stages import storage
 
 NAME = "report.html"
@@ -23,35 +31,61 @@ def write(corpus: Corpus) -> str:
 
 def render(corpus: Corpus) -> str:
     """The page as text, everything it shows inside it."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string((files("pipeline.report") / "page.html.j2").read_text())
-    sources = facts.sources(corpus)
-    observe, status = corpus.counts("observe"), corpus.status().to_dicts()
-    balance = facts.balance(corpus)
-    return template.render(
-        name=storage.name_of(corpus.root),
-        release=corpus.manifest["release"],
-        sources=sources,
-        lost=corpus.manifest["lost"],
-        totals={
-            "hours": sum(s["hours"] for s in sources),
-            "episodes": len(corpus.wanted("ingest")),
-            "samples": int(corpus.counts("shard").get("samples", 0)) if corpus.manifest["release"] else 0,
-            "megabytes": corpus.counts("shard").get("bytes", 0) / 1e6 if corpus.manifest["release"] else 0.0,
-            "decoded": int(observe.get("decoded_frames", 0)),
-            "frames": int(observe.get("source_frames", 0)),
-        },
-        quarantine=facts.quarantine(corpus),
-        levels=[
-            {**row, "histogram": drawing.histogram(row["seconds"]), "bars": drawing.shares(row["primitives"])}
-            for row in (facts.levels(corpus) if corpus.wanted("segment") else [])
-        ],
-        timelines=[(item, drawing.timeline(item)) for item in facts.timelines(corpus)],
-        balance=balance,
-        charts={space: drawing.clusters(balance[space]) for space in ("vl", "action") if space in balance},
-        sheets=facts.sheets(corpus),
-        stages=drawing.shares([(row["stage"], row["work_s"]) for row in status]),
+    status, quarantine = corpus.status().to_dicts(), corpus.quarantine()
+    total = facts.overview(corpus, status, quarantine)
+    sources, more = facts.sources(corpus, quarantine)
+    aside = refusals(corpus, quarantine)
+    balance = evenness.load(corpus)
+    shown = episodes.timelines(corpus)
+    used, fates = facts.fates(corpus)
+    return _template().render(
         version=version("event-corpus"),
+        total=total | {"duration": duration(total["hours"])},
+        sources=[row | {"duration": duration(row["hours"])} for row in sources],
+        sources_more=more | {"duration": duration(more["hours"])},
+        refusals=[(r, signals(r.proof) if r.proof and r.proof.lines else "") for r in aside],
+        reason_bars=drawing.shares([(r.reason, r.count) for r in aside]),
+        levels=[_level(row) for row in facts.levels(corpus)],
+        timelines=[(item, timeline(item)) for item in shown],
+        captioned=episodes.CAPTIONED,
+        primitives=_legend(shown),
+        fates=fates,
+        fates_used=used,
+        balance=balance,
+        charts={(lv, space): drawing.clusters(balance[lv][space]) for lv in balance for space in evenness.SPACES},
+        sheets=sheets(corpus),
+        stages=facts.stages(status),
     )
+
+
+def duration(hours: float) -> str:
+    """`7.9 min` below an hour, `12.3 h` from there on."""
+    return f"{hours * 60:.1f} min" if hours < 1 else f"{hours:,.1f} h"
+
+
+def _level(row: dict[str, Any]) -> dict[str, Any]:
+    median = float(np.median(row["seconds"])) if len(row["seconds"]) else 0.0
+    charts = {"histogram": drawing.histogram(row["seconds"]), "bars": drawing.shares(row["primitives"])}
+    return row | {"median": median} | charts
+
+
+def _legend(shown: Sequence[episodes.Timeline]) -> list[tuple[str, str]]:
+    """Primitives that occur in the timelines with their colour, in the order of the vocabulary; those of one colour
+    together."""
+    found = {span["primitive"] for item in shown for spans in item.spans.values() for span in spans}
+    names: dict[str, list[str]] = {}
+    for primitive in (p for p in PRIMITIVES if p in found):
+        names.setdefault(drawing.COLOURS[primitive], []).append(primitive)
+    return [(", ".join(some), colour) for colour, some in names.items()]
+
+
+def _template() -> jinja2.Template:
+    folder = files("pipeline.report")
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2")

@@ -1,0 +1,131 @@
+"""A few episodes to look at: speed, gripper, spans of three levels with captions, thumbnails at their times.
+
+In: a corpus. Out: `Timeline`s. Wide tables (signals, alignments) are read for these episodes alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.corpus import Corpus
+from pipeline.ledger import OK
+from pipeline.report import pictures
+from pipeline.report.pictures import Strip
+from pipeline.report.refusals import clipped
+from schemas.ids import unit_hash
+from stages.episode import Signal, signals_of, speeds
+
+TIMELINES = 4
+LEVELS = ("L2", "L1", "L0")
+CAPTIONED = "L1"
+CAPTIONS = 18  # listed under a timeline
+CAMERAS = 3
+TEXT = 160  # characters of a task or a caption
+SPAN = ["event_id", "level", "start_frame", "start_s", "end_s", "primitive", "static", "confidence"]
+
+Float = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """An episode to draw: time_s float64[T]; per arm speed and opening float64[T], 0 to 1; spans by level; strips with
+    the time of each picture, s; `ending` is what all captions end with, listed once."""
+
+    episode_id: str
+    task: str
+    robot: str
+    time_s: Float
+    speed: Mapping[str, Float]
+    gripper: Mapping[str, Float]
+    spans: Mapping[str, list[dict[str, Any]]]
+    strips: list[tuple[Strip, list[float]]]
+    captions: list[dict[str, Any]]
+    more: int
+    ending: str
+
+
+def timelines(corpus: Corpus) -> list[Timeline]:
+    """A few episodes, spread over the sources; the ones of smallest hash, so that a rerun shows the same."""
+    state = corpus.state("segment")
+    by_source: dict[str, list[str]] = {}
+    for episode in sorted(
+        (e for e, print_ in corpus.wanted("segment") if state.status(e, print_) == OK),
+        key=lambda e: unit_hash(f"shown:{e}"),
+    ):
+        by_source.setdefault(episode.split("/")[0], []).append(episode)
+    ranks = max((len(g) for g in by_source.values()), default=0)
+    spread = [group[i] for i in range(ranks) for group in by_source.values() if i < len(group)]
+    return [_timeline(corpus, episode) for episode in spread[:TIMELINES]]
+
+
+def _timeline(corpus: Corpus, episode: str) -> Timeline:
+    wanted = ["episode_id", "time_s", "signal_time_s", "cameras"]
+    alignment = corpus.table("alignments", [episode], wanted).to_dicts()[0]
+    time = np.asarray(alignment["time_s"], dtype=np.float64)
+    log_time = np.asarray(alignment["signal_time_s"], dtype=np.float64)
+    about = corpus.table("episodes", [episode], ["episode_id", "task", "robot"]).to_dicts()[0]
+    spans, listed, ending = _spans(corpus, episode)
+    signals = signals_of(corpus.table("signals", [episode]).to_dicts())
+    return Timeline(
+        episode,
+        clipped(about["task"], TEXT),
+        about["robot"],
+        time,
+        {arm: _scaled(speed) for arm, speed in speeds(signals, log_time).items()},
+        _openings(signals, log_time),
+        spans,
+        _strips(corpus, episode, time, alignment["cameras"]),
+        listed[:CAPTIONS],
+        max(0, len(listed) - CAPTIONS),
+        ending,
+    )
+
+
+def _spans(corpus: Corpus, episode: str) -> tuple[dict[str, list[dict[str, Any]]], list[dict[str, Any]], str]:
+    """Spans by level, those of CAPTIONED with their captions, and how all of these end."""
+    texts = dict(corpus.table("captions", [episode], ["event_id", "text"]).iter_rows())
+    events = corpus.table("events", [episode], SPAN).sort("start_frame").to_dicts()
+    for event in events:
+        event["caption"] = texts.get(event["event_id"]) or ""
+    spans = {level: [e for e in events if e["level"] == level] for level in LEVELS}
+    listed = spans[CAPTIONED]
+    ending = shared_ending([e["caption"] for e in listed])
+    listed = [{**e, "caption": clipped(e["caption"].removesuffix(ending), TEXT)} for e in listed]
+    for event in events:
+        event["caption"] = clipped(event["caption"], TEXT)
+    return spans, listed, clipped(ending, TEXT)
+
+
+def shared_ending(captions: list[str]) -> str:
+    """What all captions end with, from a comma on: `, with the task "stack the cups".` Empty for fewer than two."""
+    first = captions[0] if len(captions) > 1 else ""
+    endings = (first[place:] for place in range(len(first)) if first.startswith(", ", place))
+    return next((e for e in endings if all(c.endswith(e) for c in captions)), "")
+
+
+def _scaled(speed: Float) -> Float:
+    top = float(np.percentile(speed, 98)) or 1.0
+    return np.asarray(np.clip(speed / top, 0, 1))
+
+
+def _openings(signals: Mapping[str, Signal], log_time: Float) -> dict[str, Float]:
+    return {s.arm: s.at(log_time)[:, 0] for s in signals.values() if s.kind == "gripper"}
+
+
+def _strips(
+    corpus: Corpus, episode: str, time: Float, cameras: list[Mapping[str, Any]]
+) -> list[tuple[Strip, list[float]]]:
+    """Strips of the first cameras; a picture's time is that of the canonical frame which shows its source frame."""
+    shown = {c["name"]: np.asarray(c["frame_index"]) for c in cameras}
+    found: list[tuple[Strip, list[float]]] = []
+    for row in corpus.table("observations", [episode], list(pictures.COLUMNS)).to_dicts():
+        if row["camera"] in shown and len(found) < CAMERAS:
+            strip = pictures.strip(corpus, row)
+            places = np.searchsorted(shown[row["camera"]], strip.numbers)
+            found.append((strip, [float(time[min(p, len(time) - 1)]) for p in places]))
+    return found

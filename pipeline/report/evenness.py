@@ -1,0 +1,100 @@
+"""How evenly the clusters of every level are filled: as recorded, in the shards, and as a loader sees them by weight.
+
+In: events, the fates of the shard level's events (`samples`), cluster labels. Out: per level and clustering the sizes
+of its clusters with Gini and entropy. Only one level is drawn; how even that leaves the others is told by overlap: an
+event's mass is the share of its frames that lies in sampled events of the shard level. Levels nest, so overlap follows
+from parents alone: upwards children's frames add up, downwards an event takes what its one ancestor has. Three million
+events take about a second.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import polars as pl
+
+from pipeline.corpus import Corpus
+from stages import storage
+from stages.shard.balance import entropy, gini
+
+LEVELS = ("L3", "L2", "L1", "L0")  # coarse to fine: the parent of an event is one to the left
+SPACES = ("vl", "action")
+KINDS = ("before", "sampled", "weighted")  # names of the release's own statistics
+
+
+def load(corpus: Corpus) -> dict[str, dict[str, Any]]:
+    """`evenness` of the corpus's release, coarse to fine; {} where there is none, or no train event to balance.
+
+    The shard level's figures are the release's own, out of its `stats.json`.
+    """
+    release = corpus.manifest["release"]
+    if not release:
+        return {}
+    stats = json.loads(storage.read_bytes(corpus.ledger.path(f"shards/{release}/stats.json")))["balance"]
+    if not stats:
+        return {}
+    level = corpus.manifest["config"]["shard"]["level"]
+    found = evenness(
+        corpus.table("events", columns=["event_id", "level", "parent_id", "start_frame", "end_frame"]),
+        corpus.table("samples", columns=["event_id", "split", "status", "weight"]),
+        corpus.table("clusters", columns=["event_id", "level", "vl_cluster", "action_cluster"]),
+        level,
+    )
+    return {name: stats if name == level else found[name] for name in LEVELS if name == level or name in found}
+
+
+def evenness(
+    events: pl.DataFrame, samples: pl.DataFrame, clusters: pl.DataFrame, shard_level: str
+) -> dict[str, dict[str, Any]]:
+    """{level: {"events": number, "vl" and "action": {kind of KINDS: {"sizes", "gini", "entropy"}}}} of the levels that
+    have labels. Sizes are in the order of the labels."""
+    weighed = masses(events, samples, shard_level)
+    result = {}
+    for level in LEVELS:
+        labels = clusters.filter(level=level).select("event_id", *(f"{s}_cluster" for s in SPACES))
+        own = weighed.filter(level=level)
+        if own.is_empty() or labels.is_empty():
+            continue
+        own = own.join(labels, on="event_id", how="left").fill_null(-1)
+        result[level] = {"events": own.height} | {space: _figures(own, f"{space}_cluster") for space in SPACES}
+    return result
+
+
+def masses(events: pl.DataFrame, samples: pl.DataFrame, shard_level: str) -> pl.DataFrame:
+    """Columns level, event_id, before, sampled, weighted: the mass of every event that shares a frame with the pool.
+
+    The pool is the shard level's train events that balance chose from (sampled or in reserve).
+    """
+    spans = events.select("event_id", "level", "parent_id", frames=pl.col("end_frame") - pl.col("start_frame"))
+    pool = samples.filter((pl.col("split") == "train") & pl.col("status").is_in(["sampled", "reserve"])).select(
+        "event_id", sampled=(pl.col("status") == "sampled").cast(pl.Float64), weight="weight"
+    )
+    pool = pool.join(spans.filter(level=shard_level), on="event_id").with_columns(
+        weighted=pl.col("sampled") * pl.col("weight")
+    )
+    at = LEVELS.index(shard_level)
+    pieces = [_of(shard_level, pool)]
+
+    carried = pool.with_columns(pl.col("sampled", "weighted") * pl.col("frames"))  # in frames, from level to level
+    for level in reversed(LEVELS[:at]):
+        carried = carried.group_by(event_id="parent_id").agg(pl.col("sampled", "weighted").sum())
+        carried = carried.join(spans.filter(level=level), on="event_id")
+        pieces.append(_of(level, carried.with_columns(pl.col("sampled", "weighted") / pl.col("frames"))))
+
+    ancestor = pool
+    for level in LEVELS[at + 1 :]:
+        held = ancestor.select(pl.col("event_id").alias("parent_id"), "sampled", "weighted")
+        ancestor = spans.filter(level=level).join(held, on="parent_id")
+        pieces.append(_of(level, ancestor))
+    return pl.concat(pieces)
+
+
+def _of(level: str, rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select("event_id", "sampled", "weighted", level=pl.lit(level), before=pl.lit(1.0))
+
+
+def _figures(rows: pl.DataFrame, column: str) -> dict[str, Any]:
+    sizes = rows.group_by(column).agg(pl.col(*KINDS).sum()).sort(column)
+    columns = {kind: sizes[kind].to_list() for kind in KINDS}
+    return {k: {"sizes": s, "gini": gini(s), "entropy": entropy(s)} for k, s in columns.items()}
