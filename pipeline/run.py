@@ -82,9 +82,16 @@ class Runner:
 
         if not ray.is_initialized():
             options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-            if not os.environ.get("RAY_ADDRESS"):
-                options |= {"num_cpus": self.wanted, "include_dashboard": False}
-            ray.init(**options)
+            address = os.environ.get("RAY_ADDRESS")
+            if not address:  # "local", or Ray would join whatever cluster was last started on this machine
+                options |= {"address": "local", "num_cpus": self.wanted, "include_dashboard": False}
+            try:
+                ray.init(**options)
+            except ConnectionError as error:
+                raise NodeError(
+                    f"RAY_ADDRESS={address}: no Ray cluster answers there, or it does not know this user's token "
+                    f"(docs/cluster.md)"
+                ) from error
             self.mine = True
             if os.environ.get("RAY_ADDRESS"):
                 check_nodes(self.root)

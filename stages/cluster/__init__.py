@@ -2,6 +2,6 @@
 
 from stages.cluster.config import ClusterConfig
 
-VERSION = 2
+VERSION = 3
 
 __all__ = ["VERSION", "ClusterConfig"]

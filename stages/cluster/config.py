@@ -19,7 +19,7 @@ class ClusterConfig(BaseModel):
     iterations: int = Field(25, ge=1, description="Lloyd iterations")
     restarts: int = Field(3, ge=1, description="k-means starts, the best kept")
     seed: int = Field(0, ge=0, description="seed of k-means and of the sample")
-    threads: int = Field(1, ge=1, description="FAISS threads; other numbers may change labels")
+    threads: int = Field(1, ge=1, description="threads of FAISS and BLAS in a fit; other numbers may change labels")
     centroids: str | None = Field(
         None, description="models/clusters-*.npz of an earlier build: label with its centroids instead of fitting"
     )

@@ -24,6 +24,7 @@ from tests.corpora import contents
 from tests.faults.builds import arguments, dataset
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+OPEN = {"RAY_AUTH_MODE": "disabled"}  # no token between processes of one machine
 RAY = str(Path(sys.executable).with_name("ray"))
 
 
@@ -34,7 +35,7 @@ class Node:
         command = [RAY, "start", "--block", "--disable-usage-stats", *options]
         self.process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-            env={**os.environ, "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", **environment},
+            env={**os.environ, "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", **OPEN, **environment},
         )  # fmt: skip
 
     def kill(self) -> int:
@@ -74,8 +75,8 @@ class Cluster:
             code = "import ray,logging; ray.init(address='auto', logging_level=logging.ERROR, log_to_driver=False);"
             code += "print(sum(n['Alive'] for n in ray.nodes()))"
             found = subprocess.run(
-                [sys.executable, "-c", code], env={**os.environ, "RAY_ADDRESS": self.address}, capture_output=True,
-                text=True, check=False,
+                [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+                env={**os.environ, **OPEN, "RAY_ADDRESS": self.address},
             )  # fmt: skip
             if found.returncode == 0 and int(found.stdout.split()[-1]) >= number:
                 return
@@ -85,7 +86,7 @@ class Cluster:
     def build(self, words: list[str]) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "pipeline.cli", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env={**os.environ, "RAY_ADDRESS": self.address},
+            env={**os.environ, **OPEN, "RAY_ADDRESS": self.address},
         )  # fmt: skip
 
     def stop(self) -> None:
@@ -104,7 +105,7 @@ def test_three_nodes_and_one_killed_in_mid_build_make_the_same_corpus(cluster, t
     source = dataset(tmp_path / "logs", 12, 200)
     alone = subprocess.run(
         [sys.executable, "-m", "pipeline.cli", *arguments(source, tmp_path / "alone")], capture_output=True, text=True,
-        env={k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}, check=False,
+        env={k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}, check=False, timeout=200,
     )  # fmt: skip
     assert alone.returncode == 0, alone.stdout + alone.stderr
     victim, _ = cluster.add(), cluster.add()
@@ -152,7 +153,7 @@ def test_a_node_that_does_not_see_the_corpus_is_named(cluster, tmp_path):
     command = f"mount -t tmpfs tmpfs {shared} && exec {RAY} start --block --address={cluster.address} --num-cpus=1"
     blind.process = subprocess.Popen(
         ["unshare", "--mount", "sh", "-c", command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
+        start_new_session=True, env={**os.environ, **OPEN},
     )  # fmt: skip
     cluster.nodes.append(blind)
     cluster.wait(2)

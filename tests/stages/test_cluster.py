@@ -33,6 +33,18 @@ def test_a_fit_is_repeatable_and_survives_a_file():
     assert to_bytes({"vl": first}) == to_bytes({"vl": second})
 
 
+@pytest.mark.parametrize("number", [1, 7, 19, 20, 255, 256, 300])
+def test_what_comes_out_for_an_event_does_not_depend_on_the_others_of_its_part(number):
+    """To the last bit: FAISS and BLAS compute few rows in another way than many."""
+    vectors = np.random.default_rng(1).normal(size=(600, 200)).astype(np.float32)
+    clustering = fit(vectors, 12, CONFIG)
+    labels, distances = clustering.assign(vectors)
+    for start in range(0, 600 - number, 97):
+        some, far = clustering.assign(vectors[start : start + number])
+        assert np.array_equal(some, labels[start : start + number])
+        assert np.array_equal(far, distances[start : start + number])
+
+
 def test_vectors_of_another_width_are_refused():
     vectors, _ = blobs()
     with pytest.raises(ValueError, match="7 wide, these centroids were fitted on 20"):

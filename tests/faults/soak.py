@@ -1,0 +1,186 @@
+"""`make soak`: break builds and corpora over and over, and hold what comes out to an undisturbed build.
+
+Part 1: builds killed at every point of every publish, and at random moments; the same command again; the corpus must
+then be the undisturbed one to the last byte. Part 2: wounds planted in tables, media, models, shards, commits, plan and
+manifest; `corpus verify` must find each and `corpus repair` mend it, to the last byte. Prints a line a case;
+`--write F` writes the tally as Markdown. Exit code 1 if one case fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import itertools
+import logging
+import os
+import platform
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from pipeline.cli import main as corpus_command
+from pipeline.verify import look
+from tests.corpora import contents
+from tests.faults.builds import arguments, dataset, killed_after, killed_at
+from tests.faults.corruption import plant
+from tests.faults.crash import PHASES, Point
+
+WORKER_STAGES = ("ingest", "observe", "lag", "align", "segment", "caption", "embed", "cluster", "shard")
+DRIVER_FILES = (
+    "/ledger/vote/",
+    "/ledger/samples/",
+    "/shards/.*/index.parquet",
+    "/shards/.*/stats.json",
+    "/shards/.*/manifest.json",
+    "/shards/latest",
+    "/plan.parquet",
+    "/manifest.json",
+)
+MORE = ("/tables/signals/", "/tables/events/", r"/media/.*\.mp4", r"/media/.*\.jpg", r"/shards/.*\.tar", "/models/")
+
+
+WORDS = """\
+A kill is `kill -9` of the build's process group at a point of a publish (`begun`: half a temporary file is on disk;
+`written`: a whole one, not renamed; `published`: right after the rename), or at a random moment; then the same
+command again. It passes if all table rows, proxies, tars, index, statistics and manifest are those of an
+undisturbed build to the last byte, `corpus verify` finds nothing, and no file is left at the top of the corpus. A
+wound is damage to one file; it passes if `corpus verify` names the file and `corpus repair` brings back the same
+bytes."""
+
+
+@dataclass
+class Case:
+    """One thing done to a build or a corpus, and what came of it."""
+
+    part: str
+    group: str
+    what: str
+    fault: str  # empty: as it should be
+    seconds: float
+
+
+class Soak:
+    """The undisturbed corpus and what others are held to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.source = dataset(folder / "logs", 4)
+        self.undisturbed = folder / "undisturbed"
+        self.run(*arguments(self.source, self.undisturbed))
+        self.expected = contents(self.undisturbed)
+
+    def run(self, *words: str) -> str:
+        """`corpus WORDS` in this process: one Ray serves all."""
+        result = CliRunner().invoke(corpus_command, list(words))
+        if result.exit_code:
+            raise AssertionError(f"corpus {words[0]} exits with {result.exit_code}: {result.output[-600:]}")
+        return result.output
+
+    def kills(self, random_kills: int) -> Iterator[Case]:
+        places = [(f"/ledger/{stage}/", stage) for stage in WORKER_STAGES] + [(w, "driver") for w in DRIVER_FILES]
+        points = [(Point(w, phase), g) for w, g in places for phase in PHASES if g != "driver" or phase != "written"]
+        points += [(Point(where, phase), "files") for where in MORE for phase in ("begun", "written")]
+        for point, group in points:
+            yield self._case("kill", group, f"{point.where} {point.phase}", lambda p=point: self._kill(p))
+        chance = random.Random(0)
+        for number in range(random_kills):
+            seconds = chance.uniform(2.0, 16.0)
+            yield self._case("kill", "random moment", f"{seconds:.1f} s, {number}", lambda s=seconds: self._kill(s))
+
+    def _kill(self, where: Point | float) -> None:
+        corpus = self.folder / "killed"
+        shutil.rmtree(corpus, ignore_errors=True)
+        words = arguments(self.source, corpus)
+        died = killed_at(where, words) if isinstance(where, Point) else killed_after(where, words)
+        if isinstance(where, Point):
+            assert died, "the build did not come by this point"
+        self.run(*words)
+        assert contents(corpus) == self.expected, "another corpus than the undisturbed one"
+        faults = look(str(corpus))
+        assert not faults, f"verify: {faults[:3]}"
+        assert sorted(os.listdir(corpus)) == sorted(os.listdir(self.undisturbed)), "files are left behind"
+
+    def wounds(self, number: int) -> Iterator[Case]:
+        corpus = self.folder / "wounded"
+        shutil.copytree(self.undisturbed, corpus, symlinks=True)
+        self.run("gc", "--corpus", str(corpus), "--releases")
+        for seed in range(number):
+            yield self._case("wound", "", str(seed), lambda s=seed: self._wound(corpus, s))
+
+    def _wound(self, corpus: Path, seed: int) -> None:
+        path, done = plant(corpus, seed)
+        self.last = (path.relative_to(corpus).parts[0] if path.parent != corpus else "plan, manifest", done)
+        name = str(path.relative_to(corpus))
+        faults = look(str(corpus))
+        assert any(name.startswith(f.where) for f in faults), f"{name}, {done}: not found; verify says {faults[:3]}"
+        self.run("repair", "--corpus", str(corpus))
+        assert contents(corpus) == self.expected, f"{name}, {done}: repaired to something else"
+        assert not look(str(corpus)), f"{name}, {done}: faults are left"
+
+    def _case(self, part: str, group: str, what: str, run) -> Case:  # type: ignore[no-untyped-def]
+        started = time.monotonic()
+        fault = ""
+        try:
+            run()
+        except (AssertionError, subprocess.TimeoutExpired) as error:
+            fault = str(error)
+        if part == "wound":
+            group, what = self.last[0], f"{self.last[1]}, seed {what}"
+        return Case(part, group, what, fault, time.monotonic() - started)
+
+
+def markdown(cases: list[Case], seconds: float) -> str:
+    """The tally, dated."""
+    lines = [
+        "# Soak",
+        "",
+        f"`make soak`, {datetime.date.today()}, {os.cpu_count()} cores ({platform.machine()}), Python "
+        f"{platform.python_version()}, {seconds / 60:.0f} min.",
+        "",
+        WORDS,
+        "",
+        "| | where | cases | passed |",
+        "| --- | --- | --- | --- |",
+    ]
+    count = Counter((c.part, c.group) for c in cases)
+    good = Counter((c.part, c.group) for c in cases if not c.fault)
+    lines += [f"| {part} | {group} | {n} | {good[part, group]} |" for (part, group), n in count.items()]
+    lines += [f"| all | | {len(cases)} | {sum(good.values())} |", ""]
+    lines += [f"Failed: {c.part} {c.group} {c.what}: {c.fault}" for c in cases if c.fault]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Break builds and corpora, and hold them to an undisturbed build.")
+    parser.add_argument("--write", type=Path, help="Markdown file for the tally")
+    parser.add_argument("--random-kills", type=int, default=10)
+    parser.add_argument("--wounds", type=int, default=100)
+    asked = parser.parse_args()
+    import ray
+
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    started, cases = time.monotonic(), []
+    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
+        soak = Soak(Path(folder))
+        for case in itertools.chain(soak.kills(asked.random_kills), soak.wounds(asked.wounds)):
+            cases.append(case)
+            print(f"{case.part} {case.group} {case.what}: {case.fault or 'ok'} ({case.seconds:.0f} s)", flush=True)
+    text = markdown(cases, time.monotonic() - started)
+    print(text)
+    if asked.write:
+        asked.write.parent.mkdir(exist_ok=True)
+        asked.write.write_text(text)
+    return 1 if any(c.fault for c in cases) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
