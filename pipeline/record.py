@@ -32,14 +32,16 @@ class DamagedPlan(ValueError):
 
 def write(root: str, plan: pl.DataFrame, manifest: Manifest) -> None:
     """Publish both. Raises storage.Unwritable."""
-    text = json.dumps(manifest, indent=1, sort_keys=True)
+    text = json.dumps(manifest, sort_keys=True)
     table = (
         plan.select(list(SCHEMA)).to_arrow().replace_schema_metadata({"manifest": text, "digest": _digest(plan, text)})
     )
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    storage.write_bytes(storage.join(root, PLAN), sink.getvalue().to_pybytes())
-    storage.write_bytes(storage.join(root, MANIFEST), text.encode())
+    blob = sink.getvalue().to_pybytes()
+    copied = {**manifest, "plan_sha256": hashlib.sha256(blob).hexdigest()}
+    storage.write_bytes(storage.join(root, PLAN), blob)
+    storage.write_bytes(storage.join(root, MANIFEST), json.dumps(copied, indent=1, sort_keys=True).encode())
 
 
 def read(root: str) -> tuple[pl.DataFrame, Manifest]:
@@ -73,6 +75,19 @@ def copy(root: str) -> Manifest | None:
     except (FileNotFoundError, ValueError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def complaints(root: str, manifest: Manifest) -> dict[str, str]:
+    """{file: what is wrong} of a plan that could be read, and of the copy of its manifest.
+
+    A build that was killed between the two writes leaves an old copy: the next build, or a repair, writes both.
+    """
+    found = copy(root)
+    if found is None or {k: v for k, v in found.items() if k != "plan_sha256"} != manifest:
+        return {MANIFEST: "it is not the manifest that plan.parquet holds"}
+    if hashlib.sha256(storage.read_bytes(storage.join(root, PLAN))).hexdigest() != found.get("plan_sha256"):
+        return {PLAN: "sha256 is not the one in manifest.json"}
+    return {}
 
 
 def own_hash(value: Manifest) -> str:

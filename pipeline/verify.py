@@ -74,9 +74,9 @@ def verify(corpus: Corpus) -> list[Fault]:
 
 
 def _record(corpus: Corpus) -> Iterator[Fault]:
-    """(plan.parquet is held against its own hash whenever a corpus is opened.)"""
-    if record.copy(corpus.root) != corpus.manifest:
-        yield Fault("changed", record.MANIFEST, "it is not the manifest that plan.parquet holds", None)
+    """(What a plan says is held against its own hash whenever a corpus is opened.)"""
+    for where, message in record.complaints(corpus.root, corpus.manifest).items():
+        yield Fault("changed", where, message, None)
 
 
 def _ledger(corpus: Corpus) -> Iterator[Fault]:
