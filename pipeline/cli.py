@@ -126,7 +126,7 @@ def status(root: str) -> None:
     click.echo(
         f"release: {release or 'none yet'}{'' if corpus.manifest['complete'] else ' (the last build did not end)'}"
     )
-    aside = corpus.quarantine()["reason"].value_counts(sort=True).rows()
+    aside = corpus.quarantine(evidence=False)["reason"].value_counts(sort=True).rows()
     click.echo(f"quarantine: {', '.join(f'{n} x {reason}' for reason, n in aside) or 'empty'}")
     small = small_parts(corpus, corpus.manifest["config"]["run"]["episodes_per_part"])
     if small:
@@ -153,7 +153,7 @@ def show(table: str, root: str, target: str | None, rows: int) -> None:
 @_told
 def quarantine(root: str, target: str | None) -> None:
     """What was set aside, and why."""
-    table = Corpus(root).quarantine()
+    table = Corpus(root).quarantine(evidence=target is not None)
     if target is None:
         for row in table.to_dicts():
             again = "  (retryable)" if row["retryable"] else ""

@@ -16,6 +16,7 @@ from pipeline.ledger import OK, Commit, Ledger, State
 from pipeline.parts import frame
 from pipeline.plan import STAGES, Plan
 from pipeline.record import DamagedPlan, NoCorpus
+from schemas import TABLES
 from stages import storage
 
 WRITTEN_BY = {
@@ -113,9 +114,10 @@ class Corpus:
             return os.readlink(uri) if os.path.islink(uri) else None
         return storage.read_bytes(uri).decode() if storage.exists(uri) else None
 
-    def quarantine(self) -> pl.DataFrame:
-        """Rows of everything set aside that has not succeeded since."""
-        pieces = [frame(self.root, "quarantine", {})]
+    def quarantine(self, evidence: bool = True) -> pl.DataFrame:
+        """Rows of everything set aside that has not succeeded since; `evidence` is the column that is large."""
+        columns = [c.name for c in TABLES["quarantine"].columns if evidence or c.name != "evidence"]
+        pieces = [frame(self.root, "quarantine", {}, columns)]
         for stage in ("survey", *STAGES):
             state = self.state(stage)
             bad: dict[
@@ -127,7 +129,7 @@ class Corpus:
                     bad.setdefault(commit.unit, []).append(key[0])
             for commit in self.commits(stage):
                 if "quarantine" in commit.files:
-                    rows = frame(self.root, "quarantine", {commit.files["quarantine"].path: ["*"]})
+                    rows = frame(self.root, "quarantine", {commit.files["quarantine"].path: ["*"]}, columns)
                     own = pl.col("item").is_in(bad.get(commit.unit, []))
                     pieces.append(rows.filter(own | pl.col("event_id").is_not_null()))
         return pl.concat(pieces).sort("source", "episode_id", "stage")

@@ -29,7 +29,7 @@ def summary_lines(corpus: Corpus, seconds: float) -> Iterator[str]:
     if levels:
         yield f"events     {levels}"
     yield from _release(corpus)
-    quarantine = corpus.quarantine()
+    quarantine = corpus.quarantine(evidence=False)
     if quarantine.height:
         for reason, number in (
             quarantine.group_by("reason").len().sort("len", "reason", descending=[True, False]).iter_rows()
@@ -48,7 +48,7 @@ def quarantined_shares(corpus: Corpus) -> dict[str, float]:
     table = pl.DataFrame({"episode_id": episodes}, schema={"episode_id": pl.String}).with_columns(
         source=pl.col("episode_id").str.split("/").list.first()
     )
-    bad = corpus.quarantine().filter(pl.col("event_id").is_null())["episode_id"].unique().to_list()
+    bad = corpus.quarantine(evidence=False).filter(pl.col("event_id").is_null())["episode_id"].unique().to_list()
     shares = table.group_by("source").agg(pl.col("episode_id").is_in(bad).mean())
     return {**dict(shares.iter_rows()), **dict.fromkeys(corpus.manifest["lost"], 1.0)}
 

@@ -2,6 +2,6 @@
 
 from stages.caption.config import CaptionConfig
 
-VERSION = 1
+VERSION = 2
 
 __all__ = ["VERSION", "CaptionConfig"]

@@ -83,7 +83,9 @@ def _subject(arms: list[str], arms_of_robot: int) -> str:
 def _plural(action: str) -> str:
     words = action.split()
     verb = words[0]
-    if verb.endswith("es") and verb[:-2].endswith(("ch", "sh", "s", "x")):
+    if verb.endswith("ies"):
+        words[0] = verb[:-3] + "y"
+    elif verb.endswith("es") and verb[:-2].endswith(("ch", "sh", "ss", "x")):
         words[0] = verb[:-2]
     else:
         words[0] = verb[:-1]

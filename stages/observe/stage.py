@@ -132,11 +132,12 @@ def _place(info: Probe, span: Span, config: ObserveConfig, uri: str) -> tuple[in
     if end - first > 2:
         measured = float((end - first - 1) / (info.pts_s[end - 1] - info.pts_s[first]))
         if abs(measured / span.fps - 1) > config.fps_tolerance:
-            steps = np.diff(info.pts_s[first:end])
+            steps = np.diff(info.pts_s[first:end]).tolist()
+            lines = {"time since the frame before, s": steps, "as declared, s": [1 / span.fps] * len(steps)}
             raise Quarantined(
                 Reason.ABNORMAL_FPS,
                 f"{uri}: {measured:.2f} frames/s measured, {span.fps:.2f} declared",
-                evidence=Evidence.around(int(np.argmax(steps)) + 1, {"time since the frame before, s": [0.0, *steps]}),
+                evidence=Evidence.around(int(np.argmax(steps)), lines),
             )
     return first, end
 

@@ -40,9 +40,10 @@ def growth(runs: dict[int, Run], floors: list[tuple[float, float]]) -> Iterator[
     video, forward = (sum(f[i] for f in floors) / len(floors) for i in (0, 1))
     yield "## Against the floor"
     yield ""
-    yield f"{build.episodes} episodes, {build.frames} frames, {build.pictures} pictures. Floor: {floor:.1f} s ({video:.1f} s to decode"
-    yield f"and encode, {forward:.1f} s of forward passes; measured before and after the build: "
-    yield f"{', '.join(f'{sum(f):.1f}' for f in floors)}). Build: {build.seconds:.1f} s. **Build / floor = {build.seconds / floor:.2f}**"
+    measured = " and ".join(f"{sum(f):.1f}" for f in floors)
+    yield f"{build.episodes} episodes, {build.frames} frames, {build.pictures} pictures."
+    yield f"Floor: {floor:.1f} s ({video:.1f} s to decode and encode, {forward:.1f} s forward; {measured} s before"
+    yield f"and after the build). Build: {build.seconds:.1f} s. **Build / floor = {build.seconds / floor:.2f}**"
     yield ""
     yield "| stage | work, s | share | of the floor's work |"
     yield "| --- | --- | --- | --- |"
@@ -65,10 +66,12 @@ def growth(runs: dict[int, Run], floors: list[tuple[float, float]]) -> Iterator[
     yield ""
     each = [r.seconds / r.episodes for r in (one, largest)]
     works = [sum(r.work.values()) / r.episodes for r in (one, largest)]
-    yield f"1x to {SIZES[-1]}x: {each[1] / each[0] - 1:+.0%} wall time an episode, {works[1] / works[0] - 1:+.0%} work an episode."
+    wall, work = (pair[1] / pair[0] - 1 for pair in (each, works))
+    yield f"1x to {SIZES[-1]}x: {wall:+.0%} wall time an episode, {work:+.0%} work an episode."
     four = runs[4]
     largest_worker = max(four.peak.values()) / max(one.peak.values()) - 1
-    yield f"1x to 4x: {largest_worker:+.0%} memory of the largest worker, {four.driver_peak / one.driver_peak - 1:+.0%} of the driver."
+    driver = four.driver_peak / one.driver_peak - 1
+    yield f"1x to 4x: {largest_worker:+.0%} memory of the largest worker, {driver:+.0%} of the driver."
     yield ""
 
 
@@ -88,10 +91,11 @@ def main() -> int:
     parser.add_argument("--only", choices=("growth", "idle"))
     asked = parser.parse_args()
     cores = os.cpu_count() or 1
+    machine = f"{cores} cores ({platform.machine()}), Python {platform.python_version()}"
     lines = [
         "# Benchmarks",
         "",
-        f"`make bench`, {datetime.date.today()}, {cores} cores ({platform.machine()}), Python {platform.python_version()}.",
+        f"`make bench`, {datetime.date.today()}, {machine}.",
         "",
     ]
     with tempfile.TemporaryDirectory(prefix="bench-") as name:

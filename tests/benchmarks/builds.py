@@ -1,7 +1,7 @@
 """A build in a process of its own, timed, with the memory of its processes.
 
-In: sources and a corpus folder. Out: a `Run`: wall seconds, work per stage, peak memory of the largest worker and of the
-driver, counts. The sample is the input; named several times it makes a corpus of any size.
+In: sources and a corpus folder. Out: a `Run`: wall seconds, work per stage, peak memory of the largest worker and of
+the driver, counts. The sample is the input; named several times it makes a corpus of any size.
 """
 
 from __future__ import annotations

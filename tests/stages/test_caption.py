@@ -33,6 +33,8 @@ def event(level="L1", primitive="reach", arms=("single",), **more):
         (event("L0"), Kinematics(None, 0.3), "", 1, "The arm reaches briefly."),
         (event("L2", "transport"), STILL, "", 1, "The arm carries what it holds and lets go."),
         (event("L2", "approach", ("left", "right")), STILL, "", 2, "Both arms approach and grasp."),
+        (event("L2", "transport", ("left", "right")), STILL, "", 2, "Both arms carry what they hold and let go."),
+        (event(primitive="grasp", arms=("left", "right")), STILL, "", 2, "Both arms close their grippers to grasp."),
     ],
 )
 def test_sentences(given, kinematics, task, arms, text):
