@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from stages.embed.action import action_vector
 from stages.embed.config import EmbedConfig
-from stages.embed.image import WIDTH, encode_images
+from stages.embed.image import SIDE, WIDTH, encode_images
 from stages.embed.text import encode_texts
 from stages.episode import Signal
 from stages.video.decode import picked
@@ -75,7 +75,7 @@ def _see(
     for proxy in proxies:
         index = np.array([[proxy.frame_index[f] for f in _frames(e, config.frames_per_event)] for e in events])
         wanted, place = np.unique(index, return_inverse=True)
-        frames = picked(proxy.path, wanted.tolist(), proxy.gop)
+        frames = picked(proxy.path, wanted.tolist(), proxy.gop, (SIDE, SIDE))
         rows.append(len(pictures) + place.reshape(index.shape))
         pictures += [frames[i] for i in wanted.tolist()]
     mean = encode_images(pictures, config.device)[np.stack(rows)].mean(axis=(0, 2))

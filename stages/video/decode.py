@@ -18,6 +18,7 @@ import av
 import decord
 import numpy as np
 import numpy.typing as npt
+from av.video.reformatter import VideoReformatter
 
 from schemas.reasons import Quarantined, Reason
 from stages.video.probe import Probe, number_of, ticks_per_frame
@@ -87,12 +88,18 @@ def _pyav(path: str) -> Iterator[av.VideoFrame]:
         yield from container.decode(stream)
 
 
-def picked(path: str, indices: list[int], gop: int) -> dict[int, npt.NDArray[np.uint8]]:
-    """RGB frames uint8[H, W, 3] of one of our own proxies by index: from the keyframe before each, by PyAV.
+def picked(
+    path: str, indices: list[int], gop: int, size: tuple[int, int] | None = None
+) -> dict[int, npt.NDArray[np.uint8]]:
+    """RGB frames uint8[H, W, 3] of one of our own proxies by index, scaled to `size` (width, height) if one is given.
+
+    Each is decoded from the keyframe before it, by PyAV; colour and size are changed in one pass.
 
     Our proxies have no B-frames and a keyframe every `gop` frames, so frame k has pts k of the stream's frame duration.
     """
     pictures: dict[int, npt.NDArray[np.uint8]] = {}
+    reformatter = VideoReformatter()
+    width, height = size or (None, None)
     with av.open(path) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
@@ -105,7 +112,8 @@ def picked(path: str, indices: list[int], gop: int) -> dict[int, npt.NDArray[np.
             for frame in decoded:
                 position = number_of(frame.pts, ticks)
                 if position == index:
-                    pictures[index] = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+                    rgb = reformatter.reformat(frame, width, height, "rgb24", interpolation="BILINEAR")
+                    pictures[index] = np.asarray(rgb.to_ndarray(), dtype=np.uint8)
                     break
                 if position > index:
                     raise ValueError(f"{path}: sought frame {index}, decoder gave {position}")
