@@ -157,10 +157,11 @@ class Corpus:
 
     def counts(self, stage: str) -> dict[str, float]:
         """Figures of a stage's items that count, added up."""
-        state, total = self.state(stage), dict[str, float]()
-        for name, print_ in self.wanted(stage):
-            for item in state.done[(name, print_)][1].items if (name, print_) in state.done else ():
-                if (item.name, item.fingerprint) == (name, print_):
+        wanted, state, total = set(self.wanted(stage)), self.state(stage), dict[str, float]()
+        for commit in self.commits(stage):
+            for item in commit.items:
+                key = (item.name, item.fingerprint)
+                if key in wanted and state.done[key][1] is commit:
                     for figure, number in item.counts.items():
                         total[figure] = total.get(figure, 0) + number
         return total

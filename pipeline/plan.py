@@ -156,7 +156,7 @@ class Plan:
             )
             for (name, dataset), layout in zip(self.survey.datasets.items(), self.survey.layouts.values(), strict=True)
         }
-        tasks = {name: dataset.tasks for name, dataset in self.survey.datasets.items()}
+        tasks = {name: fingerprint(dataset.tasks) for name, dataset in self.survey.datasets.items()}
         return {
             i: fingerprint("ingest", shared[r.source], r, None if r.task else tasks[r.source])
             for i, r in self.survey.episodes.items()
@@ -165,23 +165,25 @@ class Plan:
     def _want_observe(self) -> Wanted:
         """Cameras with a file; an episode that ingest refused needs no proxy, but its file may hold others' frames."""
         wanted = {}
+        shared = fingerprint("observe", observe.VERSION, self.config.observe)
         for episode in self.alive("ingest"):
             fps = self.survey.datasets[self.survey.episodes[episode].source].fps
             for camera in self.cameras(episode):
                 if camera.file is not None:
                     wanted[f"{episode}@{camera.name}"] = fingerprint(
-                        "observe", observe.VERSION, self.config.observe, camera.file, camera.from_s, camera.to_s, fps
+                        shared, camera.file, camera.from_s, camera.to_s, fps
                     )
         return wanted
 
     def _want_lag(self) -> Wanted:
         wanted, state = self.wanted["observe"], self.states["observe"]
         result = {}
+        shared = fingerprint("lag", align.VERSION, self.config.align)
         for episode in self.alive("ingest"):
             items = [f"{episode}@{c.name}" for c in self.cameras(episode)]
             if all(i in wanted and state.status(i, wanted[i]) == OK for i in items):
                 inputs = [self.wanted["ingest"][episode], *(wanted[i] for i in items)]
-                result[episode] = fingerprint("lag", align.VERSION, self.config.align, inputs)
+                result[episode] = fingerprint(shared, inputs)
         return result
 
     def _want_align(self) -> Wanted:
@@ -209,7 +211,8 @@ class Plan:
         return {"corpus": fingerprint("cluster", cluster.VERSION, self.config.cluster, frozen, inputs)}
 
     def _chain(self, stage: str, before: str, version: int, config: Any) -> Wanted:
-        return {e: fingerprint(stage, version, config, self.wanted[before][e]) for e in self.alive(before)}
+        shared = fingerprint(stage, version, config)  # once: a model's dump costs more than all the rest
+        return {e: fingerprint(shared, self.wanted[before][e]) for e in self.alive(before)}
 
 
 def _by(items: Iterable[str], key: Callable[[str], str]) -> Mapping[str, list[str]]:

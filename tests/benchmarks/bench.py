@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.benchmarks.builds import SAMPLE, Run, sample_times, timed_build
 from tests.benchmarks.floor import floor_seconds
-from tests.benchmarks.idle import idle_seconds
+from tests.benchmarks.idle import Idle, idle
 
 SIZES = (1, 4, 10)
 FLOOR_AT = 4
@@ -75,13 +75,16 @@ def growth(runs: dict[int, Run], floors: list[tuple[float, float]]) -> Iterator[
     yield ""
 
 
-def idle(results: dict[int, tuple[float, float]]) -> Iterator[str]:
+def reruns(results: dict[int, Idle]) -> Iterator[str]:
     yield "## A build that finds nothing to do"
     yield ""
-    yield "| episodes (tables alone) | first build, s | rerun, s |"
-    yield "| --- | --- | --- |"
-    for episodes, (first, again) in results.items():
-        yield f"| {episodes} | {first:.1f} | {again:.2f} |"
+    yield "| episodes (tables alone) | first build, s | rerun, s | its memory, MB | items of the ledger |"
+    yield "| --- | --- | --- | --- | --- |"
+    for episodes, r in results.items():
+        yield f"| {episodes} | {r.first:.1f} | {r.again:.2f} | {r.memory / 1e6:.0f} | {r.items} |"
+    few, many = results[min(results)], results[max(results)]
+    yield ""
+    yield f"{(many.memory - few.memory) / (many.items - few.items):.0f} bytes of the driver's memory an item."
     yield ""
 
 
@@ -113,11 +116,11 @@ def main() -> int:
                 print(number, runs[number], floors, flush=True)
             lines += growth(runs, floors)
         if asked.only != "growth":
-            results = {}
+            results: dict[int, Idle] = {}
             for episodes in (100, 1_000, 10_000):
-                results[episodes] = idle_seconds(episodes, folder)
+                results[episodes] = idle(episodes, folder)
                 print(episodes, results[episodes], flush=True)
-            lines += idle(results)
+            lines += reruns(results)
     text = "\n".join(lines).rstrip() + "\n"
     print(text)
     if asked.write:

@@ -64,6 +64,6 @@ def timed_build(sources: list[str], corpus: Path, *overrides: str, fresh: bool =
     )
 
 
-def no_op(sources: list[str], corpus: Path, *overrides: str) -> float:
-    """Seconds of a build that finds nothing to do."""
-    return timed_build(sources, corpus, *overrides, fresh=False).seconds
+def no_op(sources: list[str], corpus: Path, *overrides: str) -> Run:
+    """A build that finds nothing to do."""
+    return timed_build(sources, corpus, *overrides, fresh=False)
