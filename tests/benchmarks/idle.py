@@ -1,8 +1,8 @@
 """How long a build takes that finds nothing to do, by the number of episodes: tables alone, no video.
 
-In: a number of episodes. Out: seconds of the first build and of the rerun, and the memory of the rerun's driver. Episodes
-are short pick-and-place paths of their own, 100 in a data file, LeRobot v3.0; the corpus is built by the same command as
-any other.
+In: a number of episodes. Out: seconds of the first build and of the rerun, and the memory of the rerun's driver.
+Episodes are short pick-and-place paths of their own, 100 in a data file, LeRobot v3.0; the corpus is built by the same
+command as any other.
 """
 
 from __future__ import annotations
