@@ -66,14 +66,14 @@ def _see(
 ) -> tuple[npt.NDArray[np.float32], int]:
     """float32[N, 1280]: mean over cameras and pictures of an event, normalised; zeros for an episode without video.
 
-    A frame that several events look at (an action that is a segment by itself, say) is encoded once.
+    A frame that several events look at (an action that is a segment by itself, say) is decoded and encoded once.
     """
     if not proxies or not events:
         return np.zeros((len(events), WIDTH), dtype=np.float32), 0
     pictures: list[npt.NDArray[np.uint8]] = []
     rows = []
     for proxy in proxies:
-        index = np.array([[proxy.frame_index[f] for f in _frames(e, config.frames_per_event)] for e in events])
+        index = np.array([_shown(e, proxy, config.frames_per_event) for e in events])
         wanted, place = np.unique(index, return_inverse=True)
         frames = picked(proxy.path, wanted.tolist(), proxy.gop, (SIDE, SIDE))
         rows.append(len(pictures) + place.reshape(index.shape))
@@ -82,7 +82,14 @@ def _see(
     return np.asarray(mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)), len(pictures)
 
 
-def _frames(event: Mapping[str, Any], number: int) -> list[int]:
-    """Canonical frames in the middle of `number` equal parts of the event."""
-    start, length = event["start_frame"], event["end_frame"] - event["start_frame"]
-    return [start + int((i + 0.5) * length / number) for i in range(number)]
+def _shown(event: Mapping[str, Any], proxy: Proxy, number: int) -> list[int]:
+    """Proxy frames that stand for an event: in the middle of `number` equal parts of it, or the keyframe next to that
+    (a quarter of a second away at most) where it lies inside the event: it is decoded without the frames before it."""
+    start, end = event["start_frame"], event["end_frame"]
+    first, last = int(proxy.frame_index[start]), int(proxy.frame_index[end - 1])
+    chosen = []
+    for i in range(number):
+        middle = int(proxy.frame_index[start + int((i + 0.5) * (end - start) / number)])
+        keyframe = round(middle / proxy.gop) * proxy.gop
+        chosen.append(keyframe if first <= keyframe <= last else middle)
+    return chosen

@@ -7,6 +7,7 @@ from sklearn.datasets import load_sample_images
 from stages.embed import EmbedConfig
 from stages.embed.action import CHANNELS, action_vector
 from stages.embed.image import classify, encode_images
+from stages.embed.stage import Proxy, _shown
 from stages.embed.text import encode_texts
 from stages.episode import Signal
 
@@ -31,6 +32,21 @@ def test_sentences_of_one_meaning_lie_together():
     a, b, c = encode_texts(["The arm reaches forward.", "The arm reaches ahead.", "A recipe for apple pie."])
     assert a @ b > 0.9
     assert a @ c < 0.3
+
+
+@pytest.mark.parametrize(
+    ("span", "number", "frames"),
+    [
+        ((0, 40), 1, [20]),  # the middle is a keyframe
+        ((0, 34), 1, [20]),  # the middle is 17: the keyframe at 20 lies inside
+        ((11, 19), 1, [15]),  # no keyframe inside
+        ((4, 8), 1, [6]),
+        ((0, 40), 2, [10, 30]),
+    ],
+)
+def test_an_event_is_shown_by_a_keyframe_near_its_middle(span, number, frames):
+    proxy = Proxy("p.mp4", 10, list(range(50)))
+    assert _shown({"start_frame": span[0], "end_frame": span[1]}, proxy, number) == frames
 
 
 def test_no_input_gives_no_vectors():
