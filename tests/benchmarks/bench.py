@@ -1,7 +1,7 @@
 """`make bench`: builds against their floor, memory and cost as a corpus grows, idle reruns; `--write F` for Markdown.
 
-Everything is measured in one run, on the bundled sample named several times and on generated tables; ratios are what to
-read, since seconds are the machine's own.
+Everything is measured in one run, on the bundled sample named several times, on one of its cells scaled to the size
+that robot cameras record, and on generated tables. Ratios are what to read, since seconds are the machine's own.
 """
 
 from __future__ import annotations
@@ -16,66 +16,74 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.benchmarks.builds import SAMPLE, Run, sample_times, timed_build
+from tests.benchmarks.builds import SAMPLE, Run, at_camera_size, timed_build, times
 from tests.benchmarks.floor import floor_seconds
 from tests.benchmarks.idle import Idle, idle
 
 SIZES = (1, 4, 10)
 FLOOR_AT = 4
+CAMERA_TIMES = 10
+CORES = os.cpu_count() or 1
+SECTIONS = ("camera", "growth", "idle")
 
 
-def sample_files() -> list[tuple[str, float]]:
-    """(path, frames/s) of every video of the sample."""
+def videos(folder: Path) -> list[tuple[str, float]]:
+    """(path, frames/s) of every video of the datasets in a folder."""
     return [
-        (str(path), float(json.loads((cell / "meta/info.json").read_text())["fps"]))
-        for cell in sorted(p for p in SAMPLE.iterdir() if (p / "meta").is_dir())
-        for path in sorted(cell.rglob("*.mp4"))
+        (str(path), float(json.loads(info.read_text())["fps"]))
+        for info in sorted(folder.rglob("meta/info.json"))
+        for path in sorted(info.parents[1].rglob("*.mp4"))
     ]
 
 
-def growth(runs: dict[int, Run], floors: list[tuple[float, float]]) -> Iterator[str]:
-    one, largest = runs[SIZES[0]], runs[SIZES[-1]]
-    build = runs[FLOOR_AT]
-    floor = sum(map(sum, floors)) / len(floors)
-    video, forward = (sum(f[i] for f in floors) / len(floors) for i in (0, 1))
-    yield "## Against the floor"
+def against(title: str, build: Run, floor: tuple[float, float]) -> Iterator[str]:
+    """Build over floor, and where the work goes."""
+    video, forward = floor
+    yield f"## Against the floor: {title}"
     yield ""
-    measured = " and ".join(f"{sum(f):.1f}" for f in floors)
-    yield f"{build.episodes} episodes, {build.frames} frames, {build.pictures} pictures."
-    yield f"Floor: {floor:.1f} s ({video:.1f} s to decode and encode, {forward:.1f} s forward; {measured} s before"
-    yield f"and after the build). Build: {build.seconds:.1f} s. **Build / floor = {build.seconds / floor:.2f}**"
+    yield f"{build.episodes} episodes, {build.frames} frames, {build.pictures} pictures embedded."
+    yield f"Floor {video + forward:.1f} s: {video:.1f} s to decode and encode, {forward:.1f} s of forward passes."
+    yield f"Build {build.seconds:.1f} s."
+    yield f"**Build / floor = {build.seconds / (video + forward):.2f}**"
     yield ""
-    yield "| stage | work, s | share | of the floor's work |"
+    yield "| stage | work, s | share | over the floor's |"
     yield "| --- | --- | --- | --- |"
-    total, cores = sum(build.work.values()), os.cpu_count() or 1
-    under = {"observe": video * cores, "embed": forward * cores}
+    total = sum(build.work.values())
+    under = {"observe": video * CORES, "embed": forward * CORES}
     for stage, seconds in build.work.items():
         ratio = f"{seconds / under[stage]:.2f}" if stage in under else ""
         yield f"| {stage} | {seconds:.1f} | {seconds / total:.0%} | {ratio} |"
-    idle = build.seconds * cores - total
-    yield f"| start-up, scheduling, waiting (both cores) | {idle:.1f} | | |"
+    yield f"| start-up, scheduling, waiting (all cores) | {build.seconds * CORES - total:.1f} | | |"
     yield ""
+
+
+def growth(runs: dict[int, Run]) -> Iterator[str]:
+    """Cost and memory by size."""
     yield "## As the corpus grows"
     yield ""
     yield "| episodes | build, s | s an episode | work, s an episode | largest worker, MB | driver, MB |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for run in runs.values():
-        work = sum(run.work.values()) / run.episodes
         memory = f"{max(run.peak.values()) / 1e6:.0f} | {run.driver_peak / 1e6:.0f}"
-        yield f"| {run.episodes} | {run.seconds:.1f} | {run.seconds / run.episodes:.3f} | {work:.3f} | {memory} |"
-    yield ""
-    each = [r.seconds / r.episodes for r in (one, largest)]
-    works = [sum(r.work.values()) / r.episodes for r in (one, largest)]
-    wall, work = (pair[1] / pair[0] - 1 for pair in (each, works))
-    yield f"1x to {SIZES[-1]}x: {wall:+.0%} wall time an episode, {work:+.0%} work an episode."
-    four = runs[4]
-    largest_worker = max(four.peak.values()) / max(one.peak.values()) - 1
+        each = f"{run.seconds / run.episodes:.3f} | {sum(run.work.values()) / run.episodes:.3f}"
+        yield f"| {run.episodes} | {run.seconds:.1f} | {each} | {memory} |"
+    one, four, ten = (runs[size] for size in SIZES)
+    wall = (ten.seconds / ten.episodes) / (one.seconds / one.episodes) - 1
+    later = ((ten.seconds - four.seconds) / (ten.episodes - four.episodes)) / (
+        (four.seconds - one.seconds) / (four.episodes - one.episodes)
+    ) - 1
+    work = (sum(ten.work.values()) / ten.episodes) / (sum(one.work.values()) / one.episodes) - 1
+    memory = max(four.peak.values()) / max(one.peak.values()) - 1
     driver = four.driver_peak / one.driver_peak - 1
-    yield f"1x to 4x: {largest_worker:+.0%} memory of the largest worker, {driver:+.0%} of the driver."
+    yield ""
+    yield f"1x to 10x: {wall:+.0%} wall time an episode, {work:+.0%} work an episode. One episode more costs {later:+.0%}"
+    yield "between 4x and 10x against between 1x and 4x (start-up left out)."
+    yield f"1x to 4x: {memory:+.0%} memory of the largest worker, {driver:+.0%} of the driver."
     yield ""
 
 
 def reruns(results: dict[int, Idle]) -> Iterator[str]:
+    """Builds that find nothing to do."""
     yield "## A build that finds nothing to do"
     yield ""
     yield "| episodes (tables alone) | first build, s | rerun, s | its memory, MB | items of the ledger |"
@@ -88,39 +96,41 @@ def reruns(results: dict[int, Idle]) -> Iterator[str]:
     yield ""
 
 
+def measure(sections: tuple[str, ...], folder: Path) -> Iterator[str]:
+    """Run the sections; lines of Markdown, and progress on standard error."""
+    if "camera" in sections:
+        dataset = at_camera_size(folder)
+        build = timed_build(times(dataset, CAMERA_TIMES), folder / "corpus")
+        floor = floor_seconds(videos(dataset) * CAMERA_TIMES, build.pictures, CORES)
+        print(build, floor, file=sys.stderr, flush=True)
+        yield from against("640x480 AV1, as cameras record", build, floor)
+    if "growth" in sections:
+        runs = {}
+        for number in SIZES:
+            runs[number] = timed_build(times(SAMPLE, number), folder / "corpus")
+            print(runs[number], file=sys.stderr, flush=True)
+            if number == FLOOR_AT:
+                floor = floor_seconds(videos(SAMPLE) * number, runs[number].pictures, CORES)
+                print(floor, file=sys.stderr, flush=True)
+        yield from against("the sample, 256x256", runs[FLOOR_AT], floor)
+        yield from growth(runs)
+    if "idle" in sections:
+        results = {}
+        for episodes in (100, 1_000, 10_000):
+            results[episodes] = idle(episodes, folder)
+            print(results[episodes], file=sys.stderr, flush=True)
+        yield from reruns(results)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure builds; print Markdown.")
     parser.add_argument("--write", type=Path)
-    parser.add_argument("--only", choices=("growth", "idle"))
+    parser.add_argument("--only", choices=SECTIONS, action="append")
     asked = parser.parse_args()
-    cores = os.cpu_count() or 1
-    machine = f"{cores} cores ({platform.machine()}), Python {platform.python_version()}"
-    lines = [
-        "# Benchmarks",
-        "",
-        f"`make bench`, {datetime.date.today()}, {machine}.",
-        "",
-    ]
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        folder = Path(name)
-        if asked.only != "idle":
-            runs, floors = {}, []
-            for number in SIZES:
-                files = sample_files() * number
-                if number == FLOOR_AT:
-                    pictures = runs[1].pictures * number
-                    floors.append(floor_seconds(files, pictures, cores))
-                runs[number] = timed_build(sample_times(number), folder / "corpus")
-                if number == FLOOR_AT:
-                    floors.append(floor_seconds(files, pictures, cores))
-                print(number, runs[number], floors, flush=True)
-            lines += growth(runs, floors)
-        if asked.only != "growth":
-            results: dict[int, Idle] = {}
-            for episodes in (100, 1_000, 10_000):
-                results[episodes] = idle(episodes, folder)
-                print(episodes, results[episodes], flush=True)
-            lines += reruns(results)
+    machine = f"{CORES} cores ({platform.machine()}), Python {platform.python_version()}"
+    lines = ["# Benchmarks", "", f"`make bench`, {datetime.date.today()}, {machine}.", ""]
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        lines += measure(tuple(asked.only or SECTIONS), Path(folder))
     text = "\n".join(lines).rstrip() + "\n"
     print(text)
     if asked.write:

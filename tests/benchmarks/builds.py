@@ -14,6 +14,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
+
 from pipeline.corpus import Corpus
 
 ROOT = Path(__file__).parents[2]
@@ -33,9 +35,32 @@ class Run:
     pictures: int
 
 
-def sample_times(number: int) -> list[str]:
-    """Source arguments that hold the sample so many times."""
-    return [f"copy{i}={SAMPLE}" for i in range(number)]
+def times(dataset: Path, number: int) -> list[str]:
+    """Source arguments that hold a dataset so many times."""
+    return [f"copy{i}={dataset}" for i in range(number)]
+
+
+def at_camera_size(folder: Path) -> Path:
+    """One cell of the sample scaled to 640x480, as cameras on robots record, in AV1 as LeRobot keeps it."""
+    cell, target = SAMPLE / "cell_b", folder / "cell_640x480"
+    shutil.copytree(cell, target, ignore=shutil.ignore_patterns("*.mp4", "calibration.json"))
+    for path in sorted(cell.rglob("*.mp4")):
+        _scale(path, target / path.relative_to(cell), 640, 480)
+    return target
+
+
+def _scale(source: Path, target: Path, width: int, height: int) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(source)) as film, av.open(str(target), "w") as copy:
+        given = film.streams.video[0]
+        options = {"preset": "11", "g": "20", "crf": "30", "svtav1-params": "lp=2"}
+        stream = copy.add_stream("libsvtav1", rate=given.average_rate, options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for number, frame in enumerate(film.decode(given)):
+            scaled = frame.reformat(width, height, "yuv420p", interpolation="BICUBIC")
+            scaled.pts, scaled.time_base, scaled.pict_type = number, 1 / given.average_rate, 0
+            copy.mux(stream.encode(scaled))
+        copy.mux(stream.encode(None))
 
 
 def timed_build(sources: list[str], corpus: Path, *overrides: str, fresh: bool = True) -> Run:
