@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from schemas.reasons import Flag
+from schemas.reasons import Flag, Quarantined
 from stages.align.clock import Clock, pair, shift
 from stages.align.config import AlignConfig
 from stages.align.lag import Decision, estimate
@@ -107,8 +107,13 @@ def _clock(
     observations: Sequence[Mapping[str, Any]],
     config: AlignConfig,
 ) -> Clock:
+    """Raises Quarantined; where a camera and the log do not fit, the message names the camera's file."""
     cameras = {o["camera"]: np.asarray(o["pts_s"], dtype=np.float64) for o in observations}
-    return pair(_row_times(signals), cameras, float(episode["fps"]), config)
+    try:
+        return pair(_row_times(signals), cameras, float(episode["fps"]), config)
+    except Quarantined as error:
+        files = ", ".join(c["uri"] for c in episode["cameras"] if f"camera {c['name']}" in error.message)
+        raise Quarantined(error.reason, f"{files}: {error.message}" if files else error.message) from error
 
 
 def _total_speed(signals: Mapping[str, Signal], times: Float) -> Float:

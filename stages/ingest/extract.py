@@ -184,11 +184,12 @@ def _continuous(values: Float, stream: Stream, time: Float, config: IngestConfig
     step = np.diff(values, axis=0)
     speed = (np.linalg.norm(step, axis=1) if stream.unit == "m" else np.abs(step).max(axis=1)) / np.diff(time)
     if speed.size and speed.max() > limit:
-        row = int(np.argmax(speed)) + 1
+        row = int(np.argmax(speed > limit)) + 1
         columns = sorted(zip(stream.indices, values.T, strict=True), key=lambda c: -abs(c[1][row] - c[1][row - 1]))
         raise Quarantined(
             Reason.STATE_JUMP,
-            f"{where}: {stream.kind} of arm {stream.arm} moves at {speed.max():.1f} {stream.unit}/s into row {row}, "
+            f"{where}: {stream.kind} of arm {stream.arm} ({stream.column}) moves at {speed[row - 1]:.1f} {stream.unit}/s "
+            f"into row {row}, "
             f"at most {limit} {stream.unit}/s is plausible",
             evidence=Evidence.around(row, {f"{stream.column}[{i}]": c.tolist() for i, c in columns[:SHOWN]}),
         )

@@ -76,7 +76,7 @@ def growth(runs: dict[int, Run]) -> Iterator[str]:
     memory = max(four.peak.values()) / max(one.peak.values()) - 1
     driver = four.driver_peak / one.driver_peak - 1
     yield ""
-    yield f"1x to 10x: {wall:+.0%} wall time an episode, {work:+.0%} work an episode. One episode more costs {later:+.0%}"
+    yield f"1x to 10x: {wall:+.0%} wall time an episode, {work:+.0%} work. One episode more costs {later:+.0%}"
     yield "between 4x and 10x against between 1x and 4x (start-up left out)."
     yield f"1x to 4x: {memory:+.0%} memory of the largest worker, {driver:+.0%} of the driver."
     yield ""
