@@ -188,9 +188,8 @@ def _continuous(values: Float, stream: Stream, time: Float, config: IngestConfig
         columns = sorted(zip(stream.indices, values.T, strict=True), key=lambda c: -abs(c[1][row] - c[1][row - 1]))
         raise Quarantined(
             Reason.STATE_JUMP,
-            f"{where}: {stream.kind} of arm {stream.arm} ({stream.column}) moves at {speed[row - 1]:.1f} {stream.unit}/s "
-            f"into row {row}, "
-            f"at most {limit} {stream.unit}/s is plausible",
+            f"{where}: {stream.kind} of arm {stream.arm} ({stream.column}) moves at {speed[row - 1]:.1f} "
+            f"{stream.unit}/s into row {row}, at most {limit} {stream.unit}/s is plausible",
             evidence=Evidence.around(row, {f"{stream.column}[{i}]": c.tolist() for i, c in columns[:SHOWN]}),
         )
     return values

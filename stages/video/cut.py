@@ -101,13 +101,13 @@ def _splice(
             if own.codec_context.extradata != stream.codec_context.extradata:
                 return None
             packets = [p for p in source.demux(own) if p.size]
-    target = io.BytesIO()
+    target, tick = io.BytesIO(), 1 / exact_rate(fps)
     with av.open(target, "w", format="mp4", options=MUXER) as container:
         output = container.add_stream_from_template(stream)
-        output.time_base = 1 / exact_rate(fps)
+        output.time_base = tick
         for number, packet in enumerate([*packets, *rest]):
             packet.stream = output
-            packet.time_base = 1 / exact_rate(fps)
+            packet.time_base = tick
             packet.pts = packet.dts = number
             packet.duration = 1
             container.mux(packet)
