@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import av
 
-from stages.video.encode import MUXER, encode, exact_rate
+from stages.video.encode import MUXER, encode, exact_rate, packets
 from stages.video.probe import number_of, ticks_per_frame
 
 if TYPE_CHECKING:
@@ -33,20 +33,20 @@ def cut(path: str, indices: Sequence[int], fps: float, gop: int, crf: int) -> by
         stream.codec_context.thread_count = 1
         ticks = ticks_per_frame(stream)
         container.seek(start // gop * gop * ticks, stream=stream)
-        packets = list(takewhile(lambda p: p.pts is not None and p.pts < end * ticks, container.demux(stream)))
-        numbers = [number_of(p.pts, ticks) for p in packets]
+        found = list(takewhile(lambda p: p.pts is not None and p.pts < end * ticks, container.demux(stream)))
+        numbers = [number_of(p.pts, ticks) for p in found]
         if numbers != list(range(start // gop * gop, end)):
             raise ValueError(
                 f"{path}: wanted frames {start // gop * gop} to {end - 1}, packets are {numbers[:1]}..{numbers[-1:]}"
             )
         contiguous = list(indices) == list(range(start, end))
         head = _head_length(start, end, gop) if contiguous else end - start
-        decoded = _decode(stream, packets, start, start + head, ticks) if head else {}
+        decoded = _decode(stream, found, start, start + head, ticks) if head else {}
         if contiguous and head < end - start:
-            clip = _splice(stream, decoded, packets[start + head - numbers[0] :], start, head, fps, gop, crf)
+            clip = _splice(stream, decoded, found[start + head - numbers[0] :], start, head, fps, gop, crf)
             if clip is not None:
                 return clip
-            decoded = _decode(stream, packets, start, end, ticks)
+            decoded = _decode(stream, found, start, end, ticks)
     buffer = io.BytesIO()
     encode(buffer, (_copy(decoded[i]) for i in indices), fps, gop, crf)
     return buffer.getvalue()
@@ -91,21 +91,16 @@ def _splice(
     crf: int,
 ) -> bytes | None:
     """Re-encoded head and copied rest in one stream; None if their parameter sets differ."""
-    packets: Packets = []
+    first: Packets = []
     if head:
-        buffer = io.BytesIO()
-        encode(buffer, (decoded[i] for i in range(start, start + head)), fps, gop, crf)
-        buffer.seek(0)
-        with av.open(buffer, "r") as source:
-            own = source.streams.video[0]
-            if own.codec_context.extradata != stream.codec_context.extradata:
-                return None
-            packets = [p for p in source.demux(own) if p.size]
+        sets, first = packets([decoded[i] for i in range(start, start + head)], fps, gop, crf)
+        if sets != stream.codec_context.extradata:
+            return None
     target, tick = io.BytesIO(), 1 / exact_rate(fps)
     with av.open(target, "w", format="mp4", options=MUXER) as container:
         output = container.add_stream_from_template(stream)
         output.time_base = tick
-        for number, packet in enumerate([*packets, *rest]):
+        for number, packet in enumerate([*first, *rest]):
             packet.stream = output
             packet.time_base = tick
             packet.pts = packet.dts = number
