@@ -24,7 +24,7 @@ from pipeline.lock import locked
 from pipeline.parts import frame
 from pipeline.plan import STAGES, Plan
 from pipeline.progress import StageProgress
-from pipeline.run import Runner
+from pipeline.run import Runner, Unpublished
 from pipeline.survey import Survey, survey
 from pipeline.work import Context, Unit, refusal
 from schemas.reasons import Quarantined, Reason
@@ -126,17 +126,18 @@ class Build:
         """Run units, note their commits, and return those that did not come back."""
         left = {unit.items: unit for unit in units}
         for commit in runner.run(units, Context(self.root, self.config)):
+            if isinstance(commit, Unpublished):
+                commit = self._set_aside(left[commit.items], commit.error)
             state.add(commit)
             del left[tuple((i.name, i.fingerprint) for i in commit.items)]
             progress.advance(len(commit.items), sum(i.status != OK for i in commit.items))
         return list(left.values())
 
     def _bury(self, unit: Unit) -> Commit:
-        error = Quarantined(
-            Reason.WORKER_DIED,
-            "the process that worked on it died twice (a crash in a decoder, or out of memory)",
-            retryable=True,
-        )
+        words = "the process that worked on it died twice (a crash in a decoder, or out of memory)"
+        return self._set_aside(unit, Quarantined(Reason.WORKER_DIED, words, retryable=True))
+
+    def _set_aside(self, unit: Unit, error: Quarantined) -> Commit:
         items = [Item(name, print_, RETRY) for name, print_ in unit.items]
         rows = [refusal(unit, name, error) for name, _ in unit.items]
         return self.ledger.publish(unit.stage, items, {"quarantine": rows}, {})

@@ -2,7 +2,7 @@
 `config`.
 
 Errors a person can mend end in one line and exit code 2; a build above the quarantine limit, or a fault that `verify`
-finds, exits with 1; Ctrl-C and SIGTERM with 130.
+finds, exits with 1; a build that Ctrl-C or SIGTERM stops, with 130.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pipeline.nodes import NodeError
 from pipeline.plan import STAGES
 from pipeline.record import DamagedPlan, NoCorpus
 from pipeline.repair import NotComplete
+from schemas.reasons import Quarantined
 from stages import storage
 from stages.ingest.sources import SourceError
 
@@ -41,6 +42,7 @@ MENDABLE = (
     DamagedPart,
     storage.Unwritable,
     PermissionError,
+    Quarantined,
 )
 LIST_PREVIEW = 6  # values of a list column that `show` prints
 
@@ -198,6 +200,7 @@ def repair(root: str) -> None:
     from pipeline.lock import locked
     from pipeline.progress import console
     from pipeline.repair import sources_of, take_back
+    from pipeline.survey import survey
     from pipeline.verify import look
 
     sources, asked = sources_of(root)
@@ -206,8 +209,11 @@ def repair(root: str) -> None:
         if left:
             found += len(left)
             with locked(storage.normalise(root)):
-                for path in take_back(root, left):
-                    click.echo(f"taken back: {path}")
+                removed, kept = take_back(root, left, survey(sources, asked.ingest))
+            for path in removed:
+                click.echo(f"taken back: {path}")
+            for path in kept:
+                click.echo(f"kept as it is, since its source cannot be read now: {path}")
             Build(root, asked, console()).run(sources)
             left = look(root)
     for fault in left:

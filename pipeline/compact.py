@@ -19,6 +19,7 @@ from pipeline.corpus import Corpus
 from pipeline.ledger import OK, Commit, Item, PartFile
 from pipeline.parts import read
 from pipeline.plan import EPISODE_STAGES
+from pipeline.repair import NotComplete
 from schemas import TABLES
 from stages import storage
 
@@ -40,7 +41,9 @@ class Small:
 
 
 def compact(corpus: Corpus, episodes: int) -> dict[str, tuple[int, int]]:
-    """{stage: (parts before, parts after)}. Raises DamagedPart, storage.Unwritable."""
+    """{stage: (parts before, parts after)}. Raises NotComplete, DamagedPart, storage.Unwritable."""
+    if not corpus.manifest["complete"]:
+        raise NotComplete("the last build did not reach its end: run it again, then compact")
     result = {}
     for stage in EPISODE_STAGES:
         before = corpus.commits(stage)
@@ -60,11 +63,13 @@ def small_parts(corpus: Corpus, episodes: int) -> int:
 
 def _groups(corpus: Corpus, stage: str, commits: Sequence[Commit], episodes: int) -> Iterator[list[Small]]:
     """Neighbouring small commits (half a part or less), as many as fit in one part; two at least."""
-    wanted, state = set(corpus.wanted(stage)), corpus.state(stage)
+    wanted, state = dict(corpus.wanted(stage)), corpus.state(stage)
     small = []
     for commit in commits:
+        if any(i.name not in wanted for i in commit.items):
+            continue  # of a source that this build was not asked for: its work is kept until gc
         keys = [(i, (i.name, i.fingerprint)) for i in commit.items]
-        live = tuple(i for i, key in keys if key in wanted and state.done[key][1] is commit)
+        live = tuple(i for i, key in keys if wanted[i.name] == i.fingerprint and state.done[key][1] is commit)
         one = Small(commit, live)
         if live and len(one.episodes) <= episodes // 2:
             small.append(one)
@@ -110,7 +115,7 @@ def _merge(corpus: Corpus, stage: str, group: Sequence[Small]) -> None:
 def _whole(corpus: Corpus, file: PartFile) -> None:
     try:
         found = hashlib.sha256(storage.read_bytes(corpus.ledger.path(file.path))).hexdigest()
-    except FileNotFoundError:
+    except OSError:
         found = "nothing"
     if found != file.sha256:
         raise DamagedPart(f"{file.path} is not what was committed: corpus repair --corpus {corpus.root}")

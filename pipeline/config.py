@@ -6,7 +6,7 @@ In: a YAML file and `key=value` overrides. Out: a `CorpusConfig`. Raises ConfigE
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -26,6 +26,9 @@ class ConfigError(ValueError):
     """A configuration that cannot be used; the message names the key."""
 
 
+GpuStage = Literal["observe", "embed"]
+
+
 class RunConfig(BaseModel):
     """How the work is spread. Nothing here changes what comes out."""
 
@@ -33,7 +36,9 @@ class RunConfig(BaseModel):
 
     workers: int | None = Field(None, ge=1, description="tasks at a time; null: the CPUs that Ray has")
     episodes_per_part: int = Field(32, ge=1, description="most episodes in one Parquet part")
-    gpus: dict[str, float] = Field({}, description="GPUs that each task of a stage asks Ray for, such as {embed: 0.5}")
+    gpus: dict[GpuStage, float] = Field(
+        {}, description="GPUs that each task of a stage asks Ray for, such as {embed: 0.5}"
+    )
 
 
 class QuarantineConfig(BaseModel):

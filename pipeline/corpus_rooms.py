@@ -59,7 +59,8 @@ def _labels(table: pa.Table, level: str, model: Mapping[str, Clustering]) -> Ite
 
 
 def shard(unit: Unit, context: Context) -> Outcome:
-    """Write one tar. An event whose sample cannot be made is quarantined; its shard goes on without it."""
+    """Write one tar. An event whose sample cannot be made is quarantined; its shard goes on without it. A damaged part
+    or proxy fails the tar: a release must not lack events, or hold spoiled ones, because of a bad disk."""
     from stages.shard.stats import FIELDS, RobotStats
     from stages.shard.tar import write_tar
 
@@ -73,7 +74,7 @@ def shard(unit: Unit, context: Context) -> Outcome:
         nonlocal frames
         for row in rows:
             try:
-                files, arrays = _sample(row, tables, context)
+                files, arrays = _sample(row, tables, unit.payload["media"], context)
             except (OSError, ValueError) as error:
                 refused = Quarantined(
                     Reason.SAMPLE_FAILED, f"{type(error).__name__}: {error}", event_id=row["event_id"]
@@ -142,7 +143,10 @@ def _matrix(column: Any) -> np.ndarray:
 
 
 def _sample(
-    row: Mapping[str, Any], tables: Mapping[str, Mapping[str, list[dict[str, Any]]]], context: Context
+    row: Mapping[str, Any],
+    tables: Mapping[str, Mapping[str, list[dict[str, Any]]]],
+    media: Mapping[str, str],
+    context: Context,
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     from stages.shard.sample import Clip, sample_files
 
@@ -159,7 +163,7 @@ def _sample(
         clips = [
             Clip(
                 o["camera"],
-                stack.enter_context(storage.local_copy(ledger.path(f"media/{o['proxy']}"))),
+                stack.enter_context(ledger.intact(f"media/{o['proxy']}", media[f"media/{o['proxy']}"])),
                 o["gop"],
                 index[o["camera"]],
                 (o["width"], o["height"]),

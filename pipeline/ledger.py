@@ -12,8 +12,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 
 from pipeline.fingerprint import fingerprint
 from schemas import TABLES
+from schemas.reasons import Quarantined, Reason
 from stages import storage
 
 OK, QUARANTINED, RETRY = "ok", "quarantined", "retry"
@@ -77,8 +79,28 @@ class Ledger:
         names = storage.listing(self.path(f"ledger/{stage}"))
         units = sorted(n.removesuffix(".json") for n in names if n.endswith(".json"))
         with ThreadPoolExecutor(8) as pool:
-            blobs = pool.map(lambda unit: storage.read_bytes(self.path(f"ledger/{stage}/{unit}.json")), units)
+            blobs = pool.map(lambda unit: self._read(f"ledger/{stage}/{unit}.json"), units)
             return [(unit, _from_json(blob)) for unit, blob in zip(units, blobs, strict=True)]
+
+    def _read(self, path: str) -> bytes:
+        """A commit file; nothing where the disk cannot give it back."""
+        try:
+            return storage.read_bytes(self.path(path))
+        except OSError:
+            return b""
+
+    @contextmanager
+    def intact(self, path: str, sha256: str) -> Iterator[str]:
+        """A local path with a file of the corpus, hashed before it is used. Raises Quarantined(DAMAGED_FILE)."""
+        try:
+            with storage.local_copy(self.path(path)) as local:
+                with open(local, "rb") as file:
+                    found = hashlib.file_digest(file, "sha256").hexdigest()
+                if found != sha256:
+                    raise OSError("sha256 is not the committed one")
+                yield local
+        except OSError as error:
+            raise damaged(self.path(path), error) from error
 
     def publish(
         self,
@@ -131,12 +153,17 @@ class Ledger:
 
     def _write_table(self, table: str, unit: str, data: pa.Table) -> PartFile:
         buffer = io.BytesIO()
-        pq.write_table(data, buffer, compression="zstd", row_group_size=ROW_GROUP.get(table))
+        pq.write_table(data, buffer, compression="zstd", row_group_size=ROW_GROUP.get(table), write_page_checksum=True)
         blob = buffer.getvalue()
         digest = hashlib.sha256(blob).hexdigest()
         path = f"tables/{table}/{unit}-{digest[:8]}.parquet"
         storage.write_bytes(self.path(path), blob)
         return PartFile(path, data.num_rows, len(blob), digest)
+
+
+def damaged(uri: str, error: Exception) -> Quarantined:
+    """What is raised for a file of the corpus that cannot be used as it is."""
+    return Quarantined(Reason.DAMAGED_FILE, f"{uri}: {error}; corpus verify, then corpus repair", retryable=True)
 
 
 class State:

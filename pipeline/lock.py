@@ -29,7 +29,7 @@ class Locked(RuntimeError):
 def locked(root: str) -> Iterator[None]:
     """Hold the corpus while the block runs. Raises Locked, and storage.Unwritable where no lock can be written."""
     uri = storage.join(root, NAME)
-    mine = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}).encode()
+    mine = json.dumps({**_here(), "pid": os.getpid(), "started": _started(os.getpid())}).encode()
     for _ in range(2):
         if _create(uri, mine):
             break
@@ -54,6 +54,8 @@ def _create(uri: str, content: bytes) -> bool:
         os.makedirs(os.path.dirname(uri), exist_ok=True)
         with open(temporary, "wb") as file:
             file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
     try:
         os.link(temporary, uri)  # fails if it is there, and never shows a half-written lock
     except FileExistsError:
@@ -71,8 +73,17 @@ def holder(root: str) -> dict[str, object] | None:
         return None
     except ValueError:  # nobody writes half a lock; somebody wrote into it by hand
         return {"host": "an unknown host", "pid": "unknown", "started": None}
-    gone = found.get("host") == socket.gethostname() and _started(found.get("pid")) != found.get("started")
-    return None if gone else found
+    near = all(found.get(key) == value for key, value in _here().items())
+    return None if near and _started(found.get("pid")) != found.get("started") else found
+
+
+def _here() -> dict[str, str]:
+    """Where a process number means something: the host, and the namespace of process numbers on it (containers)."""
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        namespace = ""
+    return {"host": socket.gethostname(), "namespace": namespace}
 
 
 def _remove_if_stale(root: str) -> None:
@@ -88,6 +99,8 @@ def _remove_if_stale(root: str) -> None:
             stack.callback(os.close, folder)
             with suppress(OSError):  # some network file systems have no flock
                 fcntl.flock(folder, fcntl.LOCK_EX)
+        if not storage.exists(where):  # its holder ended, or another took it over
+            return
         found = holder(root)
         if found is not None:
             raise Locked(

@@ -7,8 +7,11 @@ and lost parts.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
-from typing import Any
+import platform
+from importlib.metadata import version
+from pathlib import Path
 
 from pipeline.lock import NAME
 from stages import storage
@@ -25,7 +28,7 @@ def check_nodes(root: str) -> int:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    lock, versions = storage.read_bytes(storage.join(root, NAME)), stage_versions()
+    lock, versions = storage.read_bytes(storage.join(root, NAME)), code_versions()
     look = ray.remote(num_cpus=0, max_retries=0)(_look)
     nodes = [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU")]
     asked = {
@@ -46,7 +49,8 @@ def check_nodes(root: str) -> int:
                 f"the job a runtime environment (docs/cluster.md)"
             ) from error
         if theirs != versions:
-            raise NodeError(f"node {name} has another event-corpus: stage versions {theirs}, here {versions}")
+            other = ", ".join(f"{k} {theirs.get(k)}, here {v}" for k, v in versions.items() if theirs.get(k) != v)
+            raise NodeError(f"node {name} runs other code: {other}; install the same lock on all nodes")
         if found != lock:
             raise NodeError(
                 f"node {name} does not see this build's {storage.join(root, NAME)}: the corpus must lie on storage "
@@ -55,17 +59,22 @@ def check_nodes(root: str) -> int:
     return len(nodes)
 
 
-def stage_versions() -> dict[str, int]:
-    """{stage: its VERSION} of the code in this process."""
-    from pipeline.plan import EPISODE_STAGES
+def code_versions() -> dict[str, str]:
+    """What decides the bytes that this process writes: Python, the libraries, a hash over the project's own code."""
+    from pipeline.release import LIBRARIES
 
-    names = [n for n in (*EPISODE_STAGES, "cluster", "shard") if n != "lag"]  # lag is a part of align
-    return {name: int(importlib.import_module(f"stages.{name}").VERSION) for name in names}
+    digest = hashlib.sha256()
+    for package in ("pipeline", "schemas", "stages"):
+        folder = Path(importlib.import_module(package).__path__[0])
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(path.read_bytes())
+    libraries = {name: version(name) for name in LIBRARIES}
+    return {"python": platform.python_version(), **libraries, "event-corpus": digest.hexdigest()[:12]}
 
 
-def _look(root: str) -> tuple[bytes | None, Any]:
+def _look(root: str) -> tuple[bytes | None, dict[str, str]]:
     """On a node: what it sees of the lock, and the versions of its code."""
     try:
-        return storage.read_bytes(storage.join(root, NAME)), stage_versions()
+        return storage.read_bytes(storage.join(root, NAME)), code_versions()
     except FileNotFoundError:
-        return None, stage_versions()
+        return None, code_versions()

@@ -14,24 +14,31 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
+from pipeline.ledger import damaged
 from schemas import TABLES
 from stages import storage
 
+# pages carry a checksum: a flipped bit is an error where it is read, not a value
+CHECKED = pads.ParquetFileFormat(
+    default_fragment_scan_options=pads.ParquetFragmentScanOptions(page_checksum_verification=True)
+)
 Parts = Mapping[str, Sequence[str]]
 BY_CAMERA = frozenset({"observations"})  # tables whose items are episode@camera
 
 
 def read(root: str, table: str, parts: Parts, columns: list[str] | None = None) -> pa.Table:
     """Rows of the wanted items, sorted by key. Items are episodes, or episode@camera for tables by camera; `*` takes
-    all."""
+    all. Raises Quarantined(DAMAGED_FILE)."""
     schema = TABLES[table].schema
     pieces = []
     for path, items in sorted(parts.items()):
         fs, local = storage.filesystem(storage.join(root, path))
-        dataset = pads.dataset(local, filesystem=fs, format="parquet")
         episodes = sorted({item.split("@")[0] for item in items})
         rows_filter = None if "*" in items else pc.field("episode_id").isin(episodes)
-        piece = dataset.to_table(filter=rows_filter, columns=columns)
+        try:
+            piece = pads.dataset(local, filesystem=fs, format=CHECKED).to_table(filter=rows_filter, columns=columns)
+        except (OSError, pa.ArrowException) as error:
+            raise damaged(storage.join(root, path), error) from error
         if table in BY_CAMERA and "*" not in items:
             names = pc.binary_join_element_wise(piece["episode_id"], piece["camera"], "@")
             piece = piece.filter(pc.is_in(names, pa.array(list(items))))

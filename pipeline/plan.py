@@ -83,6 +83,19 @@ class Plan:
             result[table] = self.states[source].files(table, [(n, wanted[n]) for n in names if n in wanted])
         return result
 
+    def media(self, episodes: Iterable[str]) -> dict[str, str]:
+        """{path of a proxy: its sha256} of these episodes: what is read is held against it."""
+        chosen, state = set(episodes), self.states["observe"]
+        items = [f"{e}@{c.name}" for e in chosen for c in self.cameras(e)]
+        keys = [(i, self.wanted["observe"][i]) for i in items if i in self.wanted["observe"]]
+        commits = {state.done[key][1].unit: state.done[key][1] for key in keys if key in state.done}
+        return {
+            path: file.sha256
+            for commit in commits.values()
+            for path, file in commit.files.items()
+            if path.endswith(".mp4") and path.removeprefix("media/").rsplit("/", 1)[0] in chosen
+        }
+
     def cameras(self, episode: str) -> tuple[CameraRef, ...]:
         return self.survey.episodes[episode].cameras if self.config.ingest.video == "require" else ()
 
@@ -123,6 +136,8 @@ class Plan:
         payload: dict[str, Any] = {"parts": self.parts(stage, items)}
         if stage == "align":
             payload["decisions"] = self.decisions
+        if stage == "embed":
+            payload["media"] = self.media(items)
         return payload
 
     def _observe_units(self, missing: list[str], workers: int) -> list[Unit]:

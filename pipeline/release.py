@@ -67,7 +67,12 @@ def release_name(plan: Plan) -> str:
 
 
 def is_complete(root: str, name: str) -> bool:
-    return storage.exists(storage.join(root, "shards", name, "manifest.json"))
+    """Whether a release has a manifest that is whole."""
+    try:
+        found = manifest(root, name)
+    except (FileNotFoundError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("sha256") == own_hash(found)
 
 
 def manifest(root: str, name: str) -> dict[str, Any]:
@@ -107,7 +112,8 @@ def units(plan: Plan, release: Release) -> list[Unit]:
     for name, rows in sorted(release.shards.items()):
         item = item_of(release.name, name)
         episodes = sorted({r["episode_id"] for r in rows})
-        payload = {"release": release.name, "name": name, "rows": rows, "parts": plan.parts("shard", episodes)}
+        inputs = {"parts": plan.parts("shard", episodes), "media": plan.media(episodes)}
+        payload = {"release": release.name, "name": name, "rows": rows, **inputs}
         result.append(Unit("shard", ((item, item),), payload, {e: plan.survey.episodes[e].source for e in episodes}))
     return result
 

@@ -158,7 +158,7 @@ def embed(unit: Unit, context: Context) -> Outcome:
         with ExitStack() as stack:
             proxies = [
                 Proxy(
-                    stack.enter_context(storage.local_copy(inputs.media(row["proxy"]))),
+                    stack.enter_context(inputs.proxy(row["proxy"])),
                     row["gop"],
                     index[row["camera"]],
                 )
@@ -181,6 +181,7 @@ class _Inputs:
     def __init__(self, unit: Unit, context: Context) -> None:
         self.ledger = Ledger(context.root)
         parts = unit.payload["parts"]
+        self.media = unit.payload.get("media", {})
         self.tables = {table: by_episode(context.root, table, parts[table]) for table in parts}
 
     def rows(self, table: str, episode: str) -> list[dict[str, Any]]:
@@ -195,8 +196,8 @@ class _Inputs:
     def signals(self, episode: str) -> dict[str, Signal]:
         return signals_of(self.rows("signals", episode))
 
-    def media(self, path: str) -> str:
-        return self.ledger.path(f"media/{path}")
+    def proxy(self, path: str) -> AbstractContextManager[str]:
+        return self.ledger.intact(f"media/{path}", self.media[f"media/{path}"])
 
 
 def rooms() -> dict[str, Room]:

@@ -14,13 +14,23 @@ import signal
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.config import RunConfig
 from pipeline.ledger import Commit
 from pipeline.nodes import NodeError, check_nodes
-from pipeline.work import Context, Unit
+from pipeline.work import Context, Unit, as_quarantined
+from schemas.reasons import Quarantined
 from stages import storage
+
+
+@dataclass(frozen=True, slots=True)
+class Unpublished:
+    """A unit that ran and could not be published, and why."""
+
+    items: tuple[tuple[str, str], ...]
+    error: Quarantined
 
 
 class Runner:
@@ -45,20 +55,22 @@ class Runner:
             return max(1, int(ray.cluster_resources().get("CPU", 1)))
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-    def run(self, units: Sequence[Unit], context: Context) -> Iterator[Commit]:
+    def run(self, units: Sequence[Unit], context: Context) -> Iterator[Commit | Unpublished]:
         """Commits in the order in which they are done; fewer than units where workers died. Raises Unwritable."""
         self._start()
         import ray.data
 
         rows = [{"unit": pickle.dumps(unit)} for unit in units]
         dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
-        gpus = float(self.config.gpus.get(units[0].stage, 0.0))
+        gpus = dict[str, float](**self.config.gpus).get(units[0].stage, 0.0)
         at_once = min(self.workers, len(rows))
         if gpus:
-            there = ray.cluster_resources().get("GPU", 0)
-            if there < gpus:  # Ray would wait for ever
-                raise NodeError(f"run.gpus: a task of {units[0].stage} asks for {gpus} GPU, there are {there:g}")
-            at_once = min(at_once, int(there / gpus))
+            nodes = [n["Resources"].get("GPU", 0) for n in ray.nodes() if n["Alive"]]
+            if max(nodes) < gpus:  # Ray would wait for ever
+                raise NodeError(
+                    f"run.gpus: a task of {units[0].stage} asks for {gpus} GPU, no node has more than {max(nodes):g}"
+                )
+            at_once = min(at_once, sum(int(n / gpus) for n in nodes))
         shared = ray.put(context)
         with warnings.catch_warnings():  # Ray Data retries a dead worker for ever; 2.60 has no other way to say once
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -67,7 +79,7 @@ class Runner:
             )
         for batch in work.iter_batches(batch_size=None, prefetch_batches=0, batch_format="pyarrow"):
             for blob in batch["commit"].to_pylist():
-                commit: Commit | storage.Unwritable = pickle.loads(blob)
+                commit: Commit | Unpublished | storage.Unwritable = pickle.loads(blob)
                 if isinstance(commit, storage.Unwritable):
                     raise commit
                 yield commit
@@ -119,12 +131,14 @@ def _execute(row: dict[str, Any], context: Any) -> dict[str, Any]:
     """In a worker: one unit, one commit."""
     import ray
 
-    from pipeline.rooms import rooms
-    from pipeline.work import execute
-
     unit: Unit = pickle.loads(row["unit"])
     shared: Context = ray.get(context) if isinstance(context, ray.ObjectRef) else context
     try:
+        from pipeline.rooms import rooms
+        from pipeline.work import execute
+
         return {"commit": pickle.dumps(execute(unit, shared, rooms()[unit.stage]))}
     except storage.Unwritable as error:  # an exception would look like a dead worker to Ray Data
         return {"commit": pickle.dumps(error)}
+    except Exception as error:  # the unit could not be published: told, where Ray Data would drop it without a word
+        return {"commit": pickle.dumps(Unpublished(unit.items, as_quarantined(error)))}

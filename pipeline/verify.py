@@ -109,6 +109,9 @@ def _whole(corpus: Corpus, file: PartFile, unit: tuple[str, str]) -> Iterator[Fa
     except FileNotFoundError:
         yield Fault("missing", file.path, "the file is gone", unit)
         return
+    except OSError as error:  # a bad sector, say
+        yield Fault("changed", file.path, f"cannot be read: {error}", unit)
+        return
     if len(blob) != file.bytes:
         yield Fault("changed", file.path, f"{len(blob)} bytes, committed were {file.bytes}", unit)
     elif hashlib.sha256(blob).hexdigest() != file.sha256:
@@ -129,7 +132,7 @@ def _release_files(corpus: Corpus) -> Iterator[Fault]:
     except FileNotFoundError:
         yield Fault("missing", f"{folder}/manifest.json", "the file is gone", None)
         return
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         yield Fault("changed", f"{folder}/manifest.json", f"cannot be read: {error!r}", None)
         return
     if not _is_own_hash(manifest):
@@ -139,6 +142,9 @@ def _release_files(corpus: Corpus) -> Iterator[Fault]:
             found = hashlib.sha256(storage.read_bytes(corpus.ledger.path(path))).hexdigest()
         except FileNotFoundError:
             yield Fault("missing", path, "the file is gone", None)
+            continue
+        except OSError as error:
+            yield Fault("changed", path, f"cannot be read: {error}", None)
             continue
         if found != sha256:
             yield Fault("changed", path, "sha256 is not that of the manifest", None)

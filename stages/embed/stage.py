@@ -84,12 +84,13 @@ def _see(
 
 def _shown(event: Mapping[str, Any], proxy: Proxy, number: int) -> list[int]:
     """Proxy frames that stand for an event: in the middle of `number` equal parts of it, or the keyframe next to that
-    (a quarter of a second away at most) where it lies inside the event: it is decoded without the frames before it."""
+    (half a part away at most) where it lies inside the event: it is decoded without the frames before it."""
     start, end = event["start_frame"], event["end_frame"]
     first, last = int(proxy.frame_index[start]), int(proxy.frame_index[end - 1])
     chosen = []
     for i in range(number):
         middle = int(proxy.frame_index[start + int((i + 0.5) * (end - start) / number)])
         keyframe = round(middle / proxy.gop) * proxy.gop
-        chosen.append(keyframe if first <= keyframe <= last else middle)
+        near = abs(keyframe - middle) * 2 * number <= last - first + 1
+        chosen.append(keyframe if near and first <= keyframe <= last else middle)
     return chosen

@@ -25,6 +25,8 @@ Row = dict[str, Any]
 COMMANDED = (
     0.8  # share of the gripper's range that a command must cover before a gripper that stays can be called stuck
 )
+HELD_S = 0.5  # s, how long a command must stand to be one
+STILL = 0.1  # share of the range by which a standing command may change from row to row
 SHOWN = 3  # components of a jump that its evidence shows
 
 
@@ -159,7 +161,7 @@ def _not_stuck(rows: Sequence[Row], config: IngestConfig, where: str) -> None:
         told = openings.get(f"gripper_command/{row['arm']}")
         if row["kind"] != "gripper" or told is None:
             continue
-        asked, moved = float(np.ptp(told["values"])), float(np.ptp(row["values"]))
+        asked, moved = _held_swing(told["values"], told["time_s"]), float(np.ptp(row["values"]))
         if asked >= COMMANDED and moved <= config.gripper_stuck:
             change = int(np.argmax(np.abs(np.diff(told["values"])))) + 1
             raise Quarantined(
@@ -171,6 +173,21 @@ def _not_stuck(rows: Sequence[Row], config: IngestConfig, where: str) -> None:
                     change, {"commanded opening": told["values"].tolist(), "measured opening": row["values"].tolist()}
                 ),
             )
+
+
+def _held_swing(opening: npt.NDArray[np.float32], time: Float) -> float:
+    """How far a command goes between values that it keeps for HELD_S at least: a spike, a first row that nobody wrote
+    or a command in the last moment move no gripper."""
+    edges = np.flatnonzero(np.abs(np.diff(opening)) > STILL) + 1
+    bounds = [0, *edges.tolist(), len(opening)]
+    ends = [*time[edges].tolist(), float(2 * time[-1] - time[-2])]  # the last row stands for one step more
+    starts = [float(time[0]), *time[edges].tolist()]
+    held = [
+        float(np.median(opening[a:b]))
+        for a, b, start, end in zip(bounds, bounds[1:], starts, ends, strict=False)
+        if end - start >= HELD_S
+    ]
+    return max(held) - min(held) if held else 0.0
 
 
 def _continuous(values: Float, stream: Stream, time: Float, config: IngestConfig, where: str) -> Float:

@@ -126,7 +126,7 @@ def _load(name: str, uri: str) -> tuple[Dataset, list[EpisodeRef]]:
     references = [_reference(dataset, row, cameras, calibration, locate) for row in rows]
     total = int(info.get("total_episodes") or 0)  # 0: it does not say
     if total and len(listed) > total:  # the last ones: a recorder that died listed them, then did not count them
-        references = [r if r.index < total else replace(r, counted=False) for r in references]
+        references = [*references[:total], *(replace(r, counted=False) for r in references[total:])]
     return dataset, references + [_unlisted(dataset, i) for i in sorted(set(range(total)) - set(listed))]
 
 

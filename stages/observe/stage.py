@@ -64,24 +64,20 @@ def observe_file(path: str, uri: str, spans: Sequence[Span], config: ObserveConf
             result.refused[span.episode_id] = error
     decoder, frames = open_video(path, info, uri, config.decoder)
     counted = _Counted(frames)
-    broken: Quarantined | None = None
     for episode, (span, (first, last)) in places.items():
-        if first < counted.count:
+        if first < counted.count and counted.broken is None:
             result.refused[episode] = Quarantined(
                 Reason.OVERLAPPING_SPANS,
                 f"{uri}: {episode} starts at frame {first}, which belongs to the episode before it",
             )
             continue
         try:
-            if broken is None:
-                counted.skip_to(first)
-                result.rows.append(_observe(span, info, decoder, counted, first, last, config, media, uri))
-        except Quarantined as error:
-            broken = error
-            broken.evidence = broken.evidence or counted.evidence()
-        if broken is not None:
-            result.refused[episode] = broken
-    if broken is None:
+            counted.skip_to(first)
+            result.rows.append(_observe(span, info, decoder, counted, first, last, config, media, uri))
+        except Quarantined as error:  # of this episode alone, unless the decoder gave up
+            error.evidence = error.evidence or counted.evidence()
+            result.refused[episode] = error
+    if counted.broken is None:
         with suppress(Quarantined):  # what no episode asks for need not be whole; the count tells
             counted.skip_to(len(info.pts_s))
     result.decoded_frames = counted.count
@@ -89,17 +85,34 @@ def observe_file(path: str, uri: str, spans: Sequence[Span], config: ObserveConf
 
 
 class _Counted:
-    """Frames with a running count, so that each is decoded once and every one of them is counted."""
+    """Frames with a running count, so that each is decoded once and every one of them is counted.
+
+    `damaged` is the last flagged of a run of frames that must not be used: decoders paint over what they cannot read
+    and flag that picture, while those after it are drawn from it, up to the next keyframe. `broken` is the error that
+    ended the file.
+    """
 
     def __init__(self, frames: Iterator[av.VideoFrame]) -> None:
         self.frames, self.count = frames, 0
+        self.damaged: int | None = None
+        self.broken: Quarantined | None = None
         self.last: av.VideoFrame | None = None
 
     def take(self, number: int) -> Iterator[av.VideoFrame]:
         for _ in range(number):
-            frame = next(self.frames, None)
+            if self.broken is not None:
+                raise Quarantined(self.broken.reason, self.broken.message, evidence=self.broken.evidence)
+            try:
+                frame = next(self.frames, None)
+            except Quarantined as error:
+                self.broken = error
+                raise
             if frame is None:
                 return
+            if frame.is_corrupt:
+                self.damaged = self.count
+            elif frame.key_frame:
+                self.damaged = None
             self.count += 1
             self.last = frame
             yield frame
@@ -164,6 +177,12 @@ def _observe(
         target = stack.enter_context(media(f"{span.stem}.mp4"))
         encoder = stack.enter_context(Encoder(target, (width, height), span.fps, gop, config.crf))
         for number, full in enumerate(counted.take(end - first)):
+            if counted.damaged is not None:
+                raise Quarantined(
+                    Reason.VIDEO_UNREADABLE,
+                    f"{uri}: frame {counted.damaged} of the file is damaged, {span.episode_id} holds frames {first} to "
+                    f"{end - 1}, whole pictures are expected",
+                )
             frame = reformatter.reformat(full, width=width, height=height, format="yuv420p", interpolation="AREA")
             current = coarse(_luma(frame))
             motion.append(change(previous, current))

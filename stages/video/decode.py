@@ -52,15 +52,11 @@ def open_video(path: str, probe: Probe, uri: str, wanted: str = "pyav") -> tuple
 
 
 def _told(frames: Iterator[av.VideoFrame], probe: Probe, uri: str) -> Iterator[av.VideoFrame]:
-    """The frames; where one is damaged or decoding fails, Quarantined(VIDEO_UNREADABLE): decoders paint over what they
-    cannot read, and such a picture must not be used; a frame that is left out would put all later ones out of step."""
+    """The frames; where decoding fails, or leaves a frame out, which would put all later ones out of step,
+    Quarantined(VIDEO_UNREADABLE)."""
     last = len(probe.pts_s) - 1
     try:
         for number, frame in enumerate(frames):
-            if frame.is_corrupt:
-                raise Quarantined(
-                    Reason.VIDEO_UNREADABLE, f"{uri}: frame {number} is damaged, a whole picture is expected"
-                )
             if frame.time is not None and abs(frame.time - probe.pts_s[min(number, last)]) > 1e-3:
                 raise Quarantined(
                     Reason.VIDEO_UNREADABLE,

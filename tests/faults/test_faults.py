@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from pipeline.cli import main
 from pipeline.corpus import Corpus
-from pipeline.lock import Locked, holder, locked
+from pipeline.lock import Locked, _here, holder, locked
 from pipeline.verify import verify
 from tests.corpora import contents
 from tests.faults.builds import SMALL, arguments, dataset, killed_at, start
@@ -161,7 +161,7 @@ def test_a_clock_that_jumps_does_not_free_a_lock(tmp_path, monkeypatch):
 
 def test_of_two_that_take_over_a_stale_lock_one_gets_it(tmp_path):
     """Many at once, many times, a stale lock lying there each time: never two inside."""
-    stale = json.dumps({"host": os.uname().nodename, "pid": 2**22 - 1, "started": "x"}).encode()
+    stale = json.dumps({**_here(), "pid": 2**22 - 1, "started": "x"}).encode()
     code = (
         "import sys, os, time\n"
         "from pipeline.lock import Locked, locked\n"

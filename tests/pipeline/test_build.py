@@ -197,18 +197,36 @@ def test_a_worker_that_dies_costs_only_its_episode(build, tmp_path, monkeypatch)
     assert Corpus(str(tmp_path / "corpus")).quarantine().height == 0
 
 
+def test_a_unit_that_cannot_be_published_says_why(build, tmp_path, monkeypatch):
+    """Rows that do not fit their table, or a disk that refuses: not told as a dead worker."""
+    source = write_dataset(tmp_path / "logs", episodes(3))
+    build([source], tmp_path / "corpus", *SMALL, until="align")
+
+    def unfit(unit, context):
+        from pipeline.work import Outcome
+
+        return Outcome(rows={"events": [{"event_id": "x"}]})
+
+    monkeypatch.setattr("pipeline.run._execute", _with_room("segment", unfit))
+    build([source], tmp_path / "corpus", *SMALL, until="segment")
+    rows = Corpus(str(tmp_path / "corpus")).quarantine().to_dicts()
+    assert {(r["reason"], r["retryable"]) for r in rows} == {("internal_error", True)}
+    assert "SchemaError: events: a row lacks columns" in rows[0]["message"]
+
+
 def _with_room(stage, room):
-    import pickle
+    """`pipeline.run._execute` as it is, over another room; Ray takes it along by value."""
 
     def run(row, context):
-        import ray
+        import pipeline.rooms as there
+        from pipeline.run import _execute
 
-        from pipeline.rooms import rooms
-        from pipeline.work import execute
-
-        unit = pickle.loads(row["unit"])
-        shared = ray.get(context) if isinstance(context, ray.ObjectRef) else context
-        return {"commit": pickle.dumps(execute(unit, shared, room if unit.stage == stage else rooms()[unit.stage]))}
+        original = there.rooms
+        there.rooms = lambda: {**original(), stage: room}
+        try:
+            return _execute(row, context)
+        finally:
+            there.rooms = original
 
     return run
 

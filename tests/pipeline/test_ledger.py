@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 
@@ -10,7 +9,7 @@ import pytest
 
 from pipeline.fingerprint import fingerprint
 from pipeline.ledger import OK, QUARANTINED, RETRY, Commit, Item, Ledger, State
-from pipeline.lock import Locked, locked
+from pipeline.lock import Locked, _here, locked
 from pipeline.parts import by_episode, frame
 from pipeline.work import Context, Outcome, Unit, each, execute
 from schemas import SchemaError
@@ -155,14 +154,14 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
     gone = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
     )
-    holder = {"host": socket.gethostname(), "pid": int(gone.stdout), "started": 1.0}
+    holder = {**_here(), "pid": int(gone.stdout), "started": 1.0}
     (tmp_path / "build.lock").write_text(json.dumps(holder))
     with locked(str(tmp_path)):
         assert json.loads((tmp_path / "build.lock").read_text())["pid"] == os.getpid()
 
 
 def test_a_process_that_reuses_the_number_is_not_the_holder(tmp_path):
-    holder = {"host": socket.gethostname(), "pid": os.getpid(), "started": 1.0}
+    holder = {**_here(), "pid": os.getpid(), "started": 1.0}
     (tmp_path / "build.lock").write_text(json.dumps(holder))
     with locked(str(tmp_path)):
         pass
@@ -172,3 +171,27 @@ def test_a_lock_of_another_host_is_respected(tmp_path):
     (tmp_path / "build.lock").write_text(json.dumps({"host": "elsewhere", "pid": 1, "started": 1.0}))
     with pytest.raises(Locked, match=r"on elsewhere.*remove .*build.lock"), locked(str(tmp_path)):
         pass
+
+
+def test_a_lock_of_another_container_of_this_host_is_respected(tmp_path):
+    holder = {**_here(), "namespace": "pid:[1]", "pid": 2**22 - 1, "started": "x"}
+    (tmp_path / "build.lock").write_text(json.dumps(holder))
+    with pytest.raises(Locked), locked(str(tmp_path)):
+        pass
+
+
+def test_a_lock_that_appears_while_a_stale_one_is_taken_away_stays(tmp_path, monkeypatch):
+    """Between finding a stale lock and looking at it again its place may be empty, and a moment later another's."""
+    from pipeline import lock
+
+    live = {**_here(), "pid": os.getpid(), "started": lock._started(os.getpid())}
+    real = lock.storage.exists
+
+    def exists(uri: str) -> bool:
+        there = real(uri)
+        (tmp_path / "build.lock").write_text(json.dumps(live))  # linked by another right now
+        return there
+
+    monkeypatch.setattr(lock.storage, "exists", exists)
+    lock._remove_if_stale(str(tmp_path))
+    assert json.loads((tmp_path / "build.lock").read_text()) == live

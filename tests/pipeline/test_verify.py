@@ -9,12 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+from pipeline.build import BuildFailedError
 from pipeline.cli import main
 from pipeline.compact import compact
 from pipeline.corpus import Corpus
 from pipeline.ledger import Ledger
 from pipeline.repair import collect_garbage
 from pipeline.verify import look, verify
+from schemas.reasons import Quarantined
 from tests.corpora import contents
 from tests.datasets import Episode, write_dataset
 
@@ -145,13 +147,19 @@ def nightly(build, tmp_path) -> Path:
     return tmp_path / "corpus"
 
 
+def all_counts(corpus: Path) -> dict:
+    opened = Corpus(str(corpus))
+    return {stage: opened.counts(stage) for stage in ("ingest", "observe", "align", "segment", "embed")}
+
+
 def test_compaction_changes_parts_and_nothing_else(build, nightly):
-    before = contents(nightly)
+    before, counts = contents(nightly), all_counts(nightly)
     assert len(list(nightly.glob("tables/signals/*.parquet"))) == 3  # of four: one is in quarantine
     run = CliRunner().invoke(main, ["compact", "--corpus", str(nightly)])
     assert run.exit_code == 0, run.output
     assert "ingest   4 parts, now 1" in run.output
     assert contents(nightly) == before
+    assert all_counts(nightly) == counts
     assert verify(Corpus(str(nightly))) == []
     assert Corpus(str(nightly)).quarantine()["reason"].to_list() == ["unreadable_file"]
     assert len(list(nightly.glob("tables/events/*.parquet"))) == 1
@@ -186,3 +194,94 @@ def test_a_damaged_part_is_not_copied_under_a_new_hash(nightly):
     run = CliRunner().invoke(main, ["compact", "--corpus", str(nightly)])
     assert run.exit_code == 2
     assert "is not what was committed: corpus repair" in run.output
+
+
+def test_compaction_keeps_the_work_of_a_source_that_is_left_out_tonight(build, tmp_path):
+    for name in ("one", "two"):
+        write_dataset(tmp_path / name, [Episode(60, 0), Episode(63, 100)])
+    corpus, both = tmp_path / "corpus", [tmp_path / "one", tmp_path / "two"]
+    build(both, corpus, *SMALL[:2], "align.min_score=2")
+    before = contents(corpus)
+    build(both[:1], corpus, *SMALL[:2], "align.min_score=2")
+    compact(Corpus(str(corpus)), 32)
+    result = build(both, corpus, *SMALL[:2], "align.min_score=2")
+    assert sum(result.computed.values()) == 0
+    assert contents(corpus) == before
+
+
+# -- what a bad disk must not do
+
+
+def test_a_damaged_proxy_is_not_cut_into_a_new_release(build, corpus, whole):
+    """Bit rot, then the nightly build, then verify and repair: the usual order."""
+    path = first(corpus, "media/logs/000001/*.mp4")
+    flip(path)
+    source = Path(Corpus(str(corpus)).manifest["sources"]["logs"])
+    other = (*SMALL, "shard.seed=5")
+    with pytest.raises(BuildFailedError, match="a shard could not be written"):
+        build([source], corpus, *other)
+    rows = Corpus(str(corpus)).quarantine().to_dicts()
+    assert {r["reason"] for r in rows} == {"damaged_file"}
+    assert CliRunner().invoke(main, ["repair", "--corpus", str(corpus)]).exit_code == 0
+    build([source], corpus, *other)
+    fresh = corpus.parent / "fresh"
+    build([source], fresh, *other)
+    assert contents(corpus) == contents(fresh)
+
+
+def test_a_damaged_page_of_a_table_is_not_read_as_values(corpus):
+    opened = Corpus(str(corpus))
+    path = first(corpus, "tables/signals/*.parquet")
+    blob = bytearray(path.read_bytes())
+    blob[len(blob) // 3] ^= 1
+    path.write_bytes(blob)
+    with pytest.raises(Quarantined, match="corpus verify, then corpus repair"):
+        opened.table("signals")
+
+
+def test_gc_does_not_take_what_a_damaged_commit_names(corpus):
+    flip(first(corpus, "ledger/observe/*.json"))
+    before = sorted(p for p in corpus.rglob("*") if p.is_file())
+    run = CliRunner().invoke(main, ["gc", "--corpus", str(corpus)])
+    assert (run.exit_code, "is damaged: corpus repair" in run.output) == (2, True)
+    assert sorted(p for p in corpus.rglob("*") if p.is_file()) == before
+
+
+def test_repair_keeps_what_it_could_not_make_again(build, tmp_path):
+    """Logs archived, a byte flipped in a thumbnail: the unit's other proxies must survive repair and gc."""
+    source = write_dataset(tmp_path / "logs", [Episode(60 + 3 * i, 100 * i) for i in range(3)])
+    corpus = tmp_path / "corpus"
+    build([source], corpus, *SMALL[:2], "run.workers=1")
+    before, media = contents(corpus), sorted(corpus.glob("media/*/*/*"))
+    flip(first(corpus, "media/logs/000001/*.jpg"))
+    (source / "videos").rename(tmp_path / "archived")
+    run = CliRunner().invoke(main, ["repair", "--corpus", str(corpus)])
+    assert "kept as it is, since its source cannot be read now: media/logs/000001" in run.output
+    assert sorted(corpus.glob("media/*/*/*")) == media
+    (tmp_path / "archived").rename(source / "videos")
+    build([source], corpus, *SMALL[:2], "run.workers=1")
+    assert CliRunner().invoke(main, ["repair", "--corpus", str(corpus)]).exit_code == 0
+    assert contents(corpus) == before
+
+
+def test_a_disk_that_cannot_read_a_file_is_a_fault_with_its_name(corpus, monkeypatch):
+    bad = str(first(corpus, "tables/events/*.parquet"))
+    real = Ledger.path.__globals__["storage"].read_bytes
+
+    def read_bytes(uri: str) -> bytes:
+        if uri == bad:
+            raise OSError(5, "Input/output error")
+        return real(uri)
+
+    monkeypatch.setattr("pipeline.verify.storage.read_bytes", read_bytes)
+    (fault,) = look(str(corpus))
+    assert fault.where == str(Path(bad).relative_to(corpus))
+    assert "Input/output error" in fault.message
+
+
+def test_a_release_whose_manifest_is_damaged_is_finished_again_by_the_next_build(build, corpus, whole):
+    path = first(corpus, "shards/*/manifest.json")
+    path.write_text("{")
+    source = Path(Corpus(str(corpus)).manifest["sources"]["logs"])
+    build([source], corpus, *SMALL)
+    assert contents(corpus) == contents(whole)

@@ -42,6 +42,7 @@ def test_sentences_of_one_meaning_lie_together():
         ((11, 19), 1, [15]),  # no keyframe inside
         ((4, 8), 1, [6]),
         ((0, 40), 2, [10, 30]),
+        ((0, 20), 4, [0, 7, 10, 17]),  # a keyframe within half a part, 2.5 frames; no frame twice
     ],
 )
 def test_an_event_is_shown_by_a_keyframe_near_its_middle(span, number, frames):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.reasons import Quarantined, Reason
 from stages.ingest import IngestConfig
-from stages.ingest.extract import extract, opening, wanted_columns
+from stages.ingest.extract import _held_swing, extract, opening, wanted_columns
 from stages.ingest.infer import infer
 from stages.ingest.layout import layout_of
 from stages.ingest.lerobot import Dataset, Feature, load
@@ -260,6 +260,20 @@ def test_gripper_opening_is_zero_closed_to_one_open(values, opened, closed, expe
     assert opening(np.array(values), stream, 0.5, "f").tolist() == expected
 
 
+@pytest.mark.parametrize(
+    ("told", "swing"),
+    [
+        ([1.0] * 20 + [0.0] * 20, 1.0),
+        ([0.0] + [1.0] * 39, 0.0),  # a first row that nobody wrote
+        ([1.0] * 39 + [0.0], 0.0),  # let go in the last moment
+        ([1.0] * 20 + [0.0] + [1.0] * 19, 0.0),  # a spike
+        ([1.0] * 15 + [0.6] * 25, 0.4),
+    ],
+)
+def test_a_command_counts_where_it_stands_for_half_a_second(told, swing):
+    assert _held_swing(np.array(told, dtype=np.float32), np.arange(40) / 20) == pytest.approx(swing)
+
+
 @given(
     values=st.lists(st.floats(-1, 2), min_size=1, max_size=30),
     scale=st.floats(0.1, 100),
@@ -369,7 +383,11 @@ BROKEN = {  # how to break it, the reason it must get, what the message must say
     "no rows": (lambda r: keep(r, 0), Reason.EMPTY_EPISODE, "no row of episode 0"),
     "one row": (lambda r: keep(r, 1), Reason.TOO_SHORT, "1 rows, ingest.min_rows is 8"),
     "stuck": (
-        lambda r: rewrite(r, state=lambda s: [[*x[:3], 1.0] for x in s]),
+        lambda r: rewrite(
+            r,
+            state=lambda s: [[*x[:3], 1.0] for x in s],
+            action=lambda a: [[*x[:3], float(i < 10)] for i, x in enumerate(a)],  # 0.5 s open, 0.5 s closed
+        ),
         Reason.GRIPPER_STUCK,
         r"action\[3\] tells the gripper of arm single to move by 1.00 of its range, .+ moves by 0.0",
     ),
@@ -409,7 +427,7 @@ def test_a_broken_episode_is_refused_with_reason_and_place(tmp_path, case):
             ["observation.state[2]", "observation.state[1]", "observation.state[0]"],
         ),  # z jumps, y moves on, x rests
         ("gripper", 4, ["opening of arm single, 0 to 1 by the profile"]),
-        ("stuck", 8, ["commanded opening", "measured opening"]),
+        ("stuck", 10, ["commanded opening", "measured opening"]),
     ],
 )
 def test_a_refusal_carries_the_signal_that_shows_it(tmp_path, case, row, lines):

@@ -1,6 +1,7 @@
 """Frames come back as what they are: through every codec, out of every clip."""
 
 import io
+from contextlib import nullcontext
 
 import av
 import decord
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 
 from schemas.reasons import Quarantined, Reason
+from stages.observe import ObserveConfig
+from stages.observe.stage import Span, _Counted, observe_file
 from stages.video.cut import cut
 from stages.video.decode import open_video, picked, scaled_size
 from stages.video.encode import encode, exact_rate
@@ -101,6 +104,12 @@ def test_a_width_that_decord_cannot_hand_out_goes_to_pyav(tmp_path):
     assert [round(f.to_ndarray(format="rgb24").mean() / 50) for f in frames] == [0, 1, 2, 3, 4]
 
 
+def observed(path, spans):
+    """Observed of a file with these (first, end) spans of 20 frames/s as episodes s/0, s/1 ..."""
+    places = [Span(f"s/{i}", "front", a / 20, b / 20, 20, f"s{i}") for i, (a, b) in enumerate(spans)]
+    return observe_file(str(path), "v.mp4", places, ObserveConfig(), lambda name: nullcontext(str(path.parent / name)))
+
+
 def test_a_damaged_picture_is_refused_and_not_painted_over(tmp_path):
     """Decoders hide what they cannot read and say nothing; PyAV at least flags the picture."""
     path = tmp_path / "v.mp4"
@@ -112,13 +121,37 @@ def test_a_damaged_picture_is_refused_and_not_painted_over(tmp_path):
         damaged = bytearray(whole)
         damaged[at] ^= 0xFF
         path.write_bytes(bytes(damaged))
-        try:
-            frames = list(open_video(str(path), probe(str(path), "v.mp4"), "v.mp4")[1])
-        except Quarantined:
-            refused += 1
-        else:
-            assert [number_in(f.to_ndarray(format="rgb24")) for f in frames] == list(range(40))
+        result = observed(path, [(0, 40)])
+        refused += len(result.refused)
+        for row in result.rows:
+            shown = picked(str(tmp_path / row["proxy"]), list(range(40)), row["gop"])
+            assert [number_in(shown[i]) for i in range(40)] == list(range(40))
     assert refused >= 6
+
+
+def test_damage_costs_the_episodes_that_it_touches_and_no_other(tmp_path):
+    """Four episodes of 24 frames in a file, a keyframe every 12: what is flagged lies in the second."""
+    path = tmp_path / "v.mp4"
+    write_video(path, [range(96)], "mpeg4", 20)
+    frames = list(open_video(str(path), probe(str(path), "v.mp4"), "v.mp4")[1])
+
+    class Flagged:
+        """A frame as PyAV gives it, with the flag of a damaged one."""
+
+        is_corrupt = True
+
+        def __init__(self, frame):
+            self.frame = frame
+
+        def __getattr__(self, name):
+            return getattr(self.frame, name)
+
+    counted = _Counted(iter([*frames[:30], Flagged(frames[30]), *frames[31:]]))
+    state = []
+    for _ in counted.take(96):
+        state.append(counted.damaged)
+    bad = [i for i, damaged in enumerate(state) if damaged is not None]
+    assert bad == list(range(30, 36))  # up to the next keyframe
 
 
 def test_a_frame_that_the_decoder_leaves_out_does_not_move_the_later_ones(tmp_path):
