@@ -56,6 +56,10 @@ WORDS: dict[Reason, tuple[str, str]] = {
     Reason.ABNORMAL_FPS: ("the measured frame rate is off the declared one", NO_PICTURE),
     Reason.NO_OVERLAP: ("cameras and signals share no time span", "No frame of it is at hand."),
     Reason.SAMPLE_FAILED: ("the files of an event's sample cannot be made", "No frame of it is at hand."),
+    Reason.DAMAGED_FILE: (
+        "a file of the corpus is not what was written: corpus repair",
+        "It says nothing about the data.",
+    ),
     Reason.WORKER_DIED: ("the process that worked on it died twice", "Nothing is left of a process that died."),
     Reason.INTERNAL_ERROR: ("an error of the pipeline, not of the data", "It says nothing about the data."),
 }
