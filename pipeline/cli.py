@@ -2,7 +2,7 @@
 `config`.
 
 Errors a person can mend end in one line and exit code 2; a build above the quarantine limit, or a fault that `verify`
-finds, exits with 1; a build that Ctrl-C or SIGTERM stops, with 130.
+finds, exits with 1; Ctrl-C and SIGTERM with 130.
 """
 
 from __future__ import annotations
@@ -48,12 +48,16 @@ LIST_PREVIEW = 6  # values of a list column that `show` prints
 
 
 def _told(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Errors that a person can mend become one line."""
+    """Errors that a person can mend become one line; Ctrl-C and a scheduler's SIGTERM end a command alike."""
 
     @wraps(command)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             return command(*args, **kwargs)
+        except KeyboardInterrupt:
+            click.echo("\nStopped. What is done is kept: run the same command to go on.", err=True)
+            sys.exit(130)
         except MENDABLE as error:
             click.echo(f"corpus: {error}", err=True)
             sys.exit(2)
@@ -90,12 +94,8 @@ def build(sources: tuple[str, ...], root: str, path: str | None, overrides: tupl
     from pipeline.summary import quarantined_shares, summary_lines
 
     config, screen, started = configs.load(path, overrides), console(), time.monotonic()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop is as clean as Ctrl-C
     try:
         result = Build(root, config, screen).run(sources, until)
-    except KeyboardInterrupt:
-        click.echo("\nStopped. What is done is kept: run the same command to go on.", err=True)
-        sys.exit(130)
     except BuildFailedError as error:
         click.echo(f"corpus: {error}", err=True)
         sys.exit(1)
@@ -196,7 +196,7 @@ def verify(root: str) -> None:
 @_told
 def repair(root: str) -> None:
     """Do again just what `verify` finds broken, from the sources of the last build."""
-    from pipeline.build import Build
+    from pipeline.build import Build, BuildFailedError
     from pipeline.lock import locked
     from pipeline.progress import console
     from pipeline.repair import sources_of, take_back
@@ -214,7 +214,10 @@ def repair(root: str) -> None:
                 click.echo(f"taken back: {path}")
             for path in kept:
                 click.echo(f"kept as it is, since its source cannot be read now: {path}")
-            Build(root, asked, console()).run(sources)
+            try:
+                Build(root, asked, console()).run(sources)
+            except BuildFailedError as error:
+                click.echo(f"corpus: {error}", err=True)
             left = look(root)
     for fault in left:
         click.echo(f"{fault.kind}  {fault.where}: {fault.message}")

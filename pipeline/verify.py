@@ -28,6 +28,7 @@ from pipeline.corpus import WRITTEN_BY, Corpus
 from pipeline.ledger import OK, Commit, PartFile
 from pipeline.parts import read
 from schemas import TABLES, SchemaError
+from schemas.quarantine import QUARANTINE
 from stages import storage
 
 STAGES = (
@@ -165,6 +166,14 @@ def _laws(corpus: Corpus) -> Iterator[Fault]:
                 TABLES[name].validate(table)
             except SchemaError as error:
                 yield Fault("law", path, str(error), (stage, units[path]))
+    for stage in STAGES:
+        for commit in corpus.commits(stage):
+            if "quarantine" in commit.files:
+                path = commit.files["quarantine"].path
+                try:
+                    QUARANTINE.validate(read(corpus.root, "quarantine", {path: ["*"]}).cast(QUARANTINE.schema))
+                except SchemaError as error:
+                    yield Fault("law", path, str(error), (stage, commit.unit))
 
 
 def _fates(corpus: Corpus) -> Iterator[Fault]:

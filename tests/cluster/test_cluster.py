@@ -83,11 +83,10 @@ class Cluster:
             time.sleep(0.5)
         pytest.fail(f"no cluster of {number} nodes within {seconds:.0f} s")
 
-    def build(self, words: list[str]) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env={**os.environ, **OPEN, "RAY_ADDRESS": self.address},
-        )  # fmt: skip
+    def build(self, words: list[str], *module: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", *(module or ("pipeline.cli",)), *words]
+        environment = {**os.environ, **OPEN, "RAY_ADDRESS": self.address}
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
 
     def stop(self) -> None:
         for node in (*self.nodes, self.head):
@@ -130,16 +129,20 @@ def test_three_nodes_and_one_killed_in_mid_build_make_the_same_corpus(cluster, t
 
 def test_a_stage_that_asks_for_a_gpu_gets_a_node_that_has_one(cluster, tmp_path):
     """(A pretended one: Ray counts what it is told.)"""
-    source = dataset(tmp_path / "logs", 4)
+    source, notes = dataset(tmp_path / "logs", 4), tmp_path / "notes"
     words = [*arguments(source, tmp_path / "corpus"), "--set", "run.gpus={embed: 0.5}"]
     process = cluster.build(words)
-    output, _ = process.communicate(timeout=300)
-    assert (process.returncode, "a task of embed asks for 0.5 GPU, there are 0" in output) == (2, True), output
+    output, _ = process.communicate(timeout=200)
+    assert (process.returncode, "a task of embed asks for 0.5 GPU, no node has more than 0" in output) == (2, True), (
+        output
+    )
     cluster.add("--num-gpus=1")
-    process = cluster.build(words)
-    output, _ = process.communicate(timeout=300)
+    process = cluster.build(words, "tests.cluster.where", str(notes))
+    output, _ = process.communicate(timeout=200)
     assert process.returncode == 0, output
-    assert "embed    4/4" in output
+    given = {tuple(line.split()) for line in notes.read_text().splitlines()}
+    assert ("embed", "1") in given
+    assert {stage for stage, gpus in given if gpus != "0"} == {"embed"}
 
 
 def test_a_node_that_does_not_see_the_corpus_is_named(cluster, tmp_path):

@@ -1,0 +1,35 @@
+"""A build that notes how many GPUs Ray gave each task: `python -m tests.cluster.where NOTES build --source ...`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def noting(notes: str) -> Any:
+    """`pipeline.run._execute`, with a line in `notes` a task; made here so that Ray takes it along by value."""
+
+    def run(row: dict[str, Any], context: Any) -> dict[str, Any]:
+        import pickle
+
+        import ray
+
+        from pipeline.run import _execute
+
+        with open(notes, "a") as file:
+            file.write(f"{pickle.loads(row['unit']).stage} {len(ray.get_gpu_ids())}\n")
+        return _execute(row, context)
+
+    return run
+
+
+def main() -> None:
+    import pipeline.run
+    from pipeline.cli import main as corpus
+
+    pipeline.run._execute = noting(sys.argv[1])
+    corpus(sys.argv[2:])
+
+
+if __name__ == "__main__":
+    main()
