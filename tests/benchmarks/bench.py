@@ -22,7 +22,7 @@ from tests.benchmarks.idle import Idle, idle
 
 SIZES = (1, 4, 10)
 FLOOR_AT = 4
-CAMERA_TIMES = 10
+CAMERA_TIMES = 8
 CORES = os.cpu_count() or 1
 SECTIONS = ("camera", "growth", "idle")
 
@@ -100,14 +100,14 @@ def measure(sections: tuple[str, ...], folder: Path) -> Iterator[str]:
     """Run the sections; lines of Markdown, and progress on standard error."""
     if "camera" in sections:
         dataset = at_camera_size(folder)
-        build = timed_build(times(dataset, CAMERA_TIMES), folder / "corpus")
+        build = timed_build(times(dataset, CAMERA_TIMES, folder), folder / "corpus")
         floor = floor_seconds(videos(dataset) * CAMERA_TIMES, build.pictures, CORES)
         print(build, floor, file=sys.stderr, flush=True)
         yield from against("640x480 AV1, as cameras record", build, floor)
     if "growth" in sections:
         runs = {}
         for number in SIZES:
-            runs[number] = timed_build(times(SAMPLE, number), folder / "corpus")
+            runs[number] = timed_build(times(SAMPLE, number, folder), folder / "corpus")
             print(runs[number], file=sys.stderr, flush=True)
             if number == FLOOR_AT:
                 floor = floor_seconds(videos(SAMPLE) * number, runs[number].pictures, CORES)

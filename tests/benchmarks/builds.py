@@ -35,9 +35,16 @@ class Run:
     pictures: int
 
 
-def times(dataset: Path, number: int) -> list[str]:
-    """Source arguments that hold a dataset so many times."""
-    return [f"copy{i}={dataset}" for i in range(number)]
+def times(dataset: Path, number: int, folder: Path) -> list[str]:
+    """Source arguments that hold a dataset so many times, each under a name and path of its own (links in `folder`):
+    one file named twice would be two episodes that claim the same frames."""
+    sources = []
+    for i in range(number):
+        link = folder / f"{dataset.name}-{i}"
+        if not link.is_symlink():
+            link.symlink_to(dataset)
+        sources.append(f"copy{i}={link}")
+    return sources
 
 
 def at_camera_size(folder: Path) -> Path:
