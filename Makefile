@@ -32,7 +32,7 @@ soak: $(VENV)/.installed  ## Break builds and corpora in every way, over and ove
 	$(BIN)/python -m tests.faults.soak --write docs/soak.md
 
 bench: $(VENV)/.installed  ## Measure builds against the floor, memory, growth, idle reruns; writes docs/bench.md (about an hour)
-	$(BIN)/python -m tests.benchmarks.bench --write docs/bench.md
+	$(BIN)/python -m tests.benchmarks.bench --write docs/bench.md $(if $(filter-out pipeline/sample,$(SOURCE)),--source $(SOURCE))
 
 lint: $(VENV)/.installed  ## Check format, style and types
 	$(BIN)/ruff format --check .

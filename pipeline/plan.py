@@ -47,6 +47,9 @@ INPUTS = {  # tables that a stage reads, and the stage that wrote each
     },
 }
 VIDEO_FILES_PER_UNIT = 8
+UNITS_PER_WORKER = (
+    16  # at least, where there is so much: a stage ends when its last unit does, and with 4 a fifth was waiting
+)
 
 
 class Plan:
@@ -107,7 +110,7 @@ class Plan:
             groups = _by(missing, lambda e: self.survey.episodes[e].source)
         else:
             groups = {"": missing}
-        size = min(self.config.run.episodes_per_part, max(1, -(-len(missing) // (4 * workers))))
+        size = min(self.config.run.episodes_per_part, max(1, -(-len(missing) // (UNITS_PER_WORKER * workers))))
         return [
             self.unit(stage, chunk)
             for group in groups.values()
@@ -143,7 +146,7 @@ class Plan:
     def _observe_units(self, missing: list[str], workers: int) -> list[Unit]:
         """A video file is never split: that is what makes it one decode."""
         files = list(_by(missing, self._video_uri).values())
-        size = min(VIDEO_FILES_PER_UNIT, max(1, len(files) // (4 * workers)))
+        size = min(VIDEO_FILES_PER_UNIT, max(1, len(files) // (UNITS_PER_WORKER * workers)))
         return [
             self.unit("observe", [item for members in files[i : i + size] for item in members])
             for i in range(0, len(files), size)

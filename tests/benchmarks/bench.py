@@ -1,7 +1,8 @@
 """`make bench`: builds against their floor, memory and cost as a corpus grows, idle reruns; `--write F` for Markdown.
 
-Everything is measured in one run, on the bundled sample named several times, on one of its cells scaled to the size
-that robot cameras record, and on generated tables. Ratios are what to read, since seconds are the machine's own.
+Everything is measured in one run: on the bundled sample named several times, on generated tables, and on recordings of
+your own where `--source DIR` (a folder of datasets) is given, named `--times` times. Ratios are what to read, since
+seconds are the machine's own.
 """
 
 from __future__ import annotations
@@ -16,15 +17,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.benchmarks.builds import SAMPLE, Run, at_camera_size, timed_build, times
+from tests.benchmarks.builds import SAMPLE, Run, timed_build, times
 from tests.benchmarks.floor import floor_seconds
 from tests.benchmarks.idle import Idle, idle
 
 SIZES = (1, 4, 10)
 FLOOR_AT = 4
-CAMERA_TIMES = 8
 CORES = os.cpu_count() or 1
-SECTIONS = ("camera", "growth", "idle")
+SECTIONS = ("own", "growth", "idle")
 
 
 def videos(folder: Path) -> list[tuple[str, float]]:
@@ -96,21 +96,20 @@ def reruns(results: dict[int, Idle]) -> Iterator[str]:
     yield ""
 
 
-def measure(sections: tuple[str, ...], folder: Path) -> Iterator[str]:
+def measure(sections: tuple[str, ...], own: Path | None, number: int, folder: Path) -> Iterator[str]:
     """Run the sections; lines of Markdown, and progress on standard error."""
-    if "camera" in sections:
-        dataset = at_camera_size(folder)
-        build = timed_build(times(dataset, CAMERA_TIMES, folder), folder / "corpus")
-        floor = floor_seconds(videos(dataset) * CAMERA_TIMES, build.pictures, CORES)
+    if own is not None and "own" in sections:
+        build = timed_build(times(own.resolve(), number, folder), folder / "corpus")
+        floor = floor_seconds(videos(own) * number, build.pictures, CORES)
         print(build, floor, file=sys.stderr, flush=True)
-        yield from against("640x480 AV1, as cameras record", build, floor)
+        yield from against(f"recordings given by --source, {number} times", build, floor)
     if "growth" in sections:
         runs = {}
-        for number in SIZES:
-            runs[number] = timed_build(times(SAMPLE, number, folder), folder / "corpus")
-            print(runs[number], file=sys.stderr, flush=True)
-            if number == FLOOR_AT:
-                floor = floor_seconds(videos(SAMPLE) * number, runs[number].pictures, CORES)
+        for size in SIZES:
+            runs[size] = timed_build(times(SAMPLE, size, folder), folder / "corpus")
+            print(runs[size], file=sys.stderr, flush=True)
+            if size == FLOOR_AT:
+                floor = floor_seconds(videos(SAMPLE) * size, runs[size].pictures, CORES)
                 print(floor, file=sys.stderr, flush=True)
         yield from against("the sample, 256x256", runs[FLOOR_AT], floor)
         yield from growth(runs)
@@ -126,11 +125,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measure builds; print Markdown.")
     parser.add_argument("--write", type=Path)
     parser.add_argument("--only", choices=SECTIONS, action="append")
+    parser.add_argument("--source", type=Path, help="a folder of LeRobot datasets, to measure on them too")
+    parser.add_argument("--times", type=int, default=1, help="how many times it is named")
     asked = parser.parse_args()
     machine = f"{CORES} cores ({platform.machine()}), Python {platform.python_version()}"
     lines = ["# Benchmarks", "", f"`make bench`, {datetime.date.today()}, {machine}.", ""]
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        lines += measure(tuple(asked.only or SECTIONS), Path(folder))
+        lines += measure(tuple(asked.only or SECTIONS), asked.source, asked.times, Path(folder))
     text = "\n".join(lines).rstrip() + "\n"
     print(text)
     if asked.write:

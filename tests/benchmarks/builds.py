@@ -14,8 +14,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
-
 from pipeline.corpus import Corpus
 
 ROOT = Path(__file__).parents[2]
@@ -45,29 +43,6 @@ def times(dataset: Path, number: int, folder: Path) -> list[str]:
             link.symlink_to(dataset)
         sources.append(f"copy{i}={link}")
     return sources
-
-
-def at_camera_size(folder: Path) -> Path:
-    """One cell of the sample scaled to 640x480, as cameras on robots record, in AV1 as LeRobot keeps it."""
-    cell, target = SAMPLE / "cell_b", folder / "cell_640x480"
-    shutil.copytree(cell, target, ignore=shutil.ignore_patterns("*.mp4", "calibration.json"))
-    for path in sorted(cell.rglob("*.mp4")):
-        _scale(path, target / path.relative_to(cell), 640, 480)
-    return target
-
-
-def _scale(source: Path, target: Path, width: int, height: int) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(source)) as film, av.open(str(target), "w") as copy:
-        given = film.streams.video[0]
-        options = {"preset": "11", "g": "20", "crf": "30", "svtav1-params": "lp=2"}
-        stream = copy.add_stream("libsvtav1", rate=given.average_rate, options=options)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for number, frame in enumerate(film.decode(given)):
-            scaled = frame.reformat(width, height, "yuv420p", interpolation="BICUBIC")
-            scaled.pts, scaled.time_base, scaled.pict_type = number, 1 / given.average_rate, 0
-            copy.mux(stream.encode(scaled))
-        copy.mux(stream.encode(None))
 
 
 def timed_build(sources: list[str], corpus: Path, *overrides: str, fresh: bool = True) -> Run:
