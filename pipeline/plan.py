@@ -47,9 +47,7 @@ INPUTS = {  # tables that a stage reads, and the stage that wrote each
     },
 }
 VIDEO_FILES_PER_UNIT = 8
-UNITS_PER_WORKER = (
-    16  # at least, where there is so much: a stage ends when its last unit does, and with 4 a fifth was waiting
-)
+UNITS_PER_WORKER = 16  # where there is so much: a stage ends with its last unit, and others wait for a long one
 
 
 class Plan:

