@@ -172,6 +172,8 @@ def _observe(
     motion: list[float] = []
     pictures: list[npt.NDArray[np.uint8]] = []
     previous = None
+    tile = max(1, round(width * config.thumbnail_height / height)), config.thumbnail_height
+    thumbnailer = VideoReformatter()
     reformatter = VideoReformatter()  # one for all: a frame's own would build a new scaler each time
     with ExitStack() as stack:
         target = stack.enter_context(media(f"{span.stem}.mp4"))
@@ -188,7 +190,8 @@ def _observe(
             motion.append(change(previous, current))
             previous = current
             if number in shown:
-                pictures.append(np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8))
+                small = thumbnailer.reformat(frame, *tile, "rgb24", interpolation="AREA")
+                pictures.append(np.asarray(small.to_ndarray(), dtype=np.uint8))
             encoder.add(frame)
         if len(motion) != end - first:
             raise Quarantined(
@@ -196,7 +199,7 @@ def _observe(
                 f"{uri}: {len(motion)} of {end - first} frames of {span.episode_id} can be decoded",
             )
     with media(f"{span.stem}.jpg") as target:
-        _strip(pictures, config.thumbnail_height).save(target, format="JPEG", quality=80)
+        _strip(pictures).save(target, format="JPEG", quality=80)
     return {
         "episode_id": span.episode_id,
         "camera": span.camera,
@@ -220,11 +223,6 @@ def _luma(frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
     return np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
 
 
-def _strip(pictures: list[npt.NDArray[np.uint8]], height: int) -> Image.Image:
+def _strip(pictures: list[npt.NDArray[np.uint8]]) -> Image.Image:
     """The pictures side by side."""
-    scale = height / pictures[0].shape[0]
-    width = max(1, round(pictures[0].shape[1] * scale))
-    strip = Image.new("RGB", (width * len(pictures), height))
-    for number, picture in enumerate(pictures):
-        strip.paste(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR), (number * width, 0))
-    return strip
+    return Image.fromarray(np.concatenate(pictures, axis=1))
