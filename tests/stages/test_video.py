@@ -129,8 +129,8 @@ def test_a_damaged_picture_is_refused_and_not_painted_over(tmp_path):
     assert refused >= 6
 
 
-def test_damage_costs_the_episodes_that_it_touches_and_no_other(tmp_path):
-    """Four episodes of 24 frames in a file, a keyframe every 12: what is flagged lies in the second."""
+def test_damage_lasts_to_the_next_keyframe_and_no_further(tmp_path):
+    """A keyframe every 12 frames, frame 30 flagged: later episodes of the file are whole."""
     path = tmp_path / "v.mp4"
     write_video(path, [range(96)], "mpeg4", 20)
     frames = list(open_video(str(path), probe(str(path), "v.mp4"), "v.mp4")[1])
