@@ -90,8 +90,8 @@ def choose(plan: Plan, ledger: Ledger) -> Release:
     """Draw and pack the events of `shard.level`. Holds one narrow row an event of that level."""
     config, alive = plan.config.shard, plan.alive("embed")
     parts = plan.parts("shard", alive)
-    narrow = ["event_id", "episode_id", "level", "start_frame", "end_frame", "static"]
-    events = frame(ledger.root, "events", parts["events"], narrow).filter(pl.col("level") == config.level)
+    narrow = ["event_id", "episode_id", "level", "track", "start_frame", "end_frame", "static"]
+    events = frame(ledger.root, "events", parts["events"], narrow).filter(level=config.level, track="all")
     labels = plan.states["cluster"].files("clusters", list(plan.wanted["cluster"].items()))
     clusters = frame(ledger.root, "clusters", {path: ["*"] for path in labels})
     episodes = frame(ledger.root, "episodes", parts["episodes"], ["episode_id", "split", "robot"])

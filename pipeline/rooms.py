@@ -118,7 +118,7 @@ def segment(unit: Unit, context: Context) -> Outcome:
     def work(name: str) -> None:
         rows = event_rows(name, inputs.signals(name), inputs.alignment(name), context.config.segment)
         outcome.add("events", rows)
-        for row in rows:
+        for row in (r for r in rows if r["track"] == "all"):
             outcome.count(name, **{row["level"]: 1})
 
     each(unit, outcome, work)
@@ -135,7 +135,7 @@ def caption(unit: Unit, context: Context) -> Outcome:
             inputs.episode(name),
             inputs.signals(name),
             inputs.alignment(name),
-            inputs.rows("events", name),
+            inputs.events(name),
             context.config.caption,
         )
         outcome.add("captions", rows)
@@ -166,7 +166,7 @@ def embed(unit: Unit, context: Context) -> Outcome:
             ]
             texts = {c["event_id"]: c["text"] for c in inputs.rows("captions", name)}
             rows, pictures = embedding_rows(
-                inputs.signals(name), alignment, inputs.rows("events", name), texts, proxies, context.config.embed
+                inputs.signals(name), alignment, inputs.events(name), texts, proxies, context.config.embed
             )
         outcome.add("embeddings", rows)
         outcome.count(name, events=len(rows), pictures=pictures)
@@ -192,6 +192,10 @@ class _Inputs:
 
     def alignment(self, episode: str) -> dict[str, Any]:
         return self.rows("alignments", episode)[0]
+
+    def events(self, episode: str) -> list[dict[str, Any]]:
+        """Events of both arms together: what is captioned and trained on."""
+        return [e for e in self.rows("events", episode) if e["track"] == "all"]
 
     def signals(self, episode: str) -> dict[str, Signal]:
         return signals_of(self.rows("signals", episode))

@@ -180,7 +180,7 @@ def _fates(corpus: Corpus) -> Iterator[Fault]:
     """Every episode is in events or in quarantine, every event has a caption, each of the shard level a fate."""
     if not corpus.wanted("segment"):
         return
-    events = corpus.table("events", columns=["event_id", "episode_id", "level"])
+    events = corpus.table("events", columns=["event_id", "episode_id", "level", "track"]).filter(track="all")
     captions = corpus.table("captions", columns=["event_id"])
     aside = set(corpus.quarantine(evidence=False)["episode_id"].to_list())
     seen = set(events["episode_id"].unique().to_list()) | aside

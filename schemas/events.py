@@ -12,15 +12,19 @@ from schemas.table import Column, Table, one_of, within
 
 ORIGINS = ("machine", "human")
 PRIMITIVES = (
-    "task", "approach", "transport", "retract", "reach", "grasp", "lift", "move", "lower", "release", "hold", "idle",
-    "unknown",
+    "task", "approach", "transport", "handover", "retract", "reach", "align", "grasp", "lift", "move", "lower", "place",
+    "push", "pull", "rotate", "release", "hold", "idle", "unknown",
 )  # fmt: skip
+
+RECOVERIES = ("missed_grasp", "reopen", "second_approach", "regrasp", "slip", "correction", "hesitation")
 
 EVIDENCE = pa.struct(
     [
         pa.field("edge", pa.string(), nullable=False),  # start or end
-        pa.field("kind", pa.string(), nullable=False),  # stages.segment.boundaries kinds; episode at the two ends
+        pa.field("kind", pa.string(), nullable=False),  # stages.segment.evidence.KINDS; episode at the two ends
         pa.field("arm", pa.string(), nullable=False),
+        pa.field("signal", pa.string(), nullable=False),  # what it was seen in
+        pa.field("time_s", pa.float64(), nullable=False),  # when exactly, on the episode's clock
         pa.field("strength", pa.float32(), nullable=False),  # 0 to 1
     ]
 )
@@ -78,6 +82,7 @@ EVENTS = Table(
         Column("arms", pa.list_(pa.string()), "arms that move or act in it"),
         Column("static", pa.bool_(), "quasi-static: kept here, left out of the shards"),
         Column("confidence", pa.float32(), "0 to 1: strength of its two boundaries and of its label"),
+        Column("recovery", pa.string(), "one of schemas.events.RECOVERIES; null in the nominal course", nullable=True),
         Column("evidence", pa.list_(EVIDENCE), "why it starts and ends where it does"),
     ),
     laws=(
@@ -85,6 +90,7 @@ EVENTS = Table(
         one_of("track", TRACKS),
         one_of("origin", ORIGINS),
         one_of("primitive", PRIMITIVES),
+        one_of("recovery", RECOVERIES),
         within("confidence", 0.0, 1.0),
         _spans_tile,
         _children_nest,

@@ -81,11 +81,12 @@ class Table:
 
 
 def one_of(column: str, allowed: Iterable[str]) -> Law:
-    """Law: every value of a string column is one of `allowed`."""
+    """Law: every non-null value of a string column is one of `allowed`."""
     options = pa.array(sorted(allowed))
 
     def law(table: pa.Table) -> list[str]:
-        bad = table.filter(pc.invert(pc.is_in(table[column], options)))
+        values = table[column]
+        bad = table.filter(pc.and_(pc.is_valid(values), pc.invert(pc.is_in(values, options))))
         return [f"column {column} holds {bad[column][0].as_py()!r}, not one of {options.to_pylist()}"] if bad else []
 
     return law

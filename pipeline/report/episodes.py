@@ -26,7 +26,7 @@ CAPTIONED = "L1"
 CAPTIONS = 18  # listed under a timeline
 CAMERAS = 3
 TEXT = 160  # characters of a task or a caption
-SPAN = ["event_id", "level", "start_frame", "start_s", "end_s", "primitive", "static", "confidence"]
+SPAN = ["event_id", "level", "track", "start_frame", "start_s", "end_s", "primitive", "static", "confidence"]
 
 Float = npt.NDArray[np.float64]
 
@@ -89,7 +89,7 @@ def _timeline(corpus: Corpus, episode: str) -> Timeline:
 def _spans(corpus: Corpus, episode: str) -> tuple[dict[str, list[dict[str, Any]]], list[dict[str, Any]], str]:
     """Spans by level, those of CAPTIONED with their captions, and how all of these end."""
     texts = dict(corpus.table("captions", [episode], ["event_id", "text"]).iter_rows())
-    events = corpus.table("events", [episode], SPAN).sort("start_frame").to_dicts()
+    events = corpus.table("events", [episode], SPAN).filter(track="all").sort("start_frame").to_dicts()
     for event in events:
         event["caption"] = texts.get(event["event_id"]) or ""
     spans = {level: [e for e in events if e["level"] == level] for level in LEVELS}

@@ -88,7 +88,8 @@ def levels(corpus: Corpus) -> list[dict[str, Any]]:
     """Per level, coarse to fine: number of events, seconds of each that is not static, primitives by how often."""
     if not corpus.wanted("segment"):
         return []
-    events = corpus.table("events", columns=["event_id", "level", "start_s", "end_s", "primitive", "static"])
+    events = corpus.table("events", columns=["event_id", "level", "track", "start_s", "end_s", "primitive", "static"])
+    events = events.filter(track="all")
     rows = []
     for level in reversed(LEVELS):
         own = events.filter(level=level)

@@ -2,6 +2,6 @@
 
 from stages.caption.config import CaptionConfig
 
-VERSION = 2
+VERSION = 3
 
 __all__ = ["VERSION", "CaptionConfig"]

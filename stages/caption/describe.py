@@ -17,9 +17,15 @@ DIRECTIONS = (("forward", "backward"), ("left", "right"), ("up", "down"))  # +x,
 CLEAR = 0.5  # share of a displacement along an axis from which that direction is named
 VERBS = {
     "reach": "reaches",
+    "align": "lines up its gripper",
     "lift": "lifts",
     "move": "moves",
     "lower": "lowers",
+    "place": "puts down what it holds",
+    "push": "pushes what it holds",
+    "pull": "pulls what it holds",
+    "rotate": "turns its hand",
+    "handover": "takes over what the other arm holds",
     "retract": "retracts",
     "grasp": "closes its gripper to grasp",
     "release": "opens its gripper to release",
@@ -28,10 +34,22 @@ VERBS = {
     "unknown": "acts",
 }
 SUBTASKS = {
-    "approach": "approaches and grasps",
-    "transport": "carries what it holds and lets go",
+    "approach": "approaches",
+    "grasp": "closes its gripper to grasp",
+    "transport": "carries what it holds",
+    "place": "puts down what it holds and lets go",
+    "handover": "takes over what the other arm holds",
     "retract": "withdraws with an empty gripper",
     "unknown": "acts",
+}
+ENDINGS = {"approach": "and grasps", "transport": "and lets go"}  # where the hand does so within the subtask
+RECOVERIES = {
+    "missed_grasp": "closes its gripper on nothing",
+    "reopen": "opens its gripper again after a missed grasp",
+    "second_approach": "reaches again after a missed grasp",
+    "regrasp": "grasps again",
+    "correction": "corrects its way",
+    "hesitation": "hesitates",
 }
 
 
@@ -44,7 +62,8 @@ class Kinematics:
 
 
 def describe(event: Mapping[str, Any], kinematics: Kinematics, task: str, arms_of_robot: int) -> str:
-    """One sentence, capital first, full stop last."""
+    """One sentence, capital first, full stop last. `event` may say `gripper_closed` (it holds something) and
+    `completes` (a subtask in which the hand takes hold or lets go)."""
     goal = _goal(task)
     if event["level"] == "L3":
         return _sentence(goal or "the robot acts without a stated task")
@@ -52,6 +71,9 @@ def describe(event: Mapping[str, Any], kinematics: Kinematics, task: str, arms_o
     plural = subject.startswith("both")
     verbs = SUBTASKS if event["level"] == "L2" else VERBS
     action = verbs.get(event["primitive"], "acts")
+    if event["level"] == "L2" and event.get("completes") and event["primitive"] in ENDINGS:
+        action += f" {ENDINGS[event['primitive']]}"
+    action = RECOVERIES.get(event.get("recovery") or "", action)
     if plural:
         action = _plural(action)
     words = [subject, action]
@@ -59,10 +81,12 @@ def describe(event: Mapping[str, Any], kinematics: Kinematics, task: str, arms_o
         if event["primitive"] == "move" and event.get("gripper_closed"):
             words.append("what it holds" if not plural else "what they hold")
         direction = _direction(kinematics.displacement)
-        if direction and event["primitive"] in ("reach", "move", "retract"):
+        if direction and event["primitive"] in ("reach", "move", "retract", "push", "pull"):
             words.append(direction)
         if event["level"] == "L0" and kinematics.seconds < 0.5:
             words.append("briefly")
+        if event.get("recovery") == "slip":
+            words.append("while its hold slips")
     said = " ".join(words)
     return _sentence(f'{said}, with the task "{goal}"' if goal else said)
 
@@ -92,6 +116,8 @@ def _plural(action: str) -> str:
     text = " ".join(words).replace("and grasps", "and grasp").replace("and lets", "and let")
     return (
         text.replace("its gripper", "their grippers")
+        .replace("its hand", "their hands")
+        .replace("its way", "their ways")
         .replace("it holds", "they hold")
         .replace("an empty gripper", "empty grippers")
     )

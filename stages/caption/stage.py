@@ -23,11 +23,12 @@ def caption_rows(
 ) -> list[Row]:
     """One row an event, by the captioner that `config` names."""
     prompt = template_hash()
+    completed = _completed(events)
     rows = []
     for event in events:
         closed = _closed(signals, alignment, event)
         text = describe(
-            {**event, "gripper_closed": closed},
+            {**event, "gripper_closed": closed, "completes": event["event_id"] in completed},
             _kinematics(signals, alignment, event),
             episode["task"],
             len(episode["arms"]),
@@ -45,6 +46,25 @@ def caption_rows(
             }
         )
     return rows
+
+
+def _completed(events: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Subtasks in which the hand takes hold (of an approach) or lets go (of a transport): by their actions, or by the
+    command that flips where they end."""
+    acts = {"approach": ("grasp", "closed"), "transport": ("release", "opened")}
+    subtasks = {e["event_id"]: e for e in events if e["level"] == "L2" and e["primitive"] in acts}
+    done = {
+        e["parent_id"]
+        for e in events
+        if e["parent_id"] in subtasks
+        and not e["recovery"]
+        and e["primitive"] == acts[subtasks[e["parent_id"]]["primitive"]][0]
+    }
+    return done | {
+        name
+        for name, e in subtasks.items()
+        if any(reason["edge"] == "end" and reason["kind"] == acts[e["primitive"]][1] for reason in e["evidence"])
+    }
 
 
 def _leading(event: Mapping[str, Any], signals: Mapping[str, Signal], kind: str) -> Signal | None:

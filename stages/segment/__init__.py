@@ -2,6 +2,6 @@
 
 from stages.segment.config import SegmentConfig
 
-VERSION = 1
+VERSION = 2
 
 __all__ = ["VERSION", "SegmentConfig"]

@@ -6,32 +6,34 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class SegmentConfig(BaseModel):
-    """What counts as a boundary. Times in s; speeds as a share of the arm's own fast motion (95th percentile)."""
+    """What counts as a boundary. Times in s; speeds as a share of the arm's own fast motion; strengths 0 to 1."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    smooth_s: float = Field(0.1, ge=0, description="Gaussian over speed and opening, s")
+    smooth_s: float = Field(0.1, ge=0, description="Gaussian over paths, s; up to twice as wide in a noisy log")
     gripper_min_range: float = Field(
-        0.1, gt=0, le=1, description="an opening that varies less over the episode never acts"
+        0.08, gt=0, le=1, description="an opening that varies less over the episode never acts"
     )
     gripper_min_share: float = Field(
-        0.25,
+        0.15,
         gt=0,
         le=1,
         description="a closing or opening moves the fingers by this share of their range in the episode",
     )
-    still: float = Field(0.08, gt=0, description="an arm slower than this comes to rest")
-    moving: float = Field(0.16, gt=0, description="an arm faster than this moves again")
-    min_pause_s: float = Field(0.3, gt=0, description="shortest rest that parts L0 spans, s")
-    min_rest_l1_s: float = Field(0.6, gt=0, description="shortest rest that parts L1 spans, s")
-    press_s: float = Field(
-        1.0, ge=0, description="a rest that ends so shortly before a gripper flip is that grasp or release, s"
-    )
-    turn_l1: float = Field(
-        0.85, gt=0, le=1, description="depth of a speed minimum between two strokes that parts L1 spans"
-    )
-    turn_l0: float = Field(0.35, gt=0, le=1, description="and that parts L0 spans")
-    min_l1_s: float = Field(0.8, gt=0, description="shortest L1 span between motion boundaries, s")
-    min_gripper_s: float = Field(0.2, gt=0, description="shortest L1 span next to a gripper boundary, s")
-    min_l0_s: float = Field(0.25, gt=0, description="shortest L0 span between motion boundaries, s")
+    still: float = Field(0.07, gt=0, le=1, description="an arm slower than this rests")
+    moving: float = Field(0.15, gt=0, le=1, description="an arm that rested moves again when faster than this")
+    min_rest_s: float = Field(0.2, gt=0, description="shortest rest that is evidence of a boundary, s")
+    min_idle_s: float = Field(0.4, gt=0, description="shortest rest that is a span of its own, s")
+    turn_window_s: float = Field(0.35, gt=0, description="a turn compares the way before and after, each so long, s")
+    handover_s: float = Field(0.8, ge=0, description="one hand opens so soon after the other has closed: a handover, s")
+    attempt_s: float = Field(2.0, gt=0, description="fingers that reopen so soon, nothing carried, have missed, s")
+    strength_l2: float = Field(0.85, ge=0, le=1, description="evidence that parts L2 spans where no hand acts")
+    strength_l1: float = Field(0.62, ge=0, le=1, description="evidence that parts L1 spans")
+    strength_l0: float = Field(0.35, ge=0, le=1, description="evidence that parts L0 spans")
+    min_l2_s: float = Field(0.8, gt=0, description="shortest L2 span, s")
+    min_l1_s: float = Field(0.3, gt=0, description="shortest L1 span, s")
+    min_l0_s: float = Field(0.1, gt=0, description="shortest L0 span, s")
+    usual_l2_s: float = Field(2.5, gt=0, description="L2 spans shorter than this need stronger evidence, s")
+    usual_l1_s: float = Field(1.2, gt=0, description="L1 spans shorter than this need stronger evidence, s")
+    usual_l0_s: float = Field(0.4, gt=0, description="L0 spans shorter than this need stronger evidence, s")
     vertical: float = Field(0.7, gt=0, le=1, description="share of the displacement that makes a stroke vertical")

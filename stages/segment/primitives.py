@@ -1,8 +1,9 @@
-"""What happens in a span: its primitive, the arms that act, whether it is static.
+"""What happens in a span: its primitive, the arms that act, whether it is static, whether it mends a failure.
 
-In: arm motions, gripper changes, a span. Out: a `Label`. Rules from the physics of picking: fingers closing is a grasp,
-opening a release; moving open-handed leads to the next closing (reach) or away from the last opening (retract); moving
-with something held is lift, lower or move by the direction of displacement (z up, base frame).
+In: hands and the spans of a level. Out: `Labels`, one entry a span. Rules from the physics of picking: fingers closing
+is a grasp, opening a release; moving open-handed leads to the next closing (reach, align) or away from the last
+opening (retract); what moves with something held is lift, lower, move or place by direction (z up, base frame), push
+or pull where it never leaves its height.
 """
 
 from __future__ import annotations
@@ -12,95 +13,198 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from schemas.events import PRIMITIVES
+from schemas.events import RECOVERIES as NAMES
 from stages.segment.config import SegmentConfig
-from stages.segment.evidence import GripperChange
-from stages.segment.motion import ArmMotion
+from stages.segment.hand import Bool, Float, Hand, Int, Spans
+
+CODE = {name: number for number, name in enumerate(PRIMITIVES)}
+RECOVERIES = ("", *NAMES)
+RECOVERY = {name: number for number, name in enumerate(RECOVERIES)}
 
 ACTS = 0.15  # mean scaled speed from which an arm takes part
+SLOW = 0.35  # and below which it works finely: aligns, places
+BUSY = 0.4  # share of a span in which fingers move that makes it a grasp or a release
+TURNS = 2.0  # a hand that turns so many times faster than it travels rotates
+PRESS_S = 3.0  # a rest up to so long next to a command that flips is that grasp or release
+NEXT_S = 0.5  # next to a change of the hand
+LIFTED = 0.25  # rise while held, as a share of the way gone, from which a thing was lifted rather than pushed or pulled
+BRIEF_S = 1.0  # a hesitation or a correction takes no longer
+BACK = -0.5  # cosine from which a stroke goes back on the one before
+FLIP_S = 0.1  # a command that flips where a subtask ends belongs to that, whichever frame it is rounded to
+SUBTASK_S = 1.0  # a subtask not longer than this, beside the change itself, is that grasp or placing
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
-    primitive: str
-    arms: tuple[str, ...]
-    static: bool
-    confidence: float
+class Labels:
+    """Per span: primitive and recovery (numbers in PRIMITIVES, RECOVERIES), confidence, static; arms: bit i set where
+    arm i takes part."""
+
+    primitive: Int
+    recovery: Int
+    confidence: Float
+    static: Bool
+    arms: Int
 
 
-def label(
-    motions: Sequence[ArmMotion],
-    changes: Sequence[GripperChange],
-    start: int,
-    end: int,
-    rate: float,
-    config: SegmentConfig,
-) -> Label:
-    """Label of frames [start, end)."""
-    changes = [c for c in changes if c.acts]
-    inside = [
-        c for c in changes if c.start < end and c.end > start and _overlap(c, start, end) >= 0.5 * (c.end - c.start)
+def label_spans(hands: Sequence[Hand], spans: Spans, config: SegmentConfig) -> Labels:
+    """Labels of L1 or L0 spans: those of the arm that does most in each; a hand that acts does more than one that
+    moves."""
+    count = len(spans.start)
+    if not hands:
+        none = np.zeros(count, dtype=np.int64)
+        return Labels(np.full(count, CODE["unknown"]), none, np.zeros(count), np.zeros(count, dtype=bool), none)
+    own = [_one_arm(h, spans, config) for h in hands]
+    leader, pick = np.argmax([activity for _, activity in own], axis=0), np.arange(count)
+    primitive, recovery, confidence = (
+        np.stack([getattr(labels, name) for labels, _ in own])[leader, pick]
+        for name in ("primitive", "recovery", "confidence")
+    )
+    static = np.all([labels.static for labels, _ in own], axis=0)
+    arms = np.sum([labels.arms << bit for bit, (labels, _) in enumerate(own)], axis=0)
+    return Labels(primitive, recovery, confidence, static, arms)
+
+
+def label_segments(hands: Sequence[Hand], spans: Spans, slips: Float, config: SegmentConfig) -> Labels:
+    """Labels of L0 spans: as L1's, and the local events a longer span hides: a hesitation between two strokes, a
+    stroke back and forth again (correction), a hand that opens and closes again at once (regrasp), fingers that give
+    way (slip)."""
+    labels = label_spans(hands, spans, config)
+    count, brief = len(spans.start), spans.seconds < BRIEF_S
+    if count < 3 or not hands:
+        return labels
+    recovery, free = labels.recovery.copy(), labels.recovery == 0
+    before, after = np.arange(count) - 1, np.minimum(np.arange(count) + 1, count - 1)
+    inner = (before >= 0) & (np.arange(count) < count - 1)
+    moves = ~labels.static & ~np.isin(labels.primitive, [CODE[p] for p in ("grasp", "release", "handover")])
+    recovery[free & inner & brief & labels.static & moves[before] & moves[after]] = RECOVERY["hesitation"]
+    back = np.zeros(count, dtype=bool)
+    for hand in hands:
+        shift = hand.shift(spans, hand.motion.path)
+        shift /= np.maximum(np.linalg.norm(shift, axis=1, keepdims=True), 1e-9)
+        cosine = np.sum(shift[1:] * shift[:-1], axis=1)
+        turned = np.concatenate([[False], cosine < BACK])
+        back |= turned & np.append(turned[1:], False)
+    recovery[free & inner & brief & moves & back & moves[before] & moves[after]] = RECOVERY["correction"]
+    again = (labels.primitive == CODE["grasp"]) & (labels.primitive[before] == CODE["release"]) & brief[before]
+    recovery[free & inner & again] = RECOVERY["regrasp"]
+    recovery[free & (np.searchsorted(slips, spans.end) > np.searchsorted(slips, spans.start))] = RECOVERY["slip"]
+    return Labels(labels.primitive, recovery, labels.confidence, labels.static, labels.arms)
+
+
+def label_subtasks(hands: Sequence[Hand], spans: Spans, config: SegmentConfig) -> Labels:
+    """Labels of L2 spans: a subtask is what its last grasp, release or handover makes of it."""
+    own = label_spans(hands, spans, config)
+    count = len(spans.start)
+    none = np.zeros(count, dtype=np.int64)
+    acting = sorted((c for h in hands for c in h.changes if not c.missed), key=lambda c: (c.start + c.end, c.arm))
+    if not acting:
+        return Labels(np.full(count, CODE["unknown"]), none, np.zeros(count), own.static, own.arms)
+    middles = np.array([(c.start + c.end) / 2 - FLIP_S * c.flips for c in acting])
+    closes, given = (np.array([getattr(c, n) for c in acting]) for n in ("closes", "given"))
+    last = np.searchsorted(middles, spans.end) - 1
+    known, which = last >= 0, np.maximum(last, 0)
+    inside = known & (middles[which] >= spans.start)
+    takes = np.array([c.end - c.start for c in acting])[which]
+    short = spans.seconds < SUBTASK_S + takes  # little but the grasp or the placing itself
+    held = np.where(known, closes[which], ~closes[0])
+    coming = (last + 1 < len(acting)) & closes[np.minimum(last + 1, len(acting) - 1)]
+    let_go = np.append(False, (inside & ~closes[which])[:-1])  # the span before ended with a release
+    empty = np.where(coming & ~let_go, CODE["approach"], CODE["retract"])
+    primitive = np.where(held, CODE["transport"], empty)
+    primitive = np.where(inside, np.where(closes[which], CODE["approach"], CODE["transport"]), primitive)
+    primitive = np.where(inside & short, np.where(closes[which], CODE["grasp"], CODE["place"]), primitive)
+    primitive = np.where(inside & given[which], CODE["handover"], primitive)
+    return Labels(primitive, none, np.full(count, 0.7), own.static, own.arms)
+
+
+def label_task(hands: Sequence[Hand], spans: Spans, config: SegmentConfig) -> Labels:
+    own, count = label_spans(hands, spans, config), len(spans.start)
+    none = np.zeros(count, dtype=np.int64)
+    return Labels(np.full(count, CODE["task"]), none, np.ones(count), np.zeros(count, dtype=bool), own.arms)
+
+
+def _one_arm(hand: Hand, spans: Spans, config: SegmentConfig) -> tuple[Labels, Float]:
+    """(labels of one arm, how much it does in each span)."""
+    speed = hand.speed(spans)
+    act, which, sure = _acts(hand, spans, speed, config)
+    state = hand.state(spans.middle)
+    static = (speed < config.moving) & ~act
+    moves = ~static & ~act
+    primitive = np.full(len(speed), CODE["move"])
+    confidence = np.full(len(speed), 0.5 if hand.changes else 0.4)
+
+    def put(where: Bool, name: str, how_sure: float) -> None:
+        primitive[where], confidence[where] = CODE[name], how_sure
+
+    empty, fine = moves & ~state.held, speed < SLOW
+    put(empty & state.ahead, "reach", 0.7)
+    put(empty & state.ahead & fine & hand.close_to(spans.end, True, NEXT_S), "align", 0.6)
+    leaves = ~state.ahead | (hand.close_to(spans.start, False, NEXT_S) & ~state.attempt)
+    put(empty & state.behind & leaves, "retract", 0.7)
+    for where, name, how_sure in _carrying(hand, spans, moves & state.held, fine, config):
+        put(where, name, how_sure)
+    spin = hand.spin(spans)
+    if spin is not None:
+        travels = np.linalg.norm(hand.shift(spans, hand.motion.path), axis=1) / spans.seconds
+        put(moves & (spin > ACTS) & (spin > TURNS * travels), "rotate", 0.6)
+    put(static & state.held, "hold", 0.8)
+    put(static & ~state.held, "idle", 0.8)
+    recovery = np.zeros(len(speed), dtype=np.int64)
+    recovery[empty & state.attempt & state.ahead] = RECOVERY["second_approach"]
+    if hand.changes:
+        closing, missed = hand.closes[which], hand.missed[which]
+        put(act & closing, "grasp", 0.9)
+        put(act & ~closing, "release", 0.9)
+        put(act & hand.given[which], "handover", 0.8)
+        recovery[act & missed] = np.where(closing, RECOVERY["missed_grasp"], RECOVERY["reopen"])[act & missed]
+    takes_part = ((speed > ACTS) | act).astype(np.int64)
+    return Labels(primitive, recovery, confidence * sure, static, takes_part), speed + act
+
+
+def _carrying(
+    hand: Hand, spans: Spans, where: Bool, fine: Bool, config: SegmentConfig
+) -> list[tuple[Bool, str, float]]:
+    """(where, primitive, confidence) of spans in which something held moves; later ones win."""
+    position = hand.motion.position
+    place = where & fine & hand.lets_go_after(spans.end, 0.3)
+    if position is None or not hand.motion.metric:
+        return [(where, "move", 0.6), (place, "place", 0.5)]
+    shift = hand.shift(spans, position)
+    rise = shift[:, 2] / np.maximum(np.linalg.norm(shift, axis=1), 1e-6)
+    rises, way, nearer = hand.hold(spans.middle)
+    flat = where & (rises < LIFTED * way)
+    return [
+        (where, "move", 0.7),
+        (flat & (nearer > 0), "pull", 0.6),
+        (flat & (nearer <= 0), "push", 0.6),
+        (where & (rise >= config.vertical), "lift", 0.8),
+        (where & (rise <= -config.vertical), "lower", 0.8),
+        (place, "place", 0.6),
     ]
-    means = {m.arm: float(m.speed[start:end].mean()) for m in motions}
-    acting = tuple(m.arm for m in motions if means[m.arm] > ACTS or any(c.arm == m.arm for c in inside))
-    slow = max(means.values(), default=0.0) < config.moving
-    pressed = [c for c in changes if slow and 0 <= c.start - end <= config.press_s * rate and _is_flip(c, rate, config)]
-    acts = inside if inside and (slow or _busy(inside, start, end) > 0.4) else pressed
-    if acts:
-        return Label(
-            "grasp" if acts[-1].closes else "release", acting or (acts[-1].arm,), False, 0.9 if inside else 0.7
-        )
-    leader = max(motions, key=lambda m: (means[m.arm], m.arm), default=None)
-    if leader is None:
-        return Label("unknown", (), False, 0.0)
-    held = _closed_share(leader, changes, start, end)
-    if slow:
-        return Label("hold" if held > 0.5 else "idle", acting, True, 0.8)
-    if leader.opening is None or not any(c.arm == leader.arm for c in changes):
-        return Label("move", acting, False, 0.5)
-    if held > 0.5:
-        return _carrying(leader, acting, start, end, config)
-    ahead = any(c.closes and c.start >= end - 1 for c in changes if c.arm == leader.arm)
-    behind = any(not c.closes and c.end <= start + rate for c in changes if c.arm == leader.arm)
-    if ahead:
-        return Label("reach", acting, False, 0.7)
-    return Label("retract" if behind else "move", acting, False, 0.7 if behind else 0.5)
 
 
-def _carrying(leader: ArmMotion, acting: tuple[str, ...], start: int, end: int, config: SegmentConfig) -> Label:
-    if leader.position is None:
-        return Label("move", acting, False, 0.6)
-    shift = leader.position[end - 1] - leader.position[start]
-    length = float(np.linalg.norm(shift))
-    vertical = float(shift[2]) / length if length > 1e-6 else 0.0
-    if abs(vertical) >= config.vertical:
-        return Label("lift" if vertical > 0 else "lower", acting, False, 0.8)
-    return Label("move", acting, False, 0.7)
-
-
-def _closed_share(motion: ArmMotion, changes: Sequence[GripperChange], start: int, end: int) -> float:
-    """Share of the span with the arm's gripper closed, from its changes; 0 where it never changes."""
-    own = [c for c in changes if c.arm == motion.arm]
-    if not own:
-        return 0.0
-    closed = not own[0].closes  # before its first change it was the other way round
-    frames, position = 0, start
-    for change in own:
-        until = min(max(change.start, start), end)
-        frames += (until - position) if closed else 0
-        position, closed = max(until, position), change.closes
-    frames += (end - position) if closed else 0
-    return frames / max(1, end - start)
-
-
-def _is_flip(change: GripperChange, rate: float, config: SegmentConfig) -> bool:
-    """A command that flips from one row to the next, often logged when the fingers are done: the rest before it is
-    the act."""
-    return change.end - change.start < config.min_gripper_s * rate
-
-
-def _overlap(change: GripperChange, start: int, end: int) -> int:
-    return min(change.end, end) - max(change.start, start)
-
-
-def _busy(inside: Sequence[GripperChange], start: int, end: int) -> float:
-    return sum(_overlap(c, start, end) for c in inside) / (end - start)
+def _acts(hand: Hand, spans: Spans, speed: Float, config: SegmentConfig) -> tuple[Bool, Int, Float]:
+    """Per span: does the hand act in it, with which of its changes, and how sure that is."""
+    count, sure = len(spans.start), np.ones(len(spans.start))
+    last, busy = np.full(count, -1), np.zeros(count)
+    slow = speed < config.moving
+    if not hand.changes:
+        return np.zeros(count, dtype=bool), np.zeros(count, dtype=np.int64), sure
+    inside = np.searchsorted(spans.start, (hand.starts + hand.ends) / 2 + 1e-9, side="right") - 1
+    inside = np.clip(inside, 0, count - 1)
+    overlap = np.minimum(hand.ends, spans.end[inside]) - np.maximum(hand.starts, spans.start[inside])
+    np.add.at(busy, inside, np.maximum(overlap, 0.0))
+    last[inside] = np.arange(len(hand.changes))  # later ones win
+    act = (last >= 0) & ~hand.flips[last] & (slow | (busy / spans.seconds > BUSY))
+    flips = np.flatnonzero(hand.flips)  # a command without duration: the shorter rest beside it is the act
+    for side in (0, 1):
+        span = np.searchsorted(spans.start, hand.starts[flips] + 0.2, side="right") - 1 - side
+        known = np.clip(span, 0, count - 1)
+        edge = (spans.start, spans.end)[side][known]
+        beside = (span >= 0) & (np.abs(edge - hand.starts[flips]) < 0.2) & slow[known]
+        beside &= (spans.seconds[known] <= PRESS_S) & ~act[known]
+        last[known[beside]], sure[known[beside]] = flips[beside], 0.8
+        act[known[beside]] = True
+        flips = flips[~beside]
+    return act, np.maximum(last, 0), sure

@@ -1,68 +1,122 @@
-"""From candidates to nested boundaries: strongest first, none too near to another, each level a subset of the next
-finer.
+"""From evidence to boundaries: at each level the set of frames that explains most evidence with spans of decent length.
 
-In: candidates of an episode. Out: for L2, L1 and L0 the chosen candidates by frame. A first form: greedy, O(n log n)
-in the number of candidates.
+In: evidence on the episode's frames, and the boundaries of the coarser level, which stay. Out: the chosen frames.
+The choice maximises, over all sets of boundaries with spans no shorter than the minimum,
+
+    sum over boundaries (strength - what the level asks)  -  sum over spans haste(length),
+
+haste(d) = max(0, ln(usual / d)) ** 2 / 4: half of a log-normal prior, the side that forbids crowding; a long span
+costs nothing, since the right density differs by task. Dynamic programming over the candidates: O(n w), n candidates,
+w of them within the usual length. Same input, same output.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log
 
-from stages.segment.config import SegmentConfig
-from stages.segment.evidence import GRIPPER_KINDS, Candidate, rest_strength
+import numpy as np
+import numpy.typing as npt
 
-ENDS_OF_SUBTASK = frozenset({"closing_ended", "opening_ended", "closed", "opened"})
-MOTION = frozenset({"turn", "motion_stopped", "motion_onset"})
-ACTS = 0.9  # strength from which a gripper candidate takes or lets go of something
-Chosen = dict[int, list[Candidate]]
+from stages.segment.candidates import Evidence
 
-
-def choose(candidates: Iterable[Candidate], frames: int, rate: float, config: SegmentConfig) -> dict[str, Chosen]:
-    """{level: {frame: the candidates that agree on it, strongest first}}. rate: frames per second."""
-    ranked = sorted(
-        candidates,
-        key=lambda c: (c.kind not in GRIPPER_KINDS or c.strength < ACTS, -c.strength, c.frame, c.kind, c.arm),
-    )
-    near = max(1, round(config.min_gripper_s * rate))
-    l1: Chosen = {}
-    rest = rest_strength(config.min_rest_l1_s)
-    coarse = [c for c in ranked if c.kind not in MOTION or c.strength >= (config.turn_l1 if c.kind == "turn" else rest)]
-    _add(l1, coarse, frames, near, max(near, round(config.min_l1_s * rate)))
-    l0 = {frame: list(found) for frame, found in l1.items()}
-    _add(l0, ranked, frames, near, max(1, round(config.min_l0_s * rate)))
-    l2 = {f: found for f, found in l1.items() if any(c.kind in ENDS_OF_SUBTASK and c.strength >= ACTS for c in found)}
-    return {"L2": l2, "L1": l1, "L0": l0}
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.int64]
+TOGETHER_S = 0.08  # candidates so near to each other speak of one boundary
+HASTE = 0.25
 
 
-def _gap(candidate: Candidate, found: list[Candidate], frame: int, near: int, apart: int) -> int:
-    """Frames to keep from a chosen boundary.
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """Places where a boundary may be: frame int64[N] (rising), time float64[N] (start of that frame, s), seen
+    float64[N] (on the log's clock, as exact as the evidence), strength float64[N]; first int64[N + 1]: evidence of
+    node i is rows first[i] to first[i + 1]."""
 
-    Half as many where the arm sets off after a gripper change: what lies between is the grasp or release itself.
+    frame: Int
+    time: Float
+    seen: Float
+    strength: Float
+    first: Int
+
+
+def nodes_of(evidence: Evidence, log_times: Float, times: Float) -> Nodes:
+    """Evidence put on frames: neighbours within TOGETHER_S are one node, at the strongest of them, as strong as all of
+    them together (one minus the product of their doubts). log_times, times: of the frames, on the log's and on the
+    canonical clock, s."""
+    if not len(evidence):
+        empty = np.zeros(0, dtype=np.int64)
+        return Nodes(empty, np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(1, dtype=np.int64))
+    middles = (log_times[1:] + log_times[:-1]) / 2
+    frames = np.searchsorted(middles, evidence.time)
+    apart = np.flatnonzero(np.diff(evidence.time) > TOGETHER_S) + 1
+    first = np.concatenate([[0], apart, [len(evidence)]])
+    group = np.repeat(np.arange(len(first) - 1), np.diff(first))
+    order = np.lexsort((evidence.time, -evidence.strength, group))
+    leader = order[first[:-1]]
+    doubt = np.add.reduceat(np.log1p(-np.minimum(evidence.strength, 0.999)), first[:-1])
+    frame, seen, strength = frames[leader], evidence.time[leader], 1.0 - np.exp(doubt)
+    same = np.flatnonzero(np.diff(frame) == 0)  # two nodes on one frame, in a slow log: the second joins the first
+    if len(same):
+        strength[same] = 1.0 - (1.0 - strength[same]) * (1.0 - strength[same + 1])
+        keep = np.setdiff1d(np.arange(len(frame)), same + 1)
+        frame, seen, strength = frame[keep], seen[keep], strength[keep]
+        first = np.append(first[keep], len(evidence))
+    return Nodes(frame, times[frame], seen, strength, first)
+
+
+def put_on(nodes: Nodes, times: Float, strengths: Float) -> Nodes:
+    """The nodes nearest to `times` (float64[N], s, the evidence's clock), with `strengths` in place of their own."""
+    if not len(times) or not len(nodes.frame):
+        return Nodes(nodes.frame[:0], nodes.time[:0], nodes.seen[:0], nodes.strength[:0], nodes.first[:1])
+    place = np.clip(np.searchsorted(nodes.seen, times), 1, max(1, len(nodes.seen) - 1))
+    before = np.maximum(place - 1, 0)
+    place = np.minimum(place, len(nodes.seen) - 1)
+    nearest = np.where(times - nodes.seen[before] <= nodes.seen[place] - times, before, place)
+    strength = np.zeros(len(nodes.frame))
+    np.maximum.at(strength, nearest, strengths)
+    keep = strength > 0
+    return Nodes(nodes.frame[keep], nodes.time[keep], nodes.seen[keep], strength[keep], nodes.first[:1])
+
+
+def choose(
+    nodes: Nodes, forced: Int | Sequence[int], times: Float, end: float, asked: float, least: float, usual: float
+) -> Int:
+    """Frames of the chosen boundaries, int64[M], rising. forced: frames that must be among them; times: start of each
+    frame, s; end: of the episode; asked: strength from which evidence is worth a boundary; least, usual: span lengths,
+    s.
     """
-    sets_off = candidate.kind == "motion_onset" and frame < candidate.frame and found[0].kind in GRIPPER_KINDS
-    return max(near, apart // 2) if sets_off else apart
-
-
-def _add(chosen: Chosen, ranked: list[Candidate], frames: int, near: int, apart: int) -> None:
-    """Take candidates in rank order; one too near to a chosen boundary lends it its evidence instead."""
-    taken = sorted(chosen)
-    for candidate in ranked:
-        if any(candidate in found for found in chosen.values()):
-            continue
-        gripper = candidate.kind in GRIPPER_KINDS
-        place = bisect_left(taken, candidate.frame)
-        neighbours = [
-            f
-            for f in taken[max(0, place - 1) : place + 1]
-            if abs(f - candidate.frame) < (near if gripper else _gap(candidate, chosen[f], f, near, apart))
-        ]
-        if neighbours:
-            nearest = min(neighbours, key=lambda f: abs(f - candidate.frame))
-            chosen[nearest].append(candidate)
-            continue
-        margin = 1 if gripper else near
-        if margin <= candidate.frame <= frames - margin and 0 < candidate.frame < frames:
-            chosen[candidate.frame] = [candidate]
-            insort(taken, candidate.frame)
+    stays = np.asarray(forced, dtype=np.int64)
+    worth = (nodes.strength > asked) & (nodes.frame > 0)
+    frames = np.union1d(nodes.frame[worth], stays)
+    gains = np.zeros(len(frames))
+    gains[np.searchsorted(frames, nodes.frame[worth])] = nodes.strength[worth] - asked
+    at = [float(times[0]), *times[frames].tolist(), end]
+    gain = [0.0, *gains.tolist(), 0.0]
+    held = [True, *np.isin(frames, stays).tolist(), True]
+    best, before = [0.0] * len(at), [0] * len(at)
+    start = 0  # the last boundary that must stay: nothing reaches over it
+    far, far_best, far_at = 0, -np.inf, -1  # best of those at least `usual` away
+    for i in range(1, len(at)):
+        while far < i and at[i] - at[far] >= max(usual, least):
+            if far >= start and best[far] > far_best:
+                far_best, far_at = best[far], far
+            far += 1
+        top, top_at = far_best, far_at
+        for j in range(max(far, start), i):
+            length = at[i] - at[j]
+            if length < least - 1e-9:
+                break
+            value = best[j] - HASTE * log(usual / length) ** 2
+            if value > top:
+                top, top_at = value, j
+        best[i], before[i] = top + gain[i], top_at
+        if held[i]:
+            if top_at < 0:  # the episode is shorter than the minimum
+                best[i], before[i] = gain[i], start
+            start, far, far_best, far_at = i, i, -np.inf, -1
+    chosen, i = [], before[-1]
+    while i > 0:
+        chosen.append(i - 1)
+        i = before[i]
+    return np.asarray(frames[chosen[::-1]], dtype=np.int64)

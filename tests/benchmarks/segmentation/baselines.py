@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -71,7 +72,8 @@ def gripper_and_minima(episode: Episode) -> list[float]:
 
 
 def peract(episode: Episode, buffer: int = 4) -> list[float]:
-    """PerAct keyframes (Shridhar et al. 2022): the gripper changes, or the arm has stopped; then `buffer` rows of rest."""
+    """PerAct keyframes (Shridhar et al. 2022): the gripper changes, or the arm has stopped; then `buffer` rows of
+    rest."""
     still = np.abs(np.gradient(episode.path, episode.times, axis=0)).max(axis=1)
     stopped = still < 0.1 * max(float(np.percentile(still, 95)), 1e-9)
     closed = episode.opening < 0.5
@@ -93,7 +95,7 @@ def awe(episode: Episode, error: float = 0.02) -> list[float]:
     flips = np.flatnonzero(np.any(np.diff((episode.opening < 0.5).astype(int), axis=0) != 0, axis=1)) + 1
     edges = [0, *flips.tolist(), len(path) - 1]
     found: set[int] = {int(f) for f in flips}
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         found.update(start + w for w in _waypoints(path[start : end + 1], error))
     return episode.times[sorted(f for f in found if 0 < f < len(path) - 1)].tolist()
 

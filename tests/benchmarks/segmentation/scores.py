@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import hypot, sqrt
 
 import numpy as np
@@ -117,7 +118,7 @@ def random(count: int, start: float, end: float, seed: int) -> list[float]:
 def spans_between(cuts: Sequence[float], start: float, end: float) -> list[Span]:
     """The spans that boundaries make of [start, end)."""
     edges = [start, *cuts, end]
-    return [(a, b) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+    return [(a, b) for a, b in pairwise(edges) if b > a]
 
 
 def _iou(a: Span, b: Span) -> float:
