@@ -6,7 +6,7 @@ only the plan.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +19,7 @@ from pipeline import release as releases
 from pipeline.config import CorpusConfig
 from pipeline.corpus import write_plan
 from pipeline.fingerprint import fingerprint
+from pipeline.labels import read as read_labels
 from pipeline.ledger import OK, QUARANTINED, RETRY, Commit, Item, Ledger, State
 from pipeline.lock import locked
 from pipeline.parts import frame
@@ -27,6 +28,7 @@ from pipeline.progress import StageProgress
 from pipeline.run import Runner, Unpublished
 from pipeline.survey import Survey, survey
 from pipeline.work import Context, Unit, refusal
+from schemas.labels import Label
 from schemas.reasons import Quarantined, Reason
 from stages import storage
 from stages.align.lag import decide
@@ -57,10 +59,12 @@ class Build:
         """Build up to a stage. Raises SourceError, Locked, BuildFailedError, storage.Unwritable; KeyboardInterrupt
         passes through, nothing half-done behind it."""
         with locked(self.root):
+            labels = read_labels(self.config.segment.labels)
             found = survey(sources, self.config.ingest)
-            plan = Plan(found, self.config)
+            plan = Plan(found, self.config, labels)
             result = Result(plan)
             self._announce(found)
+            self._unknown(labels, found)
             self._lost(found)
             if not found.datasets:
                 write_plan(self.ledger, plan, None, complete=False)
@@ -82,6 +86,14 @@ class Build:
                 raise
             write_plan(self.ledger, plan, result.release, complete)
         return result
+
+    def _unknown(self, labels: Mapping[str, Sequence[Label]], found: Survey) -> None:
+        """Say which labels are for episodes that are not there: they are kept in their file, and used by no one."""
+        lost = sorted(labels.keys() - found.episodes.keys())
+        if lost:
+            number = sum(len(labels[episode]) for episode in lost)
+            words = f"labels: {number} spans of {len(lost)} episodes that no source has, such as {lost[0]}"
+            self.console.print(words, highlight=False, markup=False)
 
     def _room(self, stage: str, plan: Plan, runner: Runner, result: Result) -> None:
         if stage == "align":

@@ -21,11 +21,14 @@ from pipeline import config as configs
 from pipeline.compact import DamagedPart
 from pipeline.config import ConfigError
 from pipeline.corpus import WRITTEN_BY, Corpus
+from pipeline.labels import FORMATS, LabelError
 from pipeline.lock import Locked
 from pipeline.nodes import NodeError
 from pipeline.plan import STAGES
 from pipeline.record import DamagedPlan, NoCorpus
 from pipeline.repair import NotComplete
+from schemas.events import ORIGINS
+from schemas.ids import LEVELS, TRACKS
 from schemas.reasons import Quarantined
 from stages import storage
 from stages.ingest.sources import SourceError
@@ -34,6 +37,7 @@ TABLE_NAMES = (*WRITTEN_BY, "quarantine")
 MENDABLE = (
     ConfigError,
     SourceError,
+    LabelError,
     NoCorpus,
     DamagedPlan,
     Locked,
@@ -163,6 +167,25 @@ def quarantine(root: str, target: str | None) -> None:
         click.echo(f"{table.height} in quarantine")
     else:
         _show(table, target, 0)
+
+
+@main.command()
+@click.option("--corpus", "root", required=True, metavar="DIR")
+@click.option("--to", "target", required=True, metavar="FILE", help="File to write; a folder for lerobot.")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="By the name of FILE if not given.")
+@click.option("--level", "levels", type=click.Choice(LEVELS), multiple=True, help="Repeats; L2 and L1 if not given.")
+@click.option("--track", type=click.Choice(TRACKS), default="all", show_default=True)
+@click.option("--origin", type=click.Choice(ORIGINS), help="Only spans of people, or only the machine's.")
+@_told
+def labels(root: str, target: str, form: str | None, levels: tuple[str, ...], track: str, origin: str | None) -> None:
+    """Write spans to a label file, to correct them and give it to segment.labels."""
+    from pipeline.labels import write
+
+    form = form or ("json" if target.lower().endswith(".json") else "csv" if target.lower().endswith(".csv") else None)
+    if form is None:
+        raise ConfigError(f"--to {target}: give --format, one of {', '.join(FORMATS)}")
+    number = write(Corpus(root), target, form, levels or ("L2", "L1"), track, origin)
+    click.echo(f"{number} spans written to {target}")
 
 
 @main.command()

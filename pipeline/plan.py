@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pipeline.config import CorpusConfig
@@ -17,6 +17,7 @@ from pipeline.fingerprint import fingerprint
 from pipeline.ledger import OK, State
 from pipeline.survey import Survey
 from pipeline.work import Unit
+from schemas.labels import Label
 from stages import align, caption, cluster, embed, ingest, observe, segment, storage
 from stages.align.lag import Decision
 from stages.ingest.lerobot import CameraRef
@@ -28,7 +29,7 @@ STAGES = (*EPISODE_STAGES, "cluster", "shard")
 INPUTS = {  # tables that a stage reads, and the stage that wrote each
     "lag": {"episodes": "ingest", "signals": "ingest", "observations": "observe"},
     "align": {"episodes": "ingest", "signals": "ingest", "observations": "observe", "lags": "lag"},
-    "segment": {"signals": "ingest", "alignments": "align"},
+    "segment": {"episodes": "ingest", "signals": "ingest", "alignments": "align"},
     "caption": {"episodes": "ingest", "signals": "ingest", "alignments": "align", "events": "segment"},
     "embed": {
         "signals": "ingest",
@@ -53,8 +54,11 @@ UNITS_PER_WORKER = 16  # where there is so much: a stage ends with its last unit
 class Plan:
     """What a build wants. `wanted[stage]` grows as the stages before it are done."""
 
-    def __init__(self, survey: Survey, config: CorpusConfig) -> None:
+    def __init__(
+        self, survey: Survey, config: CorpusConfig, labels: Mapping[str, Sequence[Label]] | None = None
+    ) -> None:
         self.survey, self.config = survey, config
+        self.labels = labels or {}  # of people, by episode, from the files of segment.labels
         self.wanted: dict[str, Wanted] = {}
         self.states: dict[str, State] = {}
         self.decisions: dict[str, Decision] = {}
@@ -137,6 +141,8 @@ class Plan:
         payload: dict[str, Any] = {"parts": self.parts(stage, items)}
         if stage == "align":
             payload["decisions"] = self.decisions
+        if stage == "segment":
+            payload["labels"] = {i: self.labels[i] for i in items if i in self.labels}
         if stage == "embed":
             payload["media"] = self.media(items)
         return payload
@@ -210,7 +216,11 @@ class Plan:
         return result
 
     def _want_segment(self) -> Wanted:
-        return self._chain("segment", "align", segment.VERSION, self.config.segment)
+        """Labels count one by one: marking an episode does that one again, wherever its label file lies."""
+        config = self.config.segment.model_copy(update={"labels": ()})
+        wanted = self._chain("segment", "align", segment.VERSION, config)
+        marked = {e: fingerprint(wanted[e], self.labels[e]) for e in wanted.keys() & self.labels.keys()}
+        return wanted | marked
 
     def _want_caption(self) -> Wanted:
         return self._chain("caption", "segment", caption.VERSION, self.config.caption)

@@ -14,6 +14,7 @@ import pyarrow as pa
 from pipeline.ledger import Ledger
 from pipeline.parts import by_episode
 from pipeline.work import Context, Outcome, Room, Unit, as_quarantined, each
+from schemas.reasons import Quarantined, Reason
 from stages import storage
 from stages.episode import Signal, signals_of
 
@@ -111,13 +112,21 @@ def align(unit: Unit, context: Context) -> Outcome:
 
 
 def segment(unit: Unit, context: Context) -> Outcome:
-    from stages.segment.stage import event_rows
+    from stages.segment.labels import labels_from
+    from stages.segment.stage import segmented
 
     outcome, inputs = Outcome(), _Inputs(unit, context)
 
     def work(name: str) -> None:
-        rows = event_rows(name, inputs.signals(name), inputs.alignment(name), context.config.segment)
+        labels = [*unit.payload["labels"].get(name, ()), *labels_from(inputs.episode(name)["labels"])]
+        rows, refused = segmented(name, inputs.signals(name), inputs.alignment(name), labels, context.config.segment)
         outcome.add("events", rows)
+        for label, why in refused:
+            told = (
+                f"{label.said_by}: {label.level} {label.start:g} to {label.end:g} {label.unit} ({label.text!r}): {why}"
+            )
+            where = f"{name}/{label.level}"
+            outcome.events_refused.append((name, Quarantined(Reason.LABEL_REFUSED, told, event_id=where)))
         for row in (r for r in rows if r["track"] == "all"):
             outcome.count(name, **{row["level"]: 1})
 

@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 
+from schemas.labels import LABEL
 from schemas.table import Column, Table, one_of
 
 CAMERA = pa.struct(
@@ -35,6 +36,7 @@ EPISODES = Table(
         Column("task", pa.string(), "task text; empty if the source has none"),
         Column("split", pa.string(), "train or val, by hash of the recording"),
         Column("cameras", pa.list_(CAMERA), "cameras with the place of the episode in their files"),
+        Column("labels", pa.list_(LABEL), "spans that the source brings along, schemas.labels.Label"),
         Column("checks", pa.list_(pa.string()), "cleaning checks made and passed"),
         Column("flags", pa.list_(pa.string()), "schemas.reasons.Flag values"),
     ),

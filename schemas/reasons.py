@@ -42,6 +42,7 @@ class Reason(StrEnum):
     LENGTH_MISMATCH = "length_mismatch"  # rows and frames differ by more than `align.max_length_difference`
     ABNORMAL_FPS = "abnormal_fps"  # measured frame rate is off the declared one
     NO_OVERLAP = "no_overlap"  # cameras and signals share no time span
+    LABEL_REFUSED = "label_refused"  # a person's span that lies across others, or in no frame of the episode
     SAMPLE_FAILED = "sample_failed"  # the files of an event's sample cannot be made
     DAMAGED_FILE = "damaged_file"  # a part or proxy of the corpus is not what was committed: `corpus repair` mends it
     WORKER_DIED = "worker_died"  # the process that worked on it died twice

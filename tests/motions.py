@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from stages.episode import Signal
-from stages.segment.stage import Timebase
+from stages.segment.tracks import Timebase
 
 Signals = dict[str, Signal]
 

@@ -55,6 +55,7 @@ WORDS: dict[Reason, tuple[str, str]] = {
     Reason.LENGTH_MISMATCH: ("the log and the video differ in length", "No frame of it is at hand."),
     Reason.ABNORMAL_FPS: ("the measured frame rate is off the declared one", NO_PICTURE),
     Reason.NO_OVERLAP: ("cameras and signals share no time span", "No frame of it is at hand."),
+    Reason.LABEL_REFUSED: ("a person's span that fits nowhere", NO_PICTURE),
     Reason.SAMPLE_FAILED: ("the files of an event's sample cannot be made", "No frame of it is at hand."),
     Reason.DAMAGED_FILE: (
         "a file of the corpus is not what was written: corpus repair",

@@ -21,11 +21,14 @@ def caption_rows(
     events: Sequence[Mapping[str, Any]],
     config: CaptionConfig,
 ) -> list[Row]:
-    """One row an event, by the captioner that `config` names."""
+    """One row an event, by the captioner that `config` names; what a person has called an event stands."""
     prompt = template_hash()
     completed = _completed(events)
     rows = []
     for event in events:
+        if event["label"]:
+            rows.append(_row(event, event["label"], "human", "human", prompt))
+            continue
         closed = _closed(signals, alignment, event)
         text = describe(
             {**event, "gripper_closed": closed, "completes": event["event_id"] in completed},
@@ -33,19 +36,21 @@ def caption_rows(
             episode["task"],
             len(episode["arms"]),
         )
-        rows.append(
-            {
-                "event_id": event["event_id"],
-                "episode_id": event["episode_id"],
-                "level": event["level"],
-                "text": text,
-                "source": config.captioner,
-                "status": "ok",
-                "model": "signals/1",
-                "prompt_hash": prompt,
-            }
-        )
+        rows.append(_row(event, text, config.captioner, "signals/1", prompt))
     return rows
+
+
+def _row(event: Mapping[str, Any], text: str, source: str, model: str, prompt: str) -> Row:
+    return {
+        "event_id": event["event_id"],
+        "episode_id": event["episode_id"],
+        "level": event["level"],
+        "text": text,
+        "source": source,
+        "status": "ok",
+        "model": model,
+        "prompt_hash": prompt,
+    }
 
 
 def _completed(events: Sequence[Mapping[str, Any]]) -> set[str]:

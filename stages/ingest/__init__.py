@@ -2,6 +2,6 @@
 
 from stages.ingest.config import IngestConfig
 
-VERSION = 2
+VERSION = 3
 
 __all__ = ["VERSION", "IngestConfig"]

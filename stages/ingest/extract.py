@@ -16,6 +16,7 @@ import pyarrow as pa
 from schemas.ids import split_of
 from schemas.reasons import Evidence, Flag, Quarantined, Reason
 from stages.ingest.config import IngestConfig
+from stages.ingest.labels import labels_of
 from stages.ingest.lerobot import Dataset, EpisodeRef
 from stages.ingest.profile import Layout, Stream
 from stages.ingest.rows import episode_rows, numeric, timestamps
@@ -58,6 +59,7 @@ def extract(
     task = _task(reference, dataset, table, where)
     if not task:
         flags.append(Flag.TASK_MISSING)
+    labels = labels_of(reference.spans, table, dataset.subtasks, config.labels, where) if config.labels else []
     cameras = reference.cameras if config.video == "require" else ()
     episode = {
         "episode_id": reference.episode_id,
@@ -86,6 +88,7 @@ def extract(
             }
             for c in cameras
         ],
+        "labels": [label.row() for label in labels],
         "checks": _checks(layout),
         "flags": [f.value for f in flags],
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from schemas.ids import episode_id, file_part
 from stages import storage
+from stages.ingest.labels import action_spans
 from stages.ingest.sources import SourceError
 from stages.storage import FileIdentity
 
@@ -52,6 +53,7 @@ class EpisodeRef:
     expected: str
     file: FileIdentity | None
     cameras: tuple[CameraRef, ...]
+    spans: tuple[tuple[int, int, str], ...] = ()  # its own, as action_config lists them: frames and words
     listed: bool = True  # by the episode metadata
     counted: bool = True  # by total_episodes of info.json
 
@@ -78,6 +80,7 @@ class Dataset:
     modality: Mapping[str, Mapping[str, tuple[int, int]]]
     ranges: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]]
     tasks: Mapping[int, str]
+    subtasks: Mapping[int, str] = field(default_factory=dict)
 
 
 def load(name: str, uri: str) -> tuple[Dataset, list[EpisodeRef]]:
@@ -114,6 +117,7 @@ def _load(name: str, uri: str) -> tuple[Dataset, list[EpisodeRef]]:
         },
         ranges=_ranges(uri, files),
         tasks=_tasks(uri, version, files),
+        subtasks=_subtasks(uri, files),
     )
     cameras = _camera_features(specs, modality)
     calibration = (read("meta/calibration.json", required=False) or {}).get("cameras") or {}
@@ -205,6 +209,7 @@ def _reference(
         expected=expected,
         file=file,
         cameras=tuple(refs),
+        spans=action_spans(row),
     )
 
 
@@ -259,11 +264,26 @@ def _tasks(uri: str, version: str, files: Mapping[str, FileIdentity]) -> dict[in
     path = storage.join(uri, "meta/tasks.parquet")
     if not storage.exists(path):
         return {}
+    return _indexed(path, "task")
+
+
+def _subtasks(uri: str, files: Mapping[str, FileIdentity]) -> dict[int, str]:
+    """{subtask_index: its words}; empty where the dataset has none."""
+    if "meta/subtasks.jsonl" in files:
+        return {int(r["subtask_index"]): str(r["subtask"]) for r in _jsonl(uri, "meta/subtasks.jsonl")}
+    if "meta/subtasks.parquet" not in files:
+        return {}
+    return _indexed(storage.join(uri, "meta/subtasks.parquet"), "subtask")
+
+
+def _indexed(path: str, what: str) -> dict[int, str]:
+    """{index: text} of a table whose texts are a column, or the index that pandas has written."""
     table = _parquet(path)
-    text = next((n for n in ("task", "__index_level_0__") if n in table.column_names), None)
+    text = next((n for n in (what, "__index_level_0__") if n in table.column_names), None)
     if text is None:
-        raise SourceError(f"{path}: no column 'task', found {table.column_names}")
-    return {int(i): str(t) for i, t in zip(table["task_index"].to_pylist(), table[text].to_pylist(), strict=True)}
+        raise SourceError(f"{path}: no column {what!r}, found {table.column_names}")
+    indices, texts = (table[n].to_pylist() for n in (f"{what}_index", text))
+    return {int(i): str(t) for i, t in zip(indices, texts, strict=True)}
 
 
 def _features(specs: Mapping[str, Any]) -> Iterator[Feature]:

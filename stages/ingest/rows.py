@@ -19,7 +19,7 @@ from stages import storage
 from stages.ingest.lerobot import Dataset, EpisodeRef
 
 Float = npt.NDArray[np.float64]
-META_COLUMNS = ("episode_index", "task_index", "timestamp")
+META_COLUMNS = ("episode_index", "task_index", "timestamp", "subtask_index")
 
 
 def read_file(reference: EpisodeRef, columns: Iterable[str]) -> pa.Table:

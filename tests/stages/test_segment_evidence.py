@@ -12,7 +12,7 @@ from stages.segment.evidence import collect
 from stages.segment.gripper import changes_of, handovers, slips_of, turning_points
 from stages.segment.motion import ArmMotion, Opening, arm_motions, grid, on_grid
 from stages.segment.speed_evidence import rests
-from stages.segment.stage import tracks_of
+from stages.segment.tracks import tracks_of
 from tests.motions import clock, path, pick_and_place, stream, times
 
 CONFIG = SegmentConfig()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from stages.segment import SegmentConfig
-from stages.segment.stage import tracks_of
+from stages.segment.tracks import tracks_of
 from tests.motions import Signals, clock, pick_and_place, stream, times
 
 SECONDS, RATE = 30.0, 30.0

@@ -1,0 +1,136 @@
+"""Label files: CSV, JSON by episode and level, AgiBot's task_info JSON.
+
+In: paths or URIs; `source=FILE` names the source where a file gives episode numbers alone. Out: {episode_id: labels}.
+Raises LabelError with file, place, found, expected: a file that is half understood is not used by halves.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from schemas.events import PRIMITIVES
+from schemas.ids import LEVELS, TRACKS, episode_id
+from schemas.labels import Label
+from stages import storage
+
+Found = tuple[str, Label]  # episode, its label
+
+
+class LabelError(ValueError):
+    """A label file that cannot be used; the message says where and what was expected."""
+
+
+def read(files: Iterable[str]) -> dict[str, tuple[Label, ...]]:
+    """Labels of all files, by episode, in the order in which they are given."""
+    found: dict[str, list[Label]] = {}
+    for name in files:
+        for episode, label in _file(name):
+            found.setdefault(episode, []).append(label)
+    return {episode: tuple(labels) for episode, labels in found.items()}
+
+
+def _file(name: str) -> list[Found]:
+    source, separator, path = name.partition("=")
+    if not separator:
+        source, path = "", name
+    try:
+        data = storage.read_bytes(storage.normalise(path)).decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise LabelError(f"segment.labels={name}: there is no such file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise LabelError(f"{path} cannot be read: {error}") from error
+    try:
+        return list(_csv(data, source, path) if path.lower().endswith(".csv") else _json(data, source, path))
+    except json.JSONDecodeError as error:
+        raise LabelError(f"{path} is not JSON: {error}") from error
+
+
+def _csv(text: str, source: str, path: str) -> Iterator[Found]:
+    """Columns: episode_id, level, start_s and end_s (or start_frame and end_frame), caption; track and primitive if
+    need be."""
+    for number, row in enumerate(csv.DictReader(io.StringIO(text)), 2):
+        yield _span(row, source, f"{path}, line {number}", path)
+
+
+def _json(text: str, source: str, path: str) -> Iterator[Found]:
+    value = json.loads(text)
+    if isinstance(value, Mapping):
+        for episode, levels in value.items():
+            for level, spans in _mapping(levels, f"{path}, {episode}").items():
+                for number, span in enumerate(spans):
+                    where = f"{path}, {episode}, {level}[{number}]"
+                    yield _span({"episode_id": episode, "level": level, **_mapping(span, where)}, source, where, path)
+    elif isinstance(value, list):
+        for number, row in enumerate(value):
+            where = f"{path}, [{number}]"
+            info = _mapping(row, where).get("label_info") or row.get("lable_info")  # the second: AgiBot's first release
+            if info is None:
+                yield _span(row, source, where, path)
+            else:
+                yield from _agibot(row, info, source, where, path)
+    else:
+        raise LabelError(f"{path}: expected a mapping of episodes or a list, found {type(value).__name__}")
+
+
+def _agibot(row: Mapping[str, Any], info: Mapping[str, Any], source: str, where: str, path: str) -> Iterator[Found]:
+    for number, action in enumerate(info.get("action_config") or []):
+        span = {"episode_id": row.get("episode_id"), "level": "L2", "caption": action.get("action_text"), **action}
+        yield _span(span, source, f"{where}.action_config[{number}]", path)
+
+
+def _span(row: Mapping[str, Any], source: str, where: str, path: str) -> Found:
+    level, track = row.get("level"), row.get("track") or "all"
+    if level not in LEVELS:
+        raise LabelError(f"{where}: level is {level!r}, expected one of {', '.join(LEVELS)}")
+    if track not in TRACKS:
+        raise LabelError(f"{where}: track is {track!r}, expected one of {', '.join(TRACKS)}")
+    primitive = row.get("primitive") or None
+    if primitive is not None and primitive not in PRIMITIVES:
+        raise LabelError(f"{where}: primitive is {primitive!r}, expected one of {', '.join(PRIMITIVES)}, or none")
+    start, end, frames = _ends(row, where)
+    text = str(row.get("caption") or row.get("text") or "").strip()
+    label = Label(level, start, end, text, "frames" if frames else "seconds", track, primitive, storage.name_of(path))
+    return _episode(row.get("episode_id"), source, where), label
+
+
+def _ends(row: Mapping[str, Any], where: str) -> tuple[float, float, bool]:
+    """(start, end, whether they count frames)."""
+    for first, last, frames in (
+        ("start_s", "end_s", False),
+        ("start_frame", "end_frame", True),
+        ("start", "end", False),
+    ):
+        if row.get(first) not in (None, "") and row.get(last) not in (None, ""):
+            try:
+                start, end = float(row[first]), float(row[last])
+            except (TypeError, ValueError) as error:
+                raise LabelError(
+                    f"{where}: {first} and {last} are {row[first]!r}, {row[last]!r}: no numbers"
+                ) from error
+            if not start < end:  # NaN too
+                raise LabelError(f"{where}: {first} is {start:g} and {last} is {end:g}: a span ends after its start")
+            return start, end, frames
+    raise LabelError(f"{where}: neither start_s and end_s nor start_frame and end_frame, found {sorted(map(str, row))}")
+
+
+def _episode(value: Any, source: str, where: str) -> str:
+    if value in (None, ""):
+        raise LabelError(f"{where}: no episode_id")
+    if "/" in str(value):
+        return str(value)
+    if not source:
+        raise LabelError(f"{where}: episode_id is {value!r}; give the file as source=FILE, or write source/000003")
+    try:
+        return episode_id(source, int(value))
+    except ValueError as error:
+        raise LabelError(f"{where}: {error}") from error
+
+
+def _mapping(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise LabelError(f"{where}: expected a mapping, found {type(value).__name__}")
+    return value

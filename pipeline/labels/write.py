@@ -1,0 +1,129 @@
+"""Events as label files: what `read` takes, AgiBot's task_info, LeRobot's subtask columns.
+
+In: a corpus. Out: one file (CSV, JSON, AgiBot) or a folder (LeRobot). Written and read again they give the same spans.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.corpus import Corpus
+from stages import storage
+
+FORMATS = ("csv", "json", "agibot", "lerobot")
+COLUMNS = ("episode_id", "level", "track", "start_s", "end_s", "caption", "primitive", "origin")
+Rows = list[dict[str, Any]]
+
+
+def write(corpus: Corpus, target: str, form: str, levels: Sequence[str], track: str, origin: str | None) -> int:
+    """Write the spans of these levels and say how many. AgiBot and LeRobot know one level: the first of `levels`."""
+    uri = storage.normalise(target)
+    if form in ("agibot", "lerobot"):
+        levels = levels[:1]
+    rows = _rows(corpus, levels, track, origin)
+    writer: dict[str, Callable[[Corpus, str, Rows], None]] = {
+        "csv": _csv,
+        "json": _json,
+        "agibot": _agibot,
+        "lerobot": _lerobot,
+    }
+    writer[form](corpus, uri, rows)
+    return len(rows)
+
+
+def _rows(corpus: Corpus, levels: Sequence[str], track: str, origin: str | None) -> Rows:
+    events = corpus.table("events").filter(pl.col("level").is_in(list(levels)), track=track)
+    if origin:
+        events = events.filter(origin=origin)
+    texts = corpus.table("captions", columns=["event_id", "text"]) if corpus.wanted("caption") else None
+    joined = events if texts is None else events.join(texts, on="event_id", how="left")
+    words = pl.col("label") if texts is None else pl.coalesce("label", "text")
+    return joined.with_columns(caption=words.fill_null("")).sort("episode_id", "level", "start_frame").to_dicts()
+
+
+def _csv(corpus: Corpus, uri: str, rows: Rows) -> None:
+    buffer = io.StringIO()
+    table = csv.DictWriter(buffer, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    storage.write_bytes(uri, buffer.getvalue().encode())
+
+
+def _json(corpus: Corpus, uri: str, rows: Rows) -> None:
+    value: dict[str, dict[str, Rows]] = {}
+    for row in rows:
+        span = {"start": row["start_s"], "end": row["end_s"]}
+        span |= {k: row[k] for k in ("caption", "primitive", "track", "origin")}
+        value.setdefault(row["episode_id"], {}).setdefault(row["level"], []).append(span)
+    storage.write_bytes(uri, json.dumps(value, indent=1, ensure_ascii=False).encode())
+
+
+def _agibot(corpus: Corpus, uri: str, rows: Rows) -> None:
+    frames, tasks = (
+        _source_frames(corpus, rows),
+        dict(corpus.table("episodes", columns=["episode_id", "task"]).iter_rows()),
+    )
+    value: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        episode, shown = row["episode_id"], frames[row["episode_id"]]
+        entry = {"episode_id": episode, "task_name": tasks[episode], "label_info": {"action_config": []}}
+        value.setdefault(episode, entry)["label_info"]["action_config"].append(
+            {
+                "start_frame": shown[row["start_frame"]],
+                "end_frame": shown[row["end_frame"]],
+                "action_text": row["caption"],
+                "skill": row["primitive"],
+            }
+        )
+    storage.write_bytes(uri, json.dumps(list(value.values()), indent=1, ensure_ascii=False).encode())
+
+
+def _lerobot(corpus: Corpus, uri: str, rows: Rows) -> None:
+    """Per source `meta/subtasks.parquet` (subtask_index, subtask) and `subtask_index.parquet`: one row a frame of the
+    source, to be joined to its data by episode_index and frame_index; -1 where no span lies."""
+    frames = _source_frames(corpus, rows)
+    by_source: dict[str, Rows] = {}
+    for row in rows:
+        by_source.setdefault(row["episode_id"].split("/")[0], []).append(row)
+    for source, own in by_source.items():
+        words = {text: number for number, text in enumerate(dict.fromkeys(r["caption"] for r in own))}
+        columns: dict[str, list[int]] = {"episode_index": [], "frame_index": [], "subtask_index": []}
+        for episode in dict.fromkeys(r["episode_id"] for r in own):
+            shown = frames[episode]
+            index = [-1] * shown[-1]
+            for row in (r for r in own if r["episode_id"] == episode):
+                for frame in range(shown[row["start_frame"]], shown[row["end_frame"]]):
+                    index[frame] = words[row["caption"]]
+            columns["episode_index"] += [int(episode.rsplit("/", 1)[1])] * len(index)
+            columns["frame_index"] += range(len(index))
+            columns["subtask_index"] += index
+        folder = storage.join(uri, source)
+        _parquet(storage.join(folder, "subtask_index.parquet"), pa.table(columns))
+        names = pa.table({"subtask_index": list(words.values()), "subtask": list(words)})
+        _parquet(storage.join(folder, "meta", "subtasks.parquet"), names)
+
+
+def _parquet(uri: str, table: pa.Table) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    storage.write_bytes(uri, sink.getvalue().to_pybytes())
+
+
+def _source_frames(corpus: Corpus, rows: Rows) -> dict[str, list[int]]:
+    """{episode: source frame of each canonical frame, and one past the last}; rows where there is no video."""
+    names = sorted({row["episode_id"] for row in rows})
+    found = {}
+    for a in corpus.table("alignments", names, ["episode_id", "n_frames", "reference_camera", "cameras"]).to_dicts():
+        shown = next(
+            (c["frame_index"] for c in a["cameras"] if c["name"] == a["reference_camera"]), range(a["n_frames"])
+        )
+        found[a["episode_id"]] = [*shown, shown[-1] + 1]
+    return found

@@ -1,0 +1,123 @@
+"""People's spans into the machine's: a human span wins over its interval, machine spans are clipped, children
+re-nested.
+
+In: labels of an episode, its frames, the machine's boundaries of a track. Out: boundaries that still tile and nest,
+and the labels that could not be used, each with why. Coarser labels win over finer ones that straddle them,
+earlier-given over later ones that overlap them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.labels import Label
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.int64]
+COARSE_FIRST = ("L3", "L2", "L1", "L0")
+WHOLE = 0.9  # share of an episode that an L3 label must cover to be about it
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A label on frames [start, end) of the episode."""
+
+    label: Label
+    start: int
+    end: int
+
+
+def place(label: Label, starts: Float, end: float, source_frames: Int | None) -> Placed:
+    """The label on the episode's frames, cut to them; starts: of each frame, s; end: of the episode; source_frames: of
+    the reference camera, int64[T], None without video. Nearest frame for seconds."""
+    count = len(starts)
+    if label.unit == "frames":
+        shown = np.arange(count) if source_frames is None else source_frames
+        first, last = np.searchsorted(shown, [label.start, label.end])
+    else:
+        edges = np.append(starts, end)
+        first, last = np.searchsorted((edges[1:] + edges[:-1]) / 2, [label.start, label.end])
+    return Placed(label, int(min(first, count)), int(min(last, count)))
+
+
+def accept(placed: Iterable[Placed], frames: int) -> tuple[dict[str, list[Placed]], list[tuple[Label, str]]]:
+    """({level: labels in order, none overlapping, none across a coarser label's edge}, refused with why)."""
+    accepted: dict[str, list[Placed]] = {level: [] for level in COARSE_FIRST}
+    refused: list[tuple[Label, str]] = []
+    ranked = sorted(placed, key=lambda p: COARSE_FIRST.index(p.label.level))  # stable: as given within a level
+    for item in ranked:
+        why = _objection(item, accepted, frames)
+        if why:
+            refused.append((item.label, why))
+        else:
+            whole = item.label.level == "L3"
+            accepted[item.label.level].append(Placed(item.label, 0, frames) if whole else item)
+    return {level: sorted(own, key=lambda p: p.start) for level, own in accepted.items()}, refused
+
+
+def _objection(item: Placed, accepted: Mapping[str, Sequence[Placed]], frames: int) -> str | None:
+    if item.end <= item.start:
+        return "it holds no frame of the episode"
+    if item.label.level == "L3" and item.end - item.start < WHOLE * frames:
+        return f"it is about a whole episode of {frames} frames and covers {item.end - item.start}"
+    for other in accepted[item.label.level]:
+        if item.start < other.end and other.start < item.end:
+            return f"it overlaps {_words(other)}"
+    for level in COARSE_FIRST[1 : COARSE_FIRST.index(item.label.level)]:
+        for other in accepted[level]:
+            if any(item.start < edge < item.end for edge in (other.start, other.end)):
+                return f"it goes across the edge of {_words(other)}"
+    return None
+
+
+def _words(item: Placed) -> str:
+    label = item.label
+    return f"{label.level} {label.start:g} to {label.end:g} {label.unit} of {label.said_by}"
+
+
+def impose(
+    cuts: Mapping[str, Int],
+    accepted: Mapping[str, Sequence[Placed]],
+    starts: Float,
+    end: float,
+    least: Mapping[str, float],
+) -> dict[str, Int]:
+    """{level: boundaries} of the machine's `cuts` (inner frames, rising) with the labels in force.
+
+    A machine boundary inside a label of its level goes; one inside a label of a finer level moves to that label's
+    nearer edge. A machine span left shorter than its level's minimum is given to its machine neighbour.
+    """
+    edges, count, result = np.append(starts, end), len(starts), {}
+    above = np.zeros(0, dtype=np.int64)
+    for number, level in enumerate(COARSE_FIRST[1:], 1):
+        fixed = {e for p in accepted[level] for e in (p.start, p.end)} | set(above.tolist())
+        kept = set[int]()
+        for cut in cuts[level].tolist():
+            if any(p.start < cut < p.end for p in accepted[level]):
+                continue
+            finer = [p for fine in COARSE_FIRST[number + 1 :] for p in accepted[fine] if p.start < cut < p.end]
+            if finer:
+                cut = min((finer[0].start, finer[0].end), key=lambda f: abs(f - cut))
+            kept.add(cut)
+        for cut in sorted(kept - fixed):
+            others = [0, count, *fixed, *(kept - {cut})]
+            if min(abs(float(edges[cut] - edges[o])) for o in others) < least[level] - 1e-9:
+                kept.discard(cut)
+        above = np.array(sorted((kept | fixed) - {0, count}), dtype=np.int64)
+        result[level] = above
+    return result
+
+
+def label_of(accepted: Sequence[Placed], start: int, end: int) -> Label | None:
+    """The label that is just this span."""
+    return next((p.label for p in accepted if (p.start, p.end) == (start, end)), None)
+
+
+def labels_from(rows: Iterable[Mapping[str, Any]]) -> list[Label]:
+    """Labels of `episodes.labels` rows."""
+    return [Label(**row) for row in rows]
