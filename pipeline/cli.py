@@ -21,6 +21,7 @@ from pipeline import config as configs
 from pipeline.compact import DamagedPart
 from pipeline.config import ConfigError
 from pipeline.corpus import WRITTEN_BY, Corpus
+from pipeline.explain import UnknownEpisode
 from pipeline.labels import FORMATS, LabelError
 from pipeline.lock import Locked
 from pipeline.nodes import NodeError
@@ -38,6 +39,7 @@ MENDABLE = (
     ConfigError,
     SourceError,
     LabelError,
+    UnknownEpisode,
     NoCorpus,
     DamagedPlan,
     Locked,
@@ -196,6 +198,19 @@ def report(root: str) -> None:
     from pipeline.report import write
 
     click.echo(write(Corpus(root)))
+
+
+@main.command()
+@click.argument("episode", metavar="EPISODE")
+@click.option("--corpus", "root", required=True, metavar="DIR")
+@click.option("--to", "folder", default=".", show_default=True, metavar="FOLDER", help="Where the two files go.")
+@_told
+def explain(episode: str, root: str, folder: str) -> None:
+    """Draw why an episode (source/000003) is cut where it is: a picture and a page."""
+    from pipeline.explain import explain as draw
+
+    for path in draw(Corpus(root), episode, folder):
+        click.echo(path)
 
 
 @main.command()

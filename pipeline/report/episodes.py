@@ -1,12 +1,13 @@
-"""A few episodes to look at: speed, gripper, spans of three levels with captions, thumbnails at their times.
+"""Episodes to look at: speed, gripper, spans of three levels with captions, thumbnails at their times.
 
-In: a corpus. Out: `Timeline`s. Wide tables (signals, alignments) are read for these episodes alone.
+In: a corpus. Out: `Timeline`s, of a few episodes of each source, of the least confident ones, or of one that is named.
+Wide tables (signals, alignments) are read for these episodes alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,8 @@ Float = npt.NDArray[np.float64]
 @dataclass(frozen=True, slots=True)
 class Timeline:
     """An episode to draw: time_s float64[T]; per arm speed and opening float64[T], 0 to 1; spans by level; strips with
-    the time of each picture, s; `ending` is what all captions end with, listed once."""
+    the time of each picture, s; `ending` is what all captions end with, listed once; marks: candidate boundaries
+    (time_s, kind, arm, strength), if they are to be seen; arms: spans of an arm's own track by its name and level."""
 
     episode_id: str
     task: str
@@ -47,6 +49,8 @@ class Timeline:
     captions: list[dict[str, Any]]
     more: int
     ending: str
+    marks: Sequence[Mapping[str, Any]] = ()
+    arms: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
 def timelines(corpus: Corpus) -> list[Timeline]:
@@ -60,10 +64,11 @@ def timelines(corpus: Corpus) -> list[Timeline]:
         by_source.setdefault(episode.split("/")[0], []).append(episode)
     ranks = max((len(g) for g in by_source.values()), default=0)
     spread = [group[i] for i in range(ranks) for group in by_source.values() if i < len(group)]
-    return [_timeline(corpus, episode) for episode in spread[:TIMELINES]]
+    return [timeline_of(corpus, episode) for episode in spread[:TIMELINES]]
 
 
-def _timeline(corpus: Corpus, episode: str) -> Timeline:
+def timeline_of(corpus: Corpus, episode: str) -> Timeline:
+    """Of one episode, without marks and arms."""
     wanted = ["episode_id", "time_s", "signal_time_s", "cameras"]
     alignment = corpus.table("alignments", [episode], wanted).to_dicts()[0]
     time = np.asarray(alignment["time_s"], dtype=np.float64)

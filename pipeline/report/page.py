@@ -38,7 +38,7 @@ def render(corpus: Corpus) -> str:
     balance = evenness.load(corpus)
     shown = episodes.timelines(corpus)
     used, fates = facts.fates(corpus)
-    return _template().render(
+    return template("page.html.j2").render(
         version=version("event-corpus"),
         total=total | {"duration": duration(total["hours"])},
         sources=[row | {"duration": duration(row["hours"])} for row in sources],
@@ -48,7 +48,7 @@ def render(corpus: Corpus) -> str:
         levels=[_level(row) for row in facts.levels(corpus)],
         timelines=[(item, timeline(item)) for item in shown],
         captioned=episodes.CAPTIONED,
-        primitives=_legend(shown),
+        primitives=legend(shown),
         fates=fates,
         fates_used=used,
         balance=balance,
@@ -69,17 +69,18 @@ def _level(row: dict[str, Any]) -> dict[str, Any]:
     return row | {"median": median} | charts
 
 
-def _legend(shown: Sequence[episodes.Timeline]) -> list[tuple[str, str]]:
+def legend(shown: Sequence[episodes.Timeline]) -> list[tuple[str, str]]:
     """Primitives that occur in the timelines with their colour, in the order of the vocabulary; those of one colour
     together."""
-    found = {span["primitive"] for item in shown for spans in item.spans.values() for span in spans}
+    found = {s["primitive"] for item in shown for spans in (*item.spans.values(), *item.arms.values()) for s in spans}
     names: dict[str, list[str]] = {}
     for primitive in (p for p in PRIMITIVES if p in found):
         names.setdefault(drawing.COLOURS[primitive], []).append(primitive)
     return [(", ".join(some), colour) for colour, some in names.items()]
 
 
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """A page of the report package."""
     folder = files("pipeline.report")
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8")),
@@ -88,4 +89,4 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html.j2")
+    return environment.get_template(name)

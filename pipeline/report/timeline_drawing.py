@@ -6,7 +6,7 @@ thumbnail's left edge is at its time, as in a video editor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -19,6 +19,11 @@ from pipeline.report.pictures import Strip
 
 WIDTH, LEFT, RIGHT = 980, 74, 6
 SPEED, GRIPPER, BAR = 52, 34, 20  # px, heights
+MARKS = 40
+MARK_COLOURS = (
+    ("clos", "#d1495b"), ("open", "#4c9a46"), ("command", "#d1495b"), ("motion", "#4e79a7"), ("slow", "#7aa6d1"),
+    ("turn", "#f28e2b"), ("tip", "#f28e2b"), ("contact", "#e3bb3a"),
+)  # fmt: skip
 TALL, LOW = 104, 36  # px, bounds of a thumbnail's height
 POINTS = 500  # of a line
 NAME = 11  # characters of a camera
@@ -45,8 +50,12 @@ def timeline(item: Timeline) -> str:
     cuts = item.spans[CAPTIONED][1:]
     _graph(page, "speed", item.speed, item.time_s, SPEED, cuts)
     _graph(page, "gripper", item.gripper, item.time_s, GRIPPER, cuts)
+    if item.marks:
+        _marks(page, item.marks)
     for level, spans in item.spans.items():
         _spans(page, level, spans, numbered=level == CAPTIONED)
+    for name, spans in item.arms.items():
+        _spans(page, name, spans, numbered=False)
     _axis(page)
     for strip, times in item.strips:
         _strip(page, strip, times)
@@ -77,6 +86,27 @@ def _graph(
         points = " ".join(f"{page.x(time_s[i]):.1f},{top + 2 + (height - 4) * (1 - line[i]):.1f}" for i in keep)
         page.parts.append(f'<polyline points="{points}" fill="none" stroke="{_colour(arm)}" stroke-width="1.5"/>')
     page.y += height + 6
+
+
+def _marks(page: _Page, marks: Sequence[Mapping[str, Any]]) -> None:
+    """A stick a candidate boundary, as high as it is strong; pale where no span begins there."""
+    top, bottom = page.y, page.y + MARKS
+    page.parts.append(rect(LEFT, top, WIDTH - LEFT - RIGHT, MARKS, 'fill="var(--well)"'))
+    page.parts.append(text(0, top + 12, "evidence", style='class="name"'))
+    for mark in marks:
+        x, height = page.x(mark["time_s"]), (MARKS - 4) * mark["strength"]
+        tip = f"{mark['time_s']:.2f} s: {mark['kind']} of {mark['arm']}, strength {mark['strength']:.2f}"
+        tip += f", a boundary of {mark['level']}" if mark["level"] else ", not a boundary"
+        pale = "" if mark["level"] else ' stroke-opacity="0.35"'
+        stick = f'x1="{x:.1f}" x2="{x:.1f}" y1="{bottom:.1f}" y2="{bottom - height:.1f}"'
+        stick += f' stroke="{mark_colour(mark["kind"])}"'
+        page.parts.append(f'<g><title>{escape(tip)}</title><line {stick} stroke-width="2.5"{pale}/></g>')
+    page.y += MARKS + 6
+
+
+def mark_colour(kind: str) -> str:
+    """Of what a candidate was seen in: hand, speed, path."""
+    return next((colour for start, colour in MARK_COLOURS if kind.startswith(start)), "#7f7f7f")
 
 
 def _colour(arm: str) -> str:

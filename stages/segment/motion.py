@@ -20,7 +20,8 @@ from stages.segment.config import SegmentConfig
 
 Float = npt.NDArray[np.float64]
 GRID_HZ = 30.0
-FLOORS = {"m": 0.02, "rad": 0.05, "m/s": 0.02, "rad/s": 0.05}  # fast motion of an arm that hardly moves, per second
+FLOORS = {"m": 0.05, "rad": 0.25, "m/s": 0.05, "rad/s": 0.25}  # fast motion of an arm that hardly moves, per second
+BESIDE = 0.2  # and beside one that does, as a share of that one's
 SPIN_FLOOR = 0.5  # rad/s; slower than this no turning of the hand counts as fast
 THIRD_DIFFERENCE = 20.0**0.5  # of white noise of unit deviation
 QUIET = 0.04  # noise in the scaled speed up to which nothing more is smoothed
@@ -76,7 +77,7 @@ def arm_motions(signals: Mapping[str, Signal], points: Float, config: SegmentCon
         fastest[signal.unit] = max(fastest.get(signal.unit, 0.0), fast)
     motions = []
     for arm, signal, path, speed, fast, sigma in found:
-        scale = max(fast, 0.1 * fastest[signal.unit], FLOORS.get(signal.unit, 1e-9))
+        scale = max(fast, BESIDE * fastest[signal.unit], FLOORS.get(signal.unit, 1e-9))
         spin = _spin(signals.get(f"orientation/{arm}"), points, config)
         speed = speed / scale
         command = _opening(signals.get(f"gripper_command/{arm}"), points)

@@ -62,6 +62,8 @@ def event(name: str, level: str, span: tuple[int, int], parent: str | None) -> d
         "arms": [],
         "static": False,
         "confidence": 1.0,
+        "recovery": None,
+        "label": None,
         "evidence": [],
     }
 

@@ -1,0 +1,117 @@
+"""What there is to say about an episode's boundaries: all candidates, which became boundaries, of which level.
+
+In: a corpus, an episode's id. Out: an `Explanation`. Spans are those of the `events` table; candidates are found again
+from the signals, by the configuration of the last build.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pipeline.corpus import Corpus
+from pipeline.explain import UnknownEpisode
+from pipeline.report.episodes import Timeline, timeline_of
+from stages.episode import signals_of
+from stages.segment import SegmentConfig
+from stages.segment.candidates import ARMS, KINDS, SIGNALS
+from stages.segment.stage import timebase
+from stages.segment.tracks import tracks_of
+
+COARSE_FIRST = ("L2", "L1", "L0")
+SPAN = (
+    "event_id", "level", "track", "origin", "start_frame", "start_s", "end_s", "primitive", "static", "confidence",
+    "recovery", "label", "evidence",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """One boundary of the timeline of both arms: time, s; its coarsest level; what begins there on each level; why."""
+
+    time_s: float
+    level: str
+    begins: Mapping[str, str]
+    origin: str
+    evidence: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """An episode's drawing with all candidates, and its boundaries one by one."""
+
+    timeline: Timeline
+    boundaries: list[Boundary]
+    candidates: int
+
+
+def explanation(corpus: Corpus, episode: str) -> Explanation:
+    """Raises UnknownEpisode."""
+    events = corpus.table("events", [episode], list(SPAN)).sort("start_frame").to_dicts()
+    if not events:
+        known = [name for name, _ in corpus.wanted("segment")]
+        there = f"there are {len(known)}, such as {known[0]}" if known else "the build has not come to segment"
+        raise UnknownEpisode(f"{episode}: no episode of this corpus has events under that name; {there}")
+    boundaries = _boundaries([e for e in events if e["track"] == "all"])
+    marks = _marks(corpus, episode, boundaries)
+    arms = {
+        f"{track} {level}": [e | {"caption": ""} for e in events if e["track"] == track and e["level"] == level]
+        for track in ("left", "right")
+        for level in ("L1", "L0")
+    }
+    drawn = replace(timeline_of(corpus, episode), marks=marks, arms={k: v for k, v in arms.items() if v})
+    return Explanation(drawn, boundaries, len(marks))
+
+
+def _boundaries(events: list[dict[str, Any]]) -> list[Boundary]:
+    found: dict[int, list[dict[str, Any]]] = {}
+    for event in events:
+        if event["start_frame"] and event["level"] in COARSE_FIRST:
+            found.setdefault(event["start_frame"], []).append(event)
+    boundaries = []
+    for _, begins in sorted(found.items()):
+        begins.sort(key=lambda e: COARSE_FIRST.index(e["level"]))
+        boundaries.append(
+            Boundary(
+                begins[0]["start_s"],
+                begins[0]["level"],
+                {e["level"]: _said(e) for e in begins},
+                "human" if any(e["origin"] == "human" for e in begins) else "machine",
+                [reason for reason in begins[0]["evidence"] if reason["edge"] == "start"],
+            )
+        )
+    return boundaries
+
+
+def _said(event: Mapping[str, Any]) -> str:
+    words = event["label"] or event["primitive"]
+    return f"{words} ({event['recovery'].replace('_', ' ')})" if event["recovery"] else str(words)
+
+
+def _marks(corpus: Corpus, episode: str, boundaries: list[Boundary]) -> list[dict[str, Any]]:
+    """All candidates of the track of both arms; `level`: of the boundary that rests on one, None where none does."""
+    signals = signals_of(corpus.table("signals", [episode]).to_dicts())
+    alignment = corpus.table("alignments", [episode]).to_dicts()[0]
+    clock = timebase(alignment)
+    config = SegmentConfig.model_validate(corpus.manifest["config"]["segment"])
+    evidence = tracks_of(signals, clock, config)[0].evidence
+    lead = float(clock.start[0] - clock.log[0])
+    used = {(r["kind"], r["arm"], round(r["time_s"], 4)): b.level for b in boundaries for r in b.evidence}
+    rows = zip(
+        evidence.time.tolist(), evidence.kind.tolist(), evidence.arm.tolist(), evidence.strength.tolist(), strict=True
+    )
+    marks = []
+    for time, kind, arm, strength in rows:
+        name, who = KINDS[kind], ARMS[arm]
+        marks.append(
+            {
+                "time_s": time + lead,
+                "kind": name,
+                "arm": who,
+                "signal": SIGNALS.get(name, "gripper"),
+                "strength": strength,
+                "level": used.get((name, who, round(time + lead, 4))),
+            }
+        )
+    return marks
