@@ -14,7 +14,7 @@ BUILD = $(BIN)/corpus build $(foreach s,$(SOURCE),--source $(s)) --corpus $(CORP
 	$(if $(CONFIG),--config $(CONFIG)) $(foreach s,$(SET),--set $(s))
 
 .DEFAULT_GOAL := help
-.PHONY: corpus report test cluster-test soak bench lint sample lock clean help
+.PHONY: corpus report test cluster-test soak bench bench-segment lint sample lock clean help
 
 corpus: $(VENV)/.installed  ## Build the corpus of the sample, or of SOURCE="dir1 name=dir2" [CORPUS=out] [CONFIG=my.yaml] [SET="a.b=1"]
 	$(BUILD)
@@ -33,6 +33,9 @@ soak: $(VENV)/.installed  ## Break builds and corpora in every way, over and ove
 
 bench: $(VENV)/.installed  ## Measure builds against the floor, memory, growth, idle reruns; writes docs/bench.md (about an hour)
 	$(BIN)/python -m tests.benchmarks.bench --write docs/bench.md $(if $(filter-out pipeline/sample,$(SOURCE)),--source $(SOURCE))
+
+bench-segment: $(VENV)/.installed  ## Score boundaries against the truth, beside other methods; writes docs/segmentation.md, or EVENTS=e.parquet TRUTH=t.csv
+	$(BIN)/python -m tests.benchmarks.segmentation.bench $(if $(EVENTS),--events $(EVENTS) --truth $(TRUTH),--write docs/segmentation.md)
 
 lint: $(VENV)/.installed  ## Check format, style and types
 	$(BIN)/ruff format --check .

@@ -25,11 +25,11 @@ def stroke(share: np.ndarray) -> np.ndarray:
 
 
 def path(time: np.ndarray, places: np.ndarray, leaves: np.ndarray, seconds: np.ndarray) -> np.ndarray:
-    """float64[T, D] from places[0] on: leaves place i at leaves[i] and is at the next after seconds[i]."""
-    where = np.tile(places[0], (len(time), 1))
-    for i, (t, s) in enumerate(zip(leaves, seconds, strict=True)):
-        where += (places[i + 1] - places[i]) * stroke((time - t) / s)[:, None]
-    return where
+    """float64[T, D] from places[0] on: leaves place i at leaves[i], is at the next after seconds[i], before it leaves
+    again."""
+    i = np.maximum(np.searchsorted(leaves, time, side="right") - 1, 0)
+    gone = stroke((time - leaves[i]) / seconds[i])[:, None]
+    return places[i] + (places[i + 1] - places[i]) * gone
 
 
 def pick_and_place(time: np.ndarray, seed: int, arm: str = "single", rounds: int = 2) -> Signals:
@@ -61,7 +61,8 @@ def pick_and_place(time: np.ndarray, seed: int, arm: str = "single", rounds: int
         go([x[b], y[b], 0.3], rng.uniform(0.5, 1.0))
     opening, level = np.ones(len(time)), 1.0
     for start, took, to in changes:
-        opening += (to - level) * np.clip((time - start) / took, 0.0, 1.0)
+        later = int(np.searchsorted(time, start))
+        opening[later:] = level + (to - level) * np.clip((time[later:] - start) / took, 0.0, 1.0)
         level = to
     moved = path(time, np.array(places), np.array(leaves), np.array(seconds))
     return stream("position", arm, "m", time, moved) | stream("gripper", arm, "1", time, opening)
