@@ -79,7 +79,7 @@ EVENTS = Table(
         Column("start_s", pa.float64(), "s from the episode's first source timestamp"),
         Column("end_s", pa.float64(), "s from the episode's first source timestamp"),
         Column("primitive", pa.string(), "what is done, one of schemas.events.PRIMITIVES"),
-        Column("arms", pa.list_(pa.string()), "arms that move or act in it"),
+        Column("arms", pa.list_(pa.string()), "arms that take part: where hands act theirs, else those that move"),
         Column("static", pa.bool_(), "quasi-static: kept here, left out of the shards"),
         Column("confidence", pa.float32(), "0 to 1: strength of its two boundaries and of its label"),
         Column("recovery", pa.string(), "one of schemas.events.RECOVERIES; null in the nominal course", nullable=True),

@@ -68,6 +68,32 @@ def clusters(figures: Mapping[str, Any], width: int = 340, height: int = 74) -> 
     return figure(width, height, "cluster sizes", "".join(parts))
 
 
+def lengths(seconds: npt.NDArray[np.float64], top: float, width: int = 130, height: int = 26) -> str:
+    """Event lengths as a small histogram from 0 to `top` s, what is longer in the last column; for a table."""
+    if not len(seconds):
+        return ""
+    counts, _ = np.histogram(np.minimum(seconds, top), bins=20, range=(0, top))
+    step = width / len(counts)
+    bars = "".join(
+        rect(i * step, height - h, step - 0.8, h, 'fill="var(--accent)"')
+        for i, h in enumerate((height - 1) * counts / counts.max())
+    )
+    return figure(width, height, f"event lengths from 0 to {top:.1f} s", bars)
+
+
+def stack(counts: Sequence[tuple[str, int]], width: int = 330, height: int = 20) -> str:
+    """Primitives as one bar, as wide as they are frequent."""
+    total, x, parts = sum(number for _, number in counts), 0.0, []
+    for name, number in counts:
+        share = width * number / total
+        parts.append(f"<g><title>{number} {escape(name)}</title>")
+        parts.append(
+            rect(x, 0, max(0.5, share - 0.8), height, f'fill="{COLOURS.get(name, COLOURS["unknown"])}"') + "</g>"
+        )
+        x += share
+    return figure(width, height, ", ".join(f"{number} {name}" for name, number in counts), "".join(parts))
+
+
 def shares(rows: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
     """Rows for horizontal bars: name, value, share of the largest in percent, colour."""
     top = max((value for _, value in rows), default=1.0) or 1.0

@@ -67,8 +67,8 @@ def timelines(corpus: Corpus) -> list[Timeline]:
     return [timeline_of(corpus, episode) for episode in spread[:TIMELINES]]
 
 
-def timeline_of(corpus: Corpus, episode: str) -> Timeline:
-    """Of one episode, without marks and arms."""
+def timeline_of(corpus: Corpus, episode: str, cameras: int = CAMERAS) -> Timeline:
+    """Of one episode, without marks and arms; pictures of so many cameras."""
     wanted = ["episode_id", "time_s", "signal_time_s", "cameras"]
     alignment = corpus.table("alignments", [episode], wanted).to_dicts()[0]
     time = np.asarray(alignment["time_s"], dtype=np.float64)
@@ -84,7 +84,7 @@ def timeline_of(corpus: Corpus, episode: str) -> Timeline:
         {arm: _scaled(speed) for arm, speed in speeds(signals, log_time).items()},
         _openings(signals, log_time),
         spans,
-        _strips(corpus, episode, time, alignment["cameras"]),
+        _strips(corpus, episode, time, alignment["cameras"], cameras),
         listed[:CAPTIONS],
         max(0, len(listed) - CAPTIONS),
         ending,
@@ -123,13 +123,13 @@ def _openings(signals: Mapping[str, Signal], log_time: Float) -> dict[str, Float
 
 
 def _strips(
-    corpus: Corpus, episode: str, time: Float, cameras: list[Mapping[str, Any]]
+    corpus: Corpus, episode: str, time: Float, cameras: list[Mapping[str, Any]], most: int
 ) -> list[tuple[Strip, list[float]]]:
     """Strips of the first cameras; a picture's time is that of the canonical frame which shows its source frame."""
     shown = {c["name"]: np.asarray(c["frame_index"]) for c in cameras}
     found: list[tuple[Strip, list[float]]] = []
     for row in corpus.table("observations", [episode], list(pictures.COLUMNS)).to_dicts():
-        if row["camera"] in shown and len(found) < CAMERAS:
+        if row["camera"] in shown and len(found) < most:
             strip = pictures.strip(corpus, row)
             places = np.searchsorted(shown[row["camera"]], strip.numbers)
             found.append((strip, [float(time[min(p, len(time) - 1)]) for p in places]))

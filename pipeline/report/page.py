@@ -11,7 +11,7 @@ import jinja2
 import numpy as np
 
 from pipeline.corpus import Corpus
-from pipeline.report import drawing, episodes, evenness, facts
+from pipeline.report import cutting, drawing, episodes, evenness, facts
 from pipeline.report.refusals import refusals
 from pipeline.report.sheets import sheets
 from pipeline.report.signal_drawing import signals
@@ -37,6 +37,8 @@ def render(corpus: Corpus) -> str:
     aside = refusals(corpus, quarantine)
     balance = evenness.load(corpus)
     shown = episodes.timelines(corpus)
+    by_source, sources_more = cutting.cuts(corpus)
+    unsure = [(episodes.timeline_of(corpus, e, cameras=1), share) for e, share in cutting.least_confident(corpus)]
     used, fates = facts.fates(corpus)
     return template("page.html.j2").render(
         version=version("event-corpus"),
@@ -46,9 +48,12 @@ def render(corpus: Corpus) -> str:
         refusals=[(r, signals(r.proof) if r.proof and r.proof.lines else "") for r in aside],
         reason_bars=drawing.shares([(r.reason, r.count) for r in aside]),
         levels=[_level(row) for row in facts.levels(corpus)],
+        cuts=_cuts(by_source),
+        cuts_more=sources_more,
+        unsure=[(item, share, timeline(item)) for item, share in unsure],
         timelines=[(item, timeline(item)) for item in shown],
         captioned=episodes.CAPTIONED,
-        primitives=legend(shown),
+        primitives=legend([*shown, *(item for item, _ in unsure)]),
         fates=fates,
         fates_used=used,
         balance=balance,
@@ -67,6 +72,24 @@ def _level(row: dict[str, Any]) -> dict[str, Any]:
     median = float(np.median(row["seconds"])) if len(row["seconds"]) else 0.0
     charts = {"histogram": drawing.histogram(row["seconds"]), "bars": drawing.shares(row["primitives"])}
     return row | {"median": median} | charts
+
+
+def _cuts(rows: Sequence[cutting.Cut]) -> list[tuple[cutting.Cut, float, str, str]]:
+    """(row, median length in s, its histogram on the level's own scale, its primitives as a bar)."""
+    tops = {
+        level: max(0.5, float(np.percentile(np.concatenate(own), 95)) if sum(map(len, own)) else 0.5)
+        for level in cutting.LEVELS
+        for own in [[r.seconds for r in rows if r.level == level] or [np.zeros(0)]]
+    }
+    return [
+        (
+            row,
+            float(np.median(row.seconds)) if len(row.seconds) else 0.0,
+            drawing.lengths(row.seconds, tops[row.level]),
+            drawing.stack(row.primitives) if row.events else "",
+        )
+        for row in rows
+    ]
 
 
 def legend(shown: Sequence[episodes.Timeline]) -> list[tuple[str, str]]:

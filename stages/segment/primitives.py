@@ -22,6 +22,7 @@ CODE = {name: number for number, name in enumerate(PRIMITIVES)}
 RECOVERIES = ("", *NAMES)
 RECOVERY = {name: number for number, name in enumerate(RECOVERIES)}
 
+HANDS = tuple(CODE[name] for name in ("grasp", "release", "handover"))
 ACTS = 0.15  # mean scaled speed from which an arm takes part
 SLOW = 0.35  # and below which it works finely: aligns, places
 BUSY = 0.4  # share of a span in which fingers move that makes it a grasp or a release
@@ -49,7 +50,7 @@ class Labels:
 
 def label_spans(hands: Sequence[Hand], spans: Spans, config: SegmentConfig) -> Labels:
     """Labels of L1 or L0 spans: those of the arm that does most in each; a hand that acts does more than one that
-    moves."""
+    moves. Where hands act, only their arms take part."""
     count = len(spans.start)
     if not hands:
         none = np.zeros(count, dtype=np.int64)
@@ -61,7 +62,13 @@ def label_spans(hands: Sequence[Hand], spans: Spans, config: SegmentConfig) -> L
         for name in ("primitive", "recovery", "confidence")
     )
     static = np.all([labels.static for labels, _ in own], axis=0)
-    arms = np.sum([labels.arms << bit for bit, (labels, _) in enumerate(own)], axis=0)
+    acts = [np.isin(labels.primitive, HANDS) for labels, _ in own]
+    handed = primitive == CODE["handover"]
+    takes_part = [
+        np.where(np.any(acts, axis=0) & ~handed, a, labels.arms) for a, (labels, _) in zip(acts, own, strict=True)
+    ]
+    takes_part = [np.where(handed, 1, part) for part in takes_part]
+    arms = np.sum([part.astype(np.int64) << bit for bit, part in enumerate(takes_part)], axis=0)
     return Labels(primitive, recovery, confidence, static, arms)
 
 
@@ -76,7 +83,7 @@ def label_segments(hands: Sequence[Hand], spans: Spans, slips: Float, config: Se
     recovery, free = labels.recovery.copy(), labels.recovery == 0
     before, after = np.arange(count) - 1, np.minimum(np.arange(count) + 1, count - 1)
     inner = (before >= 0) & (np.arange(count) < count - 1)
-    moves = ~labels.static & ~np.isin(labels.primitive, [CODE[p] for p in ("grasp", "release", "handover")])
+    moves = ~labels.static & ~np.isin(labels.primitive, HANDS)
     recovery[free & inner & brief & labels.static & moves[before] & moves[after]] = RECOVERY["hesitation"]
     back = np.zeros(count, dtype=bool)
     for hand in hands:

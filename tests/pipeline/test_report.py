@@ -78,8 +78,33 @@ def test_timelines_show_captions_and_thumbnails_at_their_times(sample_corpus):
         for event, caption in zip(events["event_id"], listed, strict=True):
             assert texts[event].startswith(caption.replace("&#34;", '"'))
     strips = re.findall(r'<image x="([\d.]+)"', page)
-    assert len(strips) == 4 * 3 * 8  # every second of 16 thumbnails of three cameras
+    assert len(strips) == (4 * 3 + 10) * 8  # every second of 16 thumbnails; of three cameras, of one where least sure
     assert {float(x) for x in strips[::8]} == {74.0}  # the first frame is at 0 s
+
+
+def test_each_source_is_told_by_level_and_primitive(sample_corpus):
+    corpus, text = Corpus(str(sample_corpus)), words_of(page_of(sample_corpus))
+    events = corpus.table("events")
+    for source in ("cell_a", "cell_b"):
+        own = events.filter(pl.col("episode_id").str.starts_with(source), level="L0")
+        moving = own.filter(~pl.col("static"))
+        median = (moving["end_s"] - moving["start_s"]).median()
+        recovery = 100 * own["recovery"].is_not_null().mean()
+        most, number = own["primitive"].value_counts().sort("count", "primitive", descending=[True, False]).rows()[0]
+        assert recovery > 0
+        assert re.search(rf"L0 {own.height} {median:.1f} s {number} {most}, .*? {recovery:.0f} % 0 %", text), source
+
+
+def test_the_least_confident_episodes_are_drawn_the_least_first(sample_corpus):
+    corpus = Corpus(str(sample_corpus))
+    listed = re.findall(r"<summary><b>([^<]*)</b> <span class=\"soft\">confidence ([\d.]+)", page_of(sample_corpus))
+    actions = corpus.table("events").filter(level="L1").with_columns(length=pl.col("end_s") - pl.col("start_s"))
+    means = actions.group_by("episode_id").agg(
+        mean=(pl.col("confidence") * pl.col("length")).sum() / pl.col("length").sum()
+    )
+    expected = means.sort("mean").head(10)
+    assert [name for name, _ in listed] == expected["episode_id"].to_list()
+    assert [float(c) for _, c in listed] == pytest.approx(expected["mean"].to_list(), abs=0.006)
 
 
 def test_time_and_memory_of_every_stage_are_there(sample_corpus):

@@ -290,3 +290,13 @@ def test_every_gripper_flip_of_the_cr5_is_an_l1_boundary(real):
 def test_every_picking_episode_of_the_g1_has_a_grasp(real):
     for _, rows in real_events(real, "g1_crisps"):
         assert any(r["primitive"] == "grasp" and r["arms"] for r in level(rows, "L1"))
+
+
+def test_where_a_hand_acts_only_its_arm_takes_part():
+    """The right arm moves on while the left closes its hand at 4.2 s."""
+    left = {
+        k.replace("single", "left"): Signal(s.kind, "left", s.unit, s.time_s, s.values) for k, s in carried().items()
+    }
+    going = moved(15.0, [ABOVE, OVER], [3.0], [4.0], arm="right")
+    grasps = [r for r in level(events_of(left | going), "L1") if r["primitive"] == "grasp"]
+    assert [r["arms"] for r in grasps] == [["left"]]
