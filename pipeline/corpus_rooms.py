@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,14 +21,18 @@ from schemas.ids import ARMS, LEVELS, level_of, unit_hash
 from schemas.reasons import Quarantined, Reason
 from stages import storage
 from stages.cluster import ClusterConfig
-from stages.cluster.kmeans import Clustering, count_for, fit, from_bytes, to_bytes
 from stages.episode import signals_of
+
+if TYPE_CHECKING:  # FAISS and scikit-learn take 1.5 s to import, and one task needs them
+    from stages.cluster.kmeans import Clustering
 
 SPACES = ("vl", "action")
 
 
 def cluster(unit: Unit, context: Context) -> Outcome:
     """Fit both clusterings of each level on a sample (or take frozen ones) and label every event."""
+    from stages.cluster.kmeans import from_bytes, to_bytes
+
     outcome, config = Outcome(), context.config.cluster
     parts = unit.payload["parts"]["embeddings"]
     model = from_bytes(storage.read_bytes(storage.normalise(config.centroids))) if config.centroids else None
@@ -114,6 +118,8 @@ def _by_level(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
 
 def _fit(root: str, parts: Mapping[str, list[str]], config: ClusterConfig) -> dict[str, Clustering]:
     """{space/level: clustering}, fitted on the events of smallest hash: the same ones whatever the parts."""
+    from stages.cluster.kmeans import count_for, fit
+
     events = dict.fromkeys(LEVELS, 0)
     for path, items in parts.items():
         for level, table in _by_level(read(root, "embeddings", {path: items}, ["event_id", "episode_id"])):

@@ -21,7 +21,6 @@ from typing import Any, TypeVar
 import av
 import numpy as np
 import polars as pl
-import webdataset
 
 from pipeline import record
 from pipeline.corpus import WRITTEN_BY, Corpus
@@ -215,6 +214,8 @@ def _samples(corpus: Corpus) -> Iterator[Fault]:
 
 
 def _tar(corpus: Corpus, commit: Commit, rows: pl.DataFrame) -> Iterator[Fault]:
+    import webdataset  # here, since it imports torch: 1 s of every command's start
+
     path, unit = commit.files["shard"].path, ("shard", commit.unit)
     expected = dict(rows.select("key", "n_frames").iter_rows())
     with storage.local_copy(corpus.ledger.path(path)) as local:

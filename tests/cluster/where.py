@@ -9,16 +9,14 @@ from typing import Any
 def noting(notes: str) -> Any:
     """`pipeline.run._execute`, with a line in `notes` a task; made here so that Ray takes it along by value."""
 
-    def run(row: dict[str, Any], context: Any) -> dict[str, Any]:
-        import pickle
-
+    def run(unit: Any, context: Any) -> Any:
         import ray
 
         from pipeline.run import _execute
 
         with open(notes, "a") as file:
-            file.write(f"{pickle.loads(row['unit']).stage} {len(ray.get_gpu_ids())}\n")
-        return _execute(row, context)
+            file.write(f"{unit.stage} {len(ray.get_gpu_ids())}\n")
+        return _execute(unit, context)
 
     return run
 

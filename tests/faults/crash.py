@@ -89,14 +89,14 @@ def die(point: Point, group: int) -> None:
 def executing(point: Point, group: int) -> Any:
     """`pipeline.run._execute`, armed; made here so that Ray takes it along by value."""
 
-    def run(row: dict[str, Any], context: Any) -> dict[str, Any]:
+    def run(unit: Any, context: Any) -> Any:
         import tests.faults.crash as crash
         from pipeline import run as original
 
         if not getattr(crash, "armed", False):
             crash.arm(crash.Point(**values), group)
             crash.armed = True
-        return original._execute(row, context)
+        return original._execute(unit, context)
 
     values = asdict(point)
     return run

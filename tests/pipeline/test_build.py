@@ -217,14 +217,14 @@ def test_a_unit_that_cannot_be_published_says_why(build, tmp_path, monkeypatch):
 def _with_room(stage, room):
     """`pipeline.run._execute` as it is, over another room; Ray takes it along by value."""
 
-    def run(row, context):
+    def run(unit, context):
         import pipeline.rooms as there
         from pipeline.run import _execute
 
         original = there.rooms
         there.rooms = lambda: {**original(), stage: room}
         try:
-            return _execute(row, context)
+            return _execute(unit, context)
         finally:
             there.rooms = original
 
