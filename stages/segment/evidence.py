@@ -60,17 +60,15 @@ def _gripper(changes: Sequence[Change]) -> Columns:
     for change in changes:
         verb = "closing" if change.closes else "opening"
         weight = 1.0 if change.acts and not change.given else LOCAL
-        in_vain = change.closes and change.missed
+        starts, ends = (0.85, 0.95) if change.closes else (0.95, 0.85)
+        if change.closes and change.missed:
+            ends *= IN_VAIN
         if change.flips:
             said = [(change.start, "closed" if change.closes else "opened", weight)]
         else:
             said = [
-                (change.start, f"{verb}_started", (0.85 if change.closes else 0.95) * weight),
-                (
-                    change.end,
-                    f"{verb}_ended",
-                    (0.95 if change.closes else 0.85) * weight * (IN_VAIN if in_vain else 1.0),
-                ),
+                (change.start, f"{verb}_started", starts * weight),
+                (change.end, f"{verb}_ended", ends * weight),
             ]
         if change.stalled:
             said.append((change.end, "command_gap", 0.5 * weight))

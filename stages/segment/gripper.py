@@ -18,17 +18,13 @@ from stages.segment.config import SegmentConfig
 from stages.segment.motion import GRID_HZ, ArmMotion
 
 Float = npt.NDArray[np.float64]
-CLOSES_FROM, OPENS_FROM = (
-    0.05,
-    0.1,
-)  # a change runs from this share of its way (opening fingers first part from the object) ...
-ARRIVED = 0.9  # ... to this one
+CLOSES_FROM = 0.05  # a closing runs from this share of its way
+OPENS_FROM = 0.1  # an opening from this one: fingers first part from the object
+ARRIVED = 0.9  # and both to this one
 GRIPS_S = 0.2  # fingers that have met something take so long until the grip is firm and people call the grasp done
 SLOW_S = 1.0  # a change that takes longer is looked at for pauses
 PAUSE = 0.25  # share of its top speed below which a change pauses
-CARRIED = (
-    0.1  # of the way that fast motion covers in a second: what moves less between grasp and release was not carried
-)
+CARRIED = 0.1  # what moves less between grasp and release was not carried; 1 is what fast motion covers in a second
 SLIP = 0.05  # fingers that close so much further while they hold have slipped
 GAP = 0.1  # fingers that stop so far from where they were sent have met something
 

@@ -16,9 +16,7 @@ from stages.segment.config import SegmentConfig
 from stages.segment.gripper import Change
 from stages.segment.motion import GRID_HZ, ArmMotion
 
-FLIP_S = (
-    0.6  # a command that flips stands for the fingers' whole way: what the arm does so near is one boundary with it, s
-)
+FLIP_S = 0.6  # a command that flips stands for the fingers' whole way: what the arm does so near is one with it, s
 JUST_S = 0.3  # a stretch entered so shortly after the hand has changed belongs to that, s
 COMES_S = 1.2  # how an arm comes to a place is looked at for so long before its hand opens, s
 TOUCHES = 0.15  # it must have been so fast
@@ -56,9 +54,8 @@ def pauses(
     empties = np.searchsorted(opened, onsets) > np.searchsorted(opened, np.maximum(stops, onsets - config.min_idle_s))
     flips = np.sort([c.start for c in changes if c.flips])
     onset = (0.55 + 0.4 * settled) * np.where(empties | near(onsets, flips, FLIP_S), SAME, 1.0)
-    stop = (0.45 * idles + 0.35 * (1.0 - np.exp(-seconds / 1.5))) * np.where(
-        grips | near(stops, flips, FLIP_S), SAME, 1.0
-    )
+    stop = 0.45 * idles + 0.35 * (1.0 - np.exp(-seconds / 1.5))
+    stop *= np.where(grips | near(stops, flips, FLIP_S), SAME, 1.0)
     found = [
         columns(onsets[last], "motion_onset", arm, onset[last]),
         columns(stops[first], "motion_stopped", arm, stop[first]),
@@ -73,11 +70,8 @@ def pauses(
         _, _, enters, leaves = peak_widths(-speed, dips, rel_height=LEAVES, prominence_data=known)
         depth = about["prominences"] / np.maximum(about["prominences"] + np.maximum(speed[dips], 0.0), 1e-9)
         strength = depth * np.minimum(1.0, about["prominences"] / 0.5)
-        enters, leaves, strength = (
-            points[0] + enters[moving] / GRID_HZ,
-            points[0] + leaves[moving] / GRID_HZ,
-            strength[moving],
-        )
+        enters, leaves = (points[0] + edge[moving] / GRID_HZ for edge in (enters, leaves))
+        strength = strength[moving]
         changed = np.sort([c.end for c in changes])
         spoken = (np.searchsorted(turned, enters) < np.searchsorted(turned, leaves)) | (
             np.searchsorted(changed, enters - JUST_S) < np.searchsorted(changed, leaves)
@@ -120,9 +114,8 @@ def rests(speed: Float, still: float, moving: float) -> tuple[Float, Float]:
     state = decided[np.where(last >= 0, last, known[0])]
     edges = np.flatnonzero(np.diff(np.concatenate([[1], state, [1]])))
     begins, ends = edges[::2], edges[1::2]
-    return _crossed(speed, begins - 1, still), np.where(
-        ends == len(speed), len(speed), _crossed(speed, ends - 1, moving)
-    )
+    start = _crossed(speed, begins - 1, still)
+    return start, np.where(ends == len(speed), len(speed), _crossed(speed, ends - 1, moving))
 
 
 def _crossed(speed: Float, before: Int, level: float) -> Float:
