@@ -20,8 +20,8 @@ from stages.segment.config import SegmentConfig
 
 Float = npt.NDArray[np.float64]
 GRID_HZ = 30.0
-FLOORS = {"m": 0.05, "rad": 0.25, "m/s": 0.05, "rad/s": 0.25}  # fast motion of an arm that hardly moves, per second
-BESIDE = 0.2  # and beside one that does, as a share of that one's
+FLOORS = {"m": 0.02, "rad": 0.1, "m/s": 0.02, "rad/s": 0.1}  # fast motion of an arm that hardly moves, per second
+BESIDE = 0.5  # and beside one that does, as a share of that one's
 SPIN_FLOOR = 0.5  # rad/s; slower than this no turning of the hand counts as fast
 THIRD_DIFFERENCE = 20.0**0.5  # of white noise of unit deviation
 QUIET = 0.04  # noise in the scaled speed up to which nothing more is smoothed
