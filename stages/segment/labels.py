@@ -8,8 +8,10 @@ earlier-given over later ones that overlap them.
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -56,8 +58,8 @@ def accept(placed: Iterable[Placed], frames: int) -> tuple[dict[str, list[Placed
             refused.append((item.label, why))
         else:
             whole = item.label.level == "L3"
-            accepted[item.label.level].append(Placed(item.label, 0, frames) if whole else item)
-    return {level: sorted(own, key=lambda p: p.start) for level, own in accepted.items()}, refused
+            insort(accepted[item.label.level], Placed(item.label, 0, frames) if whole else item, key=_start)
+    return accepted, refused
 
 
 def _objection(item: Placed, accepted: Mapping[str, Sequence[Placed]], frames: int) -> str | None:
@@ -65,14 +67,29 @@ def _objection(item: Placed, accepted: Mapping[str, Sequence[Placed]], frames: i
         return "it holds no frame of the episode"
     if item.label.level == "L3" and item.end - item.start < WHOLE * frames:
         return f"it is about a whole episode of {frames} frames and covers {item.end - item.start}"
-    for other in accepted[item.label.level]:
+    for other in _around(accepted[item.label.level], item.start):
         if item.start < other.end and other.start < item.end:
             return f"it overlaps {_words(other)}"
     for level in COARSE_FIRST[1 : COARSE_FIRST.index(item.label.level)]:
-        for other in accepted[level]:
+        for other in _around(accepted[level], item.start):
             if any(item.start < edge < item.end for edge in (other.start, other.end)):
                 return f"it goes across the edge of {_words(other)}"
     return None
+
+
+def _start(item: Placed) -> int:
+    return item.start
+
+
+def _around(own: Sequence[Placed], frame: int) -> Sequence[Placed]:
+    """Of labels in order that do not overlap: the one that starts last at or before a frame, and the one after it."""
+    after = bisect_right(own, frame, key=_start)
+    return own[max(0, after - 1) : after + 1]
+
+
+def _holding(own: Sequence[Placed], cut: int) -> Placed | None:
+    """The label that `cut` lies inside."""
+    return next((p for p in _around(own, cut) if p.start < cut < p.end), None)
 
 
 def _words(item: Placed) -> str:
@@ -90,32 +107,28 @@ def impose(
     """{level: boundaries} of the machine's `cuts` (inner frames, rising) with the labels in force.
 
     A machine boundary inside a label of its level goes; one inside a label of a finer level moves to that label's
-    nearer edge. A machine span left shorter than its level's minimum is given to its machine neighbour.
+    nearer edge. A machine span left shorter than its level's minimum is given to its machine neighbour; between two
+    edges that people have set it stays, however short.
     """
     edges, count, result = np.append(starts, end), len(starts), {}
     above = np.zeros(0, dtype=np.int64)
     for number, level in enumerate(COARSE_FIRST[1:], 1):
-        fixed = {e for p in accepted[level] for e in (p.start, p.end)} | set(above.tolist())
+        fixed = {0, count, *above.tolist(), *(e for p in accepted[level] for e in (p.start, p.end))}
         kept = set[int]()
         for cut in cuts[level].tolist():
-            if any(p.start < cut < p.end for p in accepted[level]):
+            if _holding(accepted[level], cut):
                 continue
-            finer = [p for fine in COARSE_FIRST[number + 1 :] for p in accepted[fine] if p.start < cut < p.end]
-            if finer:
-                cut = min((finer[0].start, finer[0].end), key=lambda f: abs(f - cut))
-            kept.add(cut)
-        for cut in sorted(kept - fixed):
-            others = [0, count, *fixed, *(kept - {cut})]
-            if min(abs(float(edges[cut] - edges[o])) for o in others) < least[level] - 1e-9:
-                kept.discard(cut)
-        above = np.array(sorted((kept | fixed) - {0, count}), dtype=np.int64)
+            finer = next((p for fine in COARSE_FIRST[number + 1 :] if (p := _holding(accepted[fine], cut))), None)
+            kept.add(min((finer.start, finer.end), key=lambda f: abs(f - cut)) if finer else cut)
+        every = sorted(fixed | kept)
+        stays = [every[0]]
+        for cut, following in pairwise(every[1:]):
+            shortest = min(edges[cut] - edges[stays[-1]], edges[following] - edges[cut])
+            if cut in fixed or shortest >= least[level] - 1e-9:
+                stays.append(cut)
+        above = np.array(stays[1:], dtype=np.int64)
         result[level] = above
     return result
-
-
-def label_of(accepted: Sequence[Placed], start: int, end: int) -> Label | None:
-    """The label that is just this span."""
-    return next((p.label for p in accepted if (p.start, p.end) == (start, end)), None)
 
 
 def labels_from(rows: Iterable[Mapping[str, Any]]) -> list[Label]:

@@ -18,7 +18,7 @@ from schemas.labels import Label
 from stages.episode import Signal
 from stages.segment.candidates import ARMS, KINDS, SIGNALS
 from stages.segment.config import SegmentConfig
-from stages.segment.labels import Placed, accept, label_of, place
+from stages.segment.labels import Placed, accept, place
 from stages.segment.primitives import RECOVERIES
 from stages.segment.tracks import Timebase, Track, tracks_of
 
@@ -85,9 +85,10 @@ def _rows(episode_id: str, track: Track, clock: Timebase) -> list[Row]:
     parents: list[str] = []
     for level, spans in track.levels.items():
         names = [event_id(episode_id, level, float(clock.start[f]), track.name) for f in spans.frames[:-1]]
-        by_hand, found = track.accepted.get(level, ()), spans.labels
+        by_hand = {(p.start, p.end): p.label for p in track.accepted.get(level, ())}
+        found = spans.labels
         for i, (start, end) in enumerate(pairwise(spans.frames.tolist())):
-            label = label_of(by_hand, start, end)
+            label = by_hand.get((start, end))
             primitive = (label.primitive if label else None) or PRIMITIVES[found.primitive[i]]
             rows.append(
                 {
