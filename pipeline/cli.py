@@ -235,6 +235,7 @@ def verify(root: str) -> None:
 def repair(root: str) -> None:
     """Do again just what `verify` finds broken, from the sources of the last build."""
     from pipeline.build import Build, BuildFailedError
+    from pipeline.labels import read
     from pipeline.lock import locked
     from pipeline.progress import console
     from pipeline.repair import sources_of, take_back
@@ -242,6 +243,7 @@ def repair(root: str) -> None:
     from pipeline.verify import look
 
     sources, asked = sources_of(root)
+    read(asked.segment.labels)  # before anything is taken back
     found, left = 0, look(root)
     for _ in range(2):  # a damaged plan hides what else is broken until it is written again
         if left:

@@ -5,6 +5,7 @@ In: a YAML file and `key=value` overrides. Out: a `CorpusConfig`. Raises ConfigE
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -100,11 +101,18 @@ def load(path: str | None, overrides: Iterable[str] = ()) -> CorpusConfig:
             named = file is not None and (key != "ingest.profile" or file.endswith((".yaml", ".yml")))
             if named and not storage.exists(storage.normalise(str(file))):
                 raise ConfigError(f"{key}={file}: there is no such file")
-        return config
+        absolute = config.segment.model_copy(update={"labels": tuple(_absolute(f) for f in config.segment.labels)})
+        return config.model_copy(update={"segment": absolute})
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         where = path or "--set"
         raise ConfigError(f"{where}:\n" + "\n".join(lines) + "\nAll keys: corpus config") from error
+
+
+def _absolute(file: str) -> str:
+    """A label file, `source=` kept, by its whole path: a repair may be started elsewhere."""
+    named = re.match(r"[A-Za-z0-9_\-]+=", file)
+    return f"{named[0]}{storage.normalise(file[named.end() :])}" if named else storage.normalise(file)
 
 
 def _set(values: dict[str, Any], override: str) -> None:

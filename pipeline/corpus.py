@@ -14,7 +14,7 @@ import polars as pl
 from pipeline import record
 from pipeline.ledger import OK, Commit, Ledger, State
 from pipeline.parts import frame
-from pipeline.plan import STAGES, Plan
+from pipeline.plan import EPISODE_STAGES, STAGES, Plan
 from pipeline.record import DamagedPlan, NoCorpus
 from schemas import TABLES
 from stages import storage
@@ -120,18 +120,22 @@ class Corpus:
         pieces = [frame(self.root, "quarantine", {}, columns)]
         for stage in ("survey", *STAGES):
             state = self.state(stage)
-            bad: dict[
-                str, list[str]
-            ] = {}  # an item counts in one commit; an older one that covers others has a stale row
+            # an item counts in one commit; an older one that covers others too has stale rows
+            bad: dict[str, list[str]] = {}
+            live: dict[str, list[str]] = {}
             for key in self.wanted(stage):
                 status, commit = state.done.get(key, (OK, None))
-                if commit is not None and status != OK:
-                    bad.setdefault(commit.unit, []).append(key[0])
+                if commit is not None:
+                    live.setdefault(commit.unit, []).append(key[0])
+                    if status != OK:
+                        bad.setdefault(commit.unit, []).append(key[0])
             for commit in self.commits(stage):
                 if "quarantine" in commit.files:
                     rows = frame(self.root, "quarantine", {commit.files["quarantine"].path: ["*"]}, columns)
-                    own = pl.col("item").is_in(bad.get(commit.unit, []))
-                    pieces.append(rows.filter(own | pl.col("event_id").is_not_null()))
+                    own, single = pl.col("item").is_in(bad.get(commit.unit, [])), pl.col("event_id").is_not_null()
+                    if stage in EPISODE_STAGES:
+                        single &= pl.col("episode_id").is_in(live.get(commit.unit, []))
+                    pieces.append(rows.filter(own | single))
         return pl.concat(pieces).sort("source", "episode_id", "stage")
 
     def status(self) -> pl.DataFrame:

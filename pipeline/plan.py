@@ -20,7 +20,7 @@ from pipeline.work import Unit
 from schemas.labels import Label
 from stages import align, caption, cluster, embed, ingest, observe, segment, storage
 from stages.align.lag import Decision
-from stages.ingest.lerobot import CameraRef
+from stages.ingest.lerobot import CameraRef, Dataset
 from stages.observe.stage import Span
 
 Wanted = dict[str, str]
@@ -174,7 +174,12 @@ class Plan:
     def _want_ingest(self) -> Wanted:
         shared = {
             name: fingerprint(
-                ingest.VERSION, self.config.ingest, layout, dataclasses.replace(dataset, ranges={}, tasks={})
+                ingest.VERSION,
+                self.config.ingest,
+                layout,
+                dataclasses.replace(
+                    dataset, ranges={}, tasks={}, subtasks=_subtasks(dataset, self.config.ingest.labels)
+                ),
             )
             for (name, dataset), layout in zip(self.survey.datasets.items(), self.survey.layouts.values(), strict=True)
         }
@@ -239,6 +244,12 @@ class Plan:
     def _chain(self, stage: str, before: str, version: int, config: Any) -> Wanted:
         shared = fingerprint(stage, version, config)  # once: a model's dump costs more than all the rest
         return {e: fingerprint(shared, self.wanted[before][e]) for e in self.alive(before)}
+
+
+def _subtasks(dataset: Dataset, level: str | None) -> Mapping[int, str]:
+    """The words for subtasks where rows name them and somebody wants them: a change then redoes the source."""
+    named = level is not None and any(f.column == "subtask_index" for f in dataset.features)
+    return dataset.subtasks if named else {}
 
 
 def _by(items: Iterable[str], key: Callable[[str], str]) -> Mapping[str, list[str]]:

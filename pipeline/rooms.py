@@ -121,11 +121,11 @@ def segment(unit: Unit, context: Context) -> Outcome:
         labels = [*unit.payload["labels"].get(name, ()), *labels_from(inputs.episode(name)["labels"])]
         rows, refused = segmented(name, inputs.signals(name), inputs.alignment(name), labels, context.config.segment)
         outcome.add("events", rows)
-        for label, why in refused:
+        for number, (label, why) in enumerate(refused):
             told = (
                 f"{label.said_by}: {label.level} {label.start:g} to {label.end:g} {label.unit} ({label.text!r}): {why}"
             )
-            where = f"{name}/{label.level}"
+            where = f"{name}/{label.level}/label-{number}"
             outcome.events_refused.append((name, Quarantined(Reason.LABEL_REFUSED, told, event_id=where)))
         for row in (r for r in rows if r["track"] == "all"):
             outcome.count(name, **{row["level"]: 1})

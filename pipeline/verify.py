@@ -181,7 +181,9 @@ def _fates(corpus: Corpus) -> Iterator[Fault]:
         return
     events = corpus.table("events", columns=["event_id", "episode_id", "level", "track"]).filter(track="all")
     captions = corpus.table("captions", columns=["event_id"])
-    aside = set(corpus.quarantine(evidence=False)["episode_id"].to_list())
+    refused = corpus.quarantine(evidence=False)
+    aside = set(refused.filter(pl.col("event_id").is_null())["episode_id"].to_list())
+    single = set(refused["event_id"].drop_nulls().to_list())
     seen = set(events["episode_id"].unique().to_list()) | aside
     for episode, _ in corpus.wanted("ingest"):
         if episode not in seen:
@@ -194,7 +196,7 @@ def _fates(corpus: Corpus) -> Iterator[Fault]:
         level = corpus.manifest["config"]["shard"]["level"]
         fates = corpus.table("samples", columns=["event_id"])
         for event in events.filter(level=level).join(fates, on="event_id", how="anti")["event_id"]:
-            if event.rsplit("/", 2)[0] not in aside:
+            if event.rsplit("/", 2)[0] not in aside and event not in single:
                 yield Fault("law", "tables/samples", f"{event} is in no shard and has no reason not to be", None)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ from schemas.ids import LEVELS, TRACKS, episode_id
 from schemas.labels import Label
 from stages import storage
 
+NAMED = re.compile(r"([A-Za-z0-9_\-]+)=")  # a source, before its file
+NUMBER = re.compile(r"(\d+)(?:\.0*)?")  # an episode's, also as a spreadsheet writes it
 Found = tuple[str, Label]  # episode, its label
 
 
@@ -34,9 +37,8 @@ def read(files: Iterable[str]) -> dict[str, tuple[Label, ...]]:
 
 
 def _file(name: str) -> list[Found]:
-    source, separator, path = name.partition("=")
-    if not separator:
-        source, path = "", name
+    named = NAMED.match(name)
+    source, path = (named[1], name[named.end() :]) if named else ("", name)
     try:
         data = storage.read_bytes(storage.normalise(path)).decode("utf-8-sig")
     except FileNotFoundError as error:
@@ -47,13 +49,21 @@ def _file(name: str) -> list[Found]:
         return list(_csv(data, source, path) if path.lower().endswith(".csv") else _json(data, source, path))
     except json.JSONDecodeError as error:
         raise LabelError(f"{path} is not JSON: {error}") from error
+    except (TypeError, AttributeError) as error:
+        raise LabelError(f"{path}: a list or a mapping is not where it should be: {error}") from error
 
 
 def _csv(text: str, source: str, path: str) -> Iterator[Found]:
     """Columns: episode_id, level, start_s and end_s (or start_frame and end_frame), caption; track and primitive if
     need be."""
-    for number, row in enumerate(csv.DictReader(io.StringIO(text)), 2):
-        yield _span(row, source, f"{path}, line {number}", path)
+    reader = csv.DictReader(io.StringIO(text))
+    missing = {"episode_id", "level"} - set(reader.fieldnames or ())
+    if missing:
+        raise LabelError(
+            f"{path}, line 1: no column {', '.join(sorted(missing))}, found {reader.fieldnames or 'nothing'}"
+        )
+    for row in reader:
+        yield _span(row, source, f"{path}, line {reader.line_num}", path)
 
 
 def _json(text: str, source: str, path: str) -> Iterator[Found]:
@@ -63,7 +73,7 @@ def _json(text: str, source: str, path: str) -> Iterator[Found]:
             for level, spans in _mapping(levels, f"{path}, {episode}").items():
                 for number, span in enumerate(spans):
                     where = f"{path}, {episode}, {level}[{number}]"
-                    yield _span({"episode_id": episode, "level": level, **_mapping(span, where)}, source, where, path)
+                    yield _span({**_mapping(span, where), "episode_id": episode, "level": level}, source, where, path)
     elif isinstance(value, list):
         for number, row in enumerate(value):
             where = f"{path}, [{number}]"
@@ -78,7 +88,9 @@ def _json(text: str, source: str, path: str) -> Iterator[Found]:
 
 def _agibot(row: Mapping[str, Any], info: Mapping[str, Any], source: str, where: str, path: str) -> Iterator[Found]:
     for number, action in enumerate(info.get("action_config") or []):
-        span = {"episode_id": row.get("episode_id"), "level": "L2", "caption": action.get("action_text"), **action}
+        skill = action.get("skill")
+        span = {**action, "episode_id": row.get("episode_id"), "level": "L2", "caption": action.get("action_text")}
+        span["primitive"] = skill if skill in PRIMITIVES else None
         yield _span(span, source, f"{where}.action_config[{number}]", path)
 
 
@@ -124,10 +136,10 @@ def _episode(value: Any, source: str, where: str) -> str:
         return str(value)
     if not source:
         raise LabelError(f"{where}: episode_id is {value!r}; give the file as source=FILE, or write source/000003")
-    try:
-        return episode_id(source, int(value))
-    except ValueError as error:
-        raise LabelError(f"{where}: {error}") from error
+    number = NUMBER.fullmatch(str(value).strip())
+    if number is None:
+        raise LabelError(f"{where}: episode_id is {value!r}, expected source/000003 or the episode's number")
+    return episode_id(source, int(number[1]))
 
 
 def _mapping(value: Any, where: str) -> Mapping[str, Any]:

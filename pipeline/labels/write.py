@@ -1,6 +1,7 @@
 """Events as label files: what `read` takes, AgiBot's task_info, LeRobot's subtask columns.
 
-In: a corpus. Out: one file (CSV, JSON, AgiBot) or a folder (LeRobot). Written and read again they give the same spans.
+In: a corpus. Out: one file (CSV, JSON, AgiBot) or a folder (LeRobot). CSV and JSON written and read again give the same
+spans; AgiBot and LeRobot know one level, and LeRobot joins neighbours of one caption.
 """
 
 from __future__ import annotations
@@ -87,8 +88,9 @@ def _agibot(corpus: Corpus, uri: str, rows: Rows) -> None:
 
 
 def _lerobot(corpus: Corpus, uri: str, rows: Rows) -> None:
-    """Per source `meta/subtasks.parquet` (subtask_index, subtask) and `subtask_index.parquet`: one row a frame of the
-    source, to be joined to its data by episode_index and frame_index; -1 where no span lies."""
+    """Per source `meta/subtasks.parquet` (subtask_index, subtask) and `subtask_index.parquet`: one row a frame up to
+    the last that the corpus shows, to be joined to its data by episode_index and frame_index; -1 where no span
+    lies."""
     frames = _source_frames(corpus, rows)
     by_source: dict[str, Rows] = {}
     for row in rows:

@@ -22,10 +22,18 @@ SUBTASKS = "subtask_index"
 
 
 def action_spans(row: Mapping[str, Any]) -> tuple[tuple[int, int, str], ...]:
-    """(start frame, end frame, text) of an episode's `action_config`. Raises KeyError, TypeError or ValueError."""
+    """(start frame, end frame, text) of an episode's `action_config`; an entry that cannot be read has no frames, so
+    that it is refused as a label and the episode is not."""
     info = row.get("label_info") or row.get("lable_info") or {}  # the second as AgiBot's first release has it
-    actions = row.get("action_config") or info.get("action_config") or []
-    return tuple((int(a["start_frame"]), int(a["end_frame"]), str(a.get("action_text") or "")) for a in actions)
+    actions = row.get("action_config") or (info.get("action_config") if isinstance(info, Mapping) else None) or []
+    return tuple(_action(a) for a in actions)
+
+
+def _action(action: Any) -> tuple[int, int, str]:
+    try:
+        return int(action["start_frame"]), int(action["end_frame"]), str(action.get("action_text") or "")
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return 0, 0, f"unreadable: {action!r}"[:120]
 
 
 def labels_of(
@@ -33,14 +41,19 @@ def labels_of(
 ) -> list[Label]:
     """Labels of an episode; table: its rows. Raises Quarantined for a subtask index that the metadata does not hold."""
     found = [Label(level, a, b, text, "frames", said_by="action_config") for a, b, text in spans]
-    if SUBTASKS in table.column_names:
+    if SUBTASKS in table.column_names and subtasks:
         found += _runs(table, subtasks, level, where)
     return found
 
 
 def _runs(table: pa.Table, subtasks: Mapping[int, str], level: str, where: str) -> Iterator[Label]:
     """A label for each run of rows of one subtask; rows without one (null or negative) have none."""
-    index = np.asarray(pc.fill_null(table[SUBTASKS], -1).to_numpy(), dtype=np.int64)
+    column = table[SUBTASKS].combine_chunks()
+    if pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type):
+        column = pc.list_flatten(column)
+    index = np.nan_to_num(np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64), nan=-1.0).astype(
+        np.int64
+    )
     edges = [0, *(np.flatnonzero(np.diff(index)) + 1).tolist(), len(index)]
     for start, end in pairwise(edges):
         number = int(index[start])

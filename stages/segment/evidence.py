@@ -59,8 +59,10 @@ def _gripper(changes: Sequence[Change]) -> Columns:
     time, kind, arm, strength = [], [], [], []
     for change in changes:
         verb = "closing" if change.closes else "opening"
-        weight = 1.0 if change.acts and not change.given else LOCAL
+        weight = 1.0 if change.acts else LOCAL
         starts, ends = (0.85, 0.95) if change.closes else (0.95, 0.85)
+        if change.given:  # it lasts from where one hand begins to close until the other has opened
+            starts, ends = (starts, LOCAL * ends) if change.closes else (LOCAL * starts, ends)
         if change.closes and change.missed:
             ends *= IN_VAIN
         if change.flips:

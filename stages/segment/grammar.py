@@ -18,7 +18,7 @@ from stages.segment.gripper import Change
 from stages.segment.path_evidence import empty_at
 
 SETS_OFF_S = 1.5  # an arm that sets off so soon after a closing took its object with it
-LETS_GO_S = 0.5  # an opening has let go after this long, however far it goes on
+LETS_GO_S = 1.0  # an opening that takes longer has let go when it begins
 TOUCHES_S = 1.2  # what touched so shortly before the hand opened was being placed
 DONE, BEGUN = 1.5, 0.95  # strength of the end of a grasp or release, of its beginning
 CARRYING = 0.8  # of the strength of what an arm does while it carries: the same subtask
@@ -43,7 +43,8 @@ def subtask_ends(changes: Sequence[Change], evidence: Evidence) -> tuple[Float, 
             before = int(np.searchsorted(contacts, change.start)) - 1
             touched = before >= 0 and change.start - contacts[before] <= TOUCHES_S
             begun = float(contacts[before]) if touched else change.start
-            ends += [(begun, BEGUN)] * (not change.given) + [(min(change.end, change.start + LETS_GO_S), DONE)]
+            gone = change.end if change.end - change.start <= LETS_GO_S else change.start
+            ends += [(begun, BEGUN)] * (not change.given) + [(gone, DONE)]
     moving = np.isin(evidence.kind, list(MOTION))
     time, strength = evidence.time[moving], evidence.strength[moving]
     carrying = bool(acting) & ~empty_at(time, changes)

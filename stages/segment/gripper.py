@@ -25,7 +25,10 @@ GRIPS_S = 0.2  # fingers that have met something take so long until the grip is 
 SLOW_S = 1.0  # a change that takes longer is looked at for pauses
 PAUSE = 0.25  # share of its top speed below which a change pauses
 CARRIED = 0.1  # what moves less between grasp and release was not carried; 1 is what fast motion covers in a second
+BROUGHT = 0.5  # way, in the same unit, that a hand which starts closed must go to have brought something
 SLIP = 0.05  # fingers that close so much further while they hold have slipped
+SLOWLY = 0.35  # scaled speed of arms that hand over
+NEAR = 0.3  # of the range of the distance between two tips: so near are hands that hand over
 GAP = 0.1  # fingers that stop so far from where they were sent have met something
 
 
@@ -58,7 +61,10 @@ def changes_of(motion: ArmMotion, points: Float, config: SegmentConfig) -> list[
     turning = turning_points(opening, max(config.gripper_min_range, config.gripper_min_share * spread))
     legs = [leg for a, b in pairwise(turning) for leg in _parts(opening, a, b)]
     found: list[Change] = []
-    held = float(opening[0]) <= float(opening.min()) + 0.2 * spread  # it may start with closed fingers
+    held = float(opening[0]) <= float(opening.min()) + 0.2 * spread  # it may start with closed fingers; round something
+    if held and legs:  # only if it goes somewhere before it opens: many start with an empty fist
+        opens_at = int(_passes(opening, *legs[0])[0])
+        held = float(np.linalg.norm(motion.path[opens_at] - motion.path[0])) > BROUGHT
     for first, last in legs:
         closes = bool(opening[last] < opening[first])
         start, end = _passes(opening, first, last)
@@ -143,8 +149,11 @@ def _attempts(found: list[Change], motion: ArmMotion, points: Float, config: Seg
     return marked
 
 
-def handovers(changes: Sequence[Change], config: SegmentConfig) -> list[Change]:
-    """Changes of both hands in order of time, those of a handover marked: one hand has closed, the other then opens."""
+def handovers(
+    changes: Sequence[Change], motions: Sequence[ArmMotion], points: Float, config: SegmentConfig
+) -> list[Change]:
+    """Changes of both hands in order of time, those of a handover marked: one hand has closed, the other then opens,
+    both arms slow and, as far as one can tell, the hands near to each other."""
     ordered = sorted(changes, key=lambda c: (c.start, c.arm))
     for i, change in enumerate(ordered):
         if not change.closes or not change.acts or change.missed:
@@ -153,10 +162,25 @@ def handovers(changes: Sequence[Change], config: SegmentConfig) -> list[Change]:
             other = ordered[j]
             if other.start > change.end + config.handover_s:
                 break
-            if other.arm != change.arm and not other.closes and other.acts and not other.missed and not other.given:
+            gives = other.arm != change.arm and not other.closes and other.acts and not other.missed and not other.given
+            if gives and _meet(change, other, motions, points):
                 ordered[i], ordered[j] = replace(change, given=True), replace(other, given=True)
                 break
     return ordered
+
+
+def _meet(closing: Change, opening: Change, motions: Sequence[ArmMotion], points: Float) -> bool:
+    """Are both arms slow at once while one hand closes and the other opens, and their tips about as near as they
+    come?"""
+    a, b = (int((t - points[0]) * GRID_HZ) for t in (closing.start, opening.end))
+    window = slice(max(0, a), max(a, b) + 1)
+    if float(np.max([m.speed[window] for m in motions], axis=0).min(initial=np.inf)) > SLOWLY:
+        return False
+    first, second = motions[0].position, motions[1].position
+    if first is None or second is None or first.shape != second.shape:
+        return True
+    distance = np.linalg.norm(first - second, axis=1)
+    return float(distance[window].min()) <= float(distance.min()) + NEAR * float(np.ptp(distance))
 
 
 def slips_of(changes: Sequence[Change], motion: ArmMotion, points: Float) -> Float:

@@ -106,9 +106,9 @@ def impose(
 ) -> dict[str, Int]:
     """{level: boundaries} of the machine's `cuts` (inner frames, rising) with the labels in force.
 
-    A machine boundary inside a label of its level goes; one inside a label of a finer level moves to that label's
-    nearer edge. A machine span left shorter than its level's minimum is given to its machine neighbour; between two
-    edges that people have set it stays, however short.
+    A machine boundary inside a label of its level goes; one inside a label of a finer level, or so near to it that no
+    span of that level fits between, moves to that label's nearer edge. A machine span left shorter than its level's
+    minimum is given to its machine neighbour; between two edges that people have set it stays, however short.
     """
     edges, count, result = np.append(starts, end), len(starts), {}
     above = np.zeros(0, dtype=np.int64)
@@ -118,8 +118,7 @@ def impose(
         for cut in cuts[level].tolist():
             if _holding(accepted[level], cut):
                 continue
-            finer = next((p for fine in COARSE_FIRST[number + 1 :] if (p := _holding(accepted[fine], cut))), None)
-            kept.add(min((finer.start, finer.end), key=lambda f: abs(f - cut)) if finer else cut)
+            kept.add(_moved(cut, {fine: accepted[fine] for fine in COARSE_FIRST[number + 1 :]}, edges, least))
         every = sorted(fixed | kept)
         stays = [every[0]]
         for cut, following in pairwise(every[1:]):
@@ -129,6 +128,16 @@ def impose(
         above = np.array(stays[1:], dtype=np.int64)
         result[level] = above
     return result
+
+
+def _moved(cut: int, finer: Mapping[str, Sequence[Placed]], edges: Float, least: Mapping[str, float]) -> int:
+    """Where a machine boundary goes for the labels of finer levels."""
+    for level, own in finer.items():
+        for p in _around(own, cut):
+            nearest = min((p.start, p.end), key=lambda f: abs(f - cut))
+            if p.start < cut < p.end or abs(float(edges[cut] - edges[nearest])) < least[level] - 1e-9:
+                return nearest
+    return cut
 
 
 def labels_from(rows: Iterable[Mapping[str, Any]]) -> list[Label]:

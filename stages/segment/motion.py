@@ -91,7 +91,7 @@ def arm_motions(signals: Mapping[str, Signal], points: Float, config: SegmentCon
                 _opening(signals.get(f"gripper/{arm}"), points),
                 command.values if command is not None else None,
                 path if signal.kind == "position" else None,
-                signal.unit == "m",
+                signal.unit == "m" and path.shape[1] >= 3,
             )
         )
     return motions
@@ -175,7 +175,8 @@ def _opening(signal: Signal | None, points: Float) -> Opening | None:
     values = signal.values[:, 0]
     low, high = float(values.min()), float(values.max())
     middle = (values > low + 0.2 * (high - low)) & (values < high - 0.2 * (high - low))
-    if high > low and not middle.any():
+    switches = int(np.sum(np.diff(values > (low + high) / 2)))
+    if high > low and int(middle.sum()) <= switches:  # at most one row on the way, as a resampled flip has
         latest = np.clip(np.searchsorted(signal.time_s, points + 1e-6, side="right") - 1, 0, len(values) - 1)
         return Opening(np.asarray(values[latest]), 0.0, True)
     noise = float(_noise(signal)[0])

@@ -32,7 +32,7 @@ NEXT_S = 0.5  # next to a change of the hand
 LIFTED = 0.25  # rise while held, as a share of the way gone, from which a thing was lifted rather than pushed or pulled
 BRIEF_S = 1.0  # a hesitation or a correction takes no longer
 BACK = -0.5  # cosine from which a stroke goes back on the one before
-FLIP_S = 0.1  # a command that flips where a subtask ends belongs to that, whichever frame it is rounded to
+FLIP_S = 0.1  # a quick change where a subtask ends belongs to that, whichever frame the boundary is rounded to
 SUBTASK_S = 1.0  # a subtask not longer than this, beside the change itself, is that grasp or placing
 
 
@@ -107,7 +107,7 @@ def label_subtasks(hands: Sequence[Hand], spans: Spans, config: SegmentConfig) -
     acting = sorted((c for h in hands for c in h.changes if not c.missed), key=lambda c: (c.start + c.end, c.arm))
     if not acting:
         return Labels(np.full(count, CODE["unknown"]), none, np.zeros(count), own.static, own.arms)
-    middles = np.array([(c.start + c.end) / 2 - FLIP_S * c.flips for c in acting])
+    middles = np.array([(c.start + c.end) / 2 - FLIP_S * (c.end - c.start < 2 * FLIP_S) for c in acting])
     closes, given = (np.array([getattr(c, n) for c in acting]) for n in ("closes", "given"))
     last = np.searchsorted(middles, spans.end) - 1
     known, which = last >= 0, np.maximum(last, 0)

@@ -56,12 +56,10 @@ def nodes_of(evidence: Evidence, log_times: Float, times: Float) -> Nodes:
     leader = order[first[:-1]]
     doubt = np.add.reduceat(np.log1p(-np.minimum(evidence.strength, 0.999)), first[:-1])
     frame, seen, strength = frames[leader], evidence.time[leader], 1.0 - np.exp(doubt)
-    same = np.flatnonzero(np.diff(frame) == 0)  # two nodes on one frame, in a slow log: the second joins the first
-    if len(same):
-        strength[same] = 1.0 - (1.0 - strength[same]) * (1.0 - strength[same + 1])
-        keep = np.setdiff1d(np.arange(len(frame)), same + 1)
-        frame, seen, strength = frame[keep], seen[keep], strength[keep]
-        first = np.append(first[keep], len(evidence))
+    keep = np.append(0, np.flatnonzero(np.diff(frame)) + 1)  # in a slow log nodes share a frame: they join the first
+    if len(keep) < len(frame):
+        strength = 1.0 - np.multiply.reduceat(1.0 - strength, keep)
+        frame, seen, first = frame[keep], seen[keep], np.append(first[keep], len(evidence))
     return Nodes(frame, times[frame], seen, strength, first)
 
 

@@ -77,7 +77,7 @@ def tracks_of(
     """`all`, and where there are two arms one of each as well; labels: people's, by track."""
     points = grid(clock.log)
     motions = arm_motions(signals, points, config)
-    changes = handovers([c for m in motions for c in changes_of(m, points, config)], config)
+    changes = handovers([c for m in motions for c in changes_of(m, points, config)], motions, points, config)
     given = labels or {}
     tracks = [_track("all", motions, changes, points, clock, config, given.get("all", {}))]
     if len(motions) > 1:
@@ -106,6 +106,7 @@ def _track(
     sure = np.zeros(count + 1)
     sure[nodes.frame] = nodes.strength
     sure[[0, count]] = 1.0
+    sure[[edge for own in accepted.values() for p in own for edge in (p.start, p.end)]] = 1.0
     hands = [Hand(m, changes, points) for m in motions]
     slips = np.sort(np.concatenate([slips_of(changes, m, points) for m in motions])) if motions else np.zeros(0)
     logged = np.append(clock.log, clock.log[-1] + clock.end - clock.start[-1])

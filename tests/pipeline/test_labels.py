@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.cli import main
+from pipeline.compact import compact as merge
 from pipeline.corpus import Corpus
 from pipeline.labels import LabelError, read, write
 from schemas.labels import Label
@@ -53,6 +54,7 @@ def test_agibot_task_info(tmp_path, key):
     actions = [{"start_frame": 0, "end_frame": 90, "action_text": "Pick up the cup.", "skill": "Pick"}]
     path = saved(tmp_path, "task_327.json", [{"episode_id": 12, key: {"action_config": actions}}])
     found = read([f"lab={path}"])
+    assert read([f"lab={saved(tmp_path, 'odd=name.json', json.loads((tmp_path / 'task_327.json').read_text()))}"])
     assert found == {"lab/000012": (Label("L2", 0, 90, "Pick up the cup.", "frames", said_by="task_327.json"),)}
 
 
@@ -69,7 +71,12 @@ HEAD = "episode_id,level,start_s,end_s,caption\n"
         ("a.csv", HEAD + "12,L1,0,1,x\n", "line 2: episode_id is '12'; give the file as source=FILE"),
         ("a.csv", HEAD + ",L1,0,1,x\n", "line 2: no episode_id"),
         ("a.csv", "episode_id,level,caption\nlab/000001,L1,x\n", "neither start_s and end_s nor start_frame"),
+        ("a.csv", "", "no column episode_id, level, found nothing"),
+        ("a.csv", HEAD + 'lab/000001,L1,0,1,"x\ny"\n\nlab/000001,L9,0,1,x\n', "line 5: level is 'L9'"),
+        ("a.csv", HEAD + "lab,L1,0,1,x\n", "give the file as source=FILE"),
         ("a.json", "{", "is not JSON"),
+        ("a.json", {"lab/000001": {"L1": None}}, "not where it should be"),
+        ("a.json", [{"episode_id": 1, "label_info": [1]}], "not where it should be"),
         ("a.json", "3", "expected a mapping of episodes or a list, found int"),
         ("a.json", {"lab/000001": {"L1": [{"start": 0, "end": 1, "primitive": "wave"}]}}, "primitive is 'wave'"),
         ("a.json", {"lab/000001": {"L1": [{"start": 0, "end": 1, "track": "third"}]}}, "track is 'third'"),
@@ -121,13 +128,38 @@ def test_labels_win_are_captions_and_redo_their_episode_alone(build, tmp_path):
 
 def test_a_label_that_fits_nowhere_is_in_quarantine_and_the_episode_is_not(build, tmp_path):
     source = write_dataset(tmp_path / "logs", [Episode(80, 0)], cameras=())
-    path = saved(tmp_path, "a.csv", HEAD + "logs/000000,L1,1.0,2.5,a\nlogs/000000,L1,2.0,3.0,b\n")
+    rows = "logs/000000,L1,1.0,2.5,a\nlogs/000000,L1,2.0,3.0,b\nlogs/000000,L1,2.2,3.0,c\n"
+    path = saved(tmp_path, "a.csv", HEAD + rows)
     build([source], tmp_path / "corpus", f"segment.labels=[{path}]", **UNTIL)
     corpus = Corpus(str(tmp_path / "corpus"))
     aside = corpus.quarantine().to_dicts()
-    assert [r["reason"] for r in aside] == ["label_refused"]
+    assert [r["reason"] for r in aside] == ["label_refused"] * 2
     assert "a.csv: L1 2 to 3 seconds ('b'): it overlaps L1 1 to 2.5 seconds of a.csv" in aside[0]["message"]
     assert corpus.table("events").filter(origin="human").height == 1
+
+
+def test_a_label_that_is_mended_is_no_longer_in_quarantine(build, tmp_path):
+    source = write_dataset(tmp_path / "logs", [Episode(80, 0), Episode(80, 100)], cameras=())
+    rows = "logs/000001,L1,1.0,2.5,a\nlogs/000001,L1,2.0,3.0,b\n"
+    path = saved(tmp_path, "a.csv", HEAD + rows)
+    corpus = tmp_path / "corpus"
+    build([source], corpus, f"segment.labels=[{path}]")
+    merge(Corpus(str(corpus)), 8)  # both episodes in one part: the old one then still counts for the other
+    assert Corpus(str(corpus)).quarantine().height == 1
+    saved(tmp_path, "a.csv", HEAD + rows.replace("2.0,3.0", "2.5,3.0"))
+    build([source], corpus, f"segment.labels=[{path}]")
+    assert Corpus(str(corpus)).quarantine().height == 0
+    assert len(human(corpus)) == 2
+
+
+def test_an_entry_of_action_config_that_cannot_be_read_costs_nothing_but_itself(build, tmp_path):
+    source = write_dataset(tmp_path / "logs", [Episode(80, 0)], cameras=())
+    path = source / "meta/episodes.jsonl"
+    actions = [{"start_frame": None, "end_frame": 9}, {"start_frame": 0, "end_frame": 30, "action_text": "Pick."}]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"action_config": actions}))
+    build([source], tmp_path / "corpus", **UNTIL)
+    assert human(tmp_path / "corpus") == [("logs/000000", "L2", "Pick.", 0, 30)]
+    assert "unreadable: {'start_frame': None" in Corpus(str(tmp_path / "corpus")).quarantine()["message"][0]
 
 
 def test_action_config_of_a_source_is_its_subtasks(build, tmp_path):
@@ -144,7 +176,7 @@ def test_action_config_of_a_source_is_its_subtasks(build, tmp_path):
 
 def with_subtasks(root, index, words):
     path = next(root.glob("data/chunk-000/*.parquet"))
-    pq.write_table(pq.read_table(path).append_column("subtask_index", pa.array(index, pa.int64())), path)
+    pq.write_table(pq.read_table(path).append_column("subtask_index", pa.array(index)), path)
     pq.write_table(
         pa.table({"subtask_index": list(range(len(words))), "subtask": words}), root / "meta/subtasks.parquet"
     )
@@ -158,6 +190,17 @@ def test_subtask_columns_of_a_source_are_its_subtasks(build, tmp_path):
         ("logs/000000", "L2", "pick", 0, 30),
         ("logs/000000", "L2", "place", 40, 80),
     ]
+
+
+def test_subtask_columns_without_words_or_in_lists_are_legal(build, tmp_path):
+    source = write_dataset(tmp_path / "logs", [Episode(80, 0)], cameras=(), version="v3.0")
+    with_subtasks(source, [[0]] * 80, ["pick"])
+    build([source], tmp_path / "corpus", **UNTIL)
+    assert human(tmp_path / "corpus") == [("logs/000000", "L2", "pick", 0, 80)]
+    (source / "meta/subtasks.parquet").unlink()
+    build([source], tmp_path / "other", **UNTIL)
+    assert human(tmp_path / "other") == []
+    assert Corpus(str(tmp_path / "other")).quarantine().height == 0
 
 
 def test_a_subtask_that_does_not_exist_sets_its_episode_aside(build, tmp_path):

@@ -1,6 +1,7 @@
 """Evidence is where the signals say, whatever their rate and unit; values worked out by hand."""
 
 import time as clocks
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -81,6 +82,20 @@ def test_an_open_hand_that_opens_further_takes_nothing():
     assert [(c.closes, c.acts) for c in found] == [(False, False), (True, True)]
 
 
+def test_an_empty_fist_that_opens_has_let_nothing_go():
+    """Many recordings start with the fingers closed; only a hand that has gone somewhere has brought something."""
+    opening = ramp((0, 60), (1, 9), (1, 30))
+    assert [c.acts for c in changes(opening)] == [False]
+    motion, points = hand(opening)
+    brought = replace(motion, path=np.linspace(0, 2, len(points))[:, None] * np.ones(3))
+    assert [c.acts for c in changes_of(brought, points, CONFIG)] == [True]
+
+
+def test_a_flip_with_one_row_on_its_way_is_a_flip():
+    assert changes([1] * 30 + [0.5] + [0] * 60)[0].flips
+    assert not changes([1] * 30 + [0.7, 0.5, 0.3] + [0] * 60)[0].flips
+
+
 @pytest.mark.parametrize("opening", [[0.5] * 90, [0.5, 0.52, 0.5, 0.55, 0.51] * 20, [1.0]])
 def test_a_hand_that_hardly_moves_never_acts(opening):
     assert changes(opening) == []
@@ -104,12 +119,34 @@ def test_fingers_that_close_further_while_they_hold_have_slipped():
     assert slips == pytest.approx([102 / 30], abs=0.15)  # rows 100 to 106 give way
 
 
+def handed(closing, opening, apart=0.0, speed=0.0):
+    """Whether a left hand's closing and a right hand's opening are a handover; arms so fast, tips so far apart (1 is as
+    far as they ever are)."""
+    pairs = [hand(closing, arm="left"), hand(opening, arm="right")]
+    points = pairs[0][1]
+    reach = np.zeros((len(points), 3))
+    reach[:, 0] = apart
+    reach[0, 0], reach[-1, 0] = 0.0, 1.0
+    still = np.zeros((len(points), 3))
+    way = np.linspace(0, 9, len(points))[:, None] * np.ones(3)
+    motions = [
+        replace(m, position=reach if m.arm == "right" else still, path=way, speed=np.full(len(points), speed))
+        for m, _ in pairs
+    ]
+    found = handovers([c for m in motions for c in changes_of(m, points, CONFIG)], motions, points, CONFIG)
+    return [c.given for c in found]
+
+
 def test_one_hand_that_closes_before_the_other_opens_hands_over():
     closing, opening = ramp((1, 60), (0, 9), (0, 120)), ramp((0, 81), (1, 9), (1, 99))
-    both = changes(closing, arm="left") + changes(opening, arm="right")
-    assert [c.given for c in handovers(both, CONFIG)] == [True, True]
-    late = changes(closing, arm="left") + changes(ramp((0, 150), (1, 9), (1, 30)), arm="right")
-    assert [c.given for c in handovers(late, CONFIG)] == [False, False]
+    assert handed(closing, opening) == [True, True]
+    assert handed(closing, ramp((0, 150), (1, 9), (1, 30))) == [False, False]  # too late
+
+
+def test_two_hands_that_work_far_apart_or_in_flight_hand_nothing_over():
+    closing, opening = ramp((1, 60), (0, 9), (0, 120)), ramp((0, 81), (1, 9), (1, 99))
+    assert handed(closing, opening, apart=0.8) == [False, False]
+    assert handed(closing, opening, speed=0.6) == [False, False]
 
 
 def test_turning_points_are_extremes_at_least_a_swing_apart():
@@ -132,9 +169,8 @@ def evidence(signals, kind):
     time = next(iter(signals.values())).time_s
     points = grid(time)
     motions = arm_motions(signals, points, CONFIG)
-    found = collect(
-        motions, handovers([c for m in motions for c in changes_of(m, points, CONFIG)], CONFIG), points, CONFIG
-    )
+    changes = [c for m in motions for c in changes_of(m, points, CONFIG)]
+    found = collect(motions, handovers(changes, motions, points, CONFIG), points, CONFIG)
     chosen = found.kind == KIND[kind]
     return found.time[chosen], found.strength[chosen]
 
