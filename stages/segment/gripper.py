@@ -155,6 +155,9 @@ def handovers(
     """Changes of both hands in order of time, those of a handover marked: one hand has closed, the other then opens,
     both arms slow and, as far as one can tell, the hands near to each other."""
     ordered = sorted(changes, key=lambda c: (c.start, c.arm))
+    if len(motions) < 2:
+        return ordered
+    near, slow = _tips_near(motions), np.max([m.speed for m in motions], axis=0) < SLOWLY
     for i, change in enumerate(ordered):
         if not change.closes or not change.acts or change.missed:
             continue
@@ -163,24 +166,21 @@ def handovers(
             if other.start > change.end + config.handover_s:
                 break
             gives = other.arm != change.arm and not other.closes and other.acts and not other.missed and not other.given
-            if gives and _meet(change, other, motions, points):
+            a, b = (int((t - points[0]) * GRID_HZ) for t in (change.start, other.end))
+            meeting = slice(max(0, a), max(a, b) + 1)
+            if gives and slow[meeting].any() and near[meeting].any():
                 ordered[i], ordered[j] = replace(change, given=True), replace(other, given=True)
                 break
     return ordered
 
 
-def _meet(closing: Change, opening: Change, motions: Sequence[ArmMotion], points: Float) -> bool:
-    """Are both arms slow at once while one hand closes and the other opens, and their tips about as near as they
-    come?"""
-    a, b = (int((t - points[0]) * GRID_HZ) for t in (closing.start, opening.end))
-    window = slice(max(0, a), max(a, b) + 1)
-    if float(np.max([m.speed[window] for m in motions], axis=0).min(initial=np.inf)) > SLOWLY:
-        return False
+def _tips_near(motions: Sequence[ArmMotion]) -> npt.NDArray[np.bool_]:
+    """bool[G]: are the tips of two arms about as near as they come? True where no two positions say so."""
     first, second = motions[0].position, motions[1].position
     if first is None or second is None or first.shape != second.shape:
-        return True
+        return np.ones(len(motions[0].speed), dtype=bool)
     distance = np.linalg.norm(first - second, axis=1)
-    return float(distance[window].min()) <= float(distance.min()) + NEAR * float(np.ptp(distance))
+    return np.asarray(distance <= distance.min() + NEAR * np.ptp(distance))
 
 
 def slips_of(changes: Sequence[Change], motion: ArmMotion, points: Float) -> Float:
