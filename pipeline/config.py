@@ -5,7 +5,6 @@ In: a YAML file and `key=value` overrides. Out: a `CorpusConfig`. Raises ConfigE
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -18,6 +17,7 @@ from stages.caption import CaptionConfig
 from stages.cluster import ClusterConfig
 from stages.embed import EmbedConfig
 from stages.ingest import IngestConfig
+from stages.ingest.sources import named
 from stages.observe import ObserveConfig
 from stages.segment import SegmentConfig
 from stages.shard import ShardConfig
@@ -98,8 +98,8 @@ def load(path: str | None, overrides: Iterable[str] = ()) -> CorpusConfig:
     try:
         config = CorpusConfig.model_validate(values)
         for key, file in (("ingest.profile", config.ingest.profile), ("cluster.centroids", config.cluster.centroids)):
-            named = file is not None and (key != "ingest.profile" or file.endswith((".yaml", ".yml")))
-            if named and not storage.exists(storage.normalise(str(file))):
+            is_file = file is not None and (key != "ingest.profile" or file.endswith((".yaml", ".yml")))
+            if is_file and not storage.exists(storage.normalise(str(file))):
                 raise ConfigError(f"{key}={file}: there is no such file")
         absolute = config.segment.model_copy(update={"labels": tuple(_absolute(f) for f in config.segment.labels)})
         return config.model_copy(update={"segment": absolute})
@@ -111,8 +111,8 @@ def load(path: str | None, overrides: Iterable[str] = ()) -> CorpusConfig:
 
 def _absolute(file: str) -> str:
     """A label file, `source=` kept, by its whole path: a repair may be started elsewhere."""
-    named = re.match(r"[A-Za-z0-9_\-]+=", file)
-    return f"{named[0]}{storage.normalise(file[named.end() :])}" if named else storage.normalise(file)
+    source, uri = named(file)
+    return f"{source}={uri}" if source else uri
 
 
 def _set(values: dict[str, Any], override: str) -> None:

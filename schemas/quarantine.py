@@ -24,9 +24,9 @@ QUARANTINE = Table(
     name="quarantine",
     key=("stage", "item"),
     columns=(
-        Column("item", pa.string(), "what the stage was working on: an episode, episode@camera, an event"),
+        Column("item", pa.string(), "what the stage was working on: an episode, episode@camera, an event, a label"),
         Column("episode_id", pa.string(), "source/000003"),
-        Column("event_id", pa.string(), "event, where one event of the episode is bad", nullable=True),
+        Column("event_id", pa.string(), "event, or a person's label, where one of the episode is bad", nullable=True),
         Column("source", pa.string(), "source of the episode"),
         Column("stage", pa.string(), "stage that set it aside"),
         Column("reason", pa.string(), "one of schemas.reasons.Reason"),

@@ -58,9 +58,11 @@ def explanation(corpus: Corpus, episode: str) -> Explanation:
     arms = {
         f"{track} {level}": [e | {"caption": ""} for e in events if e["track"] == track and e["level"] == level]
         for track in ("left", "right")
-        for level in ("L1", "L0")
+        for level in COARSE_FIRST
     }
-    drawn = replace(timeline_of(corpus, episode), marks=marks, arms={k: v for k, v in arms.items() if v})
+    drawn = timeline_of(corpus, episode)
+    whole = [e | {"caption": drawn.task} for e in events if e["track"] == "all" and e["level"] == "L3"]
+    drawn = replace(drawn, spans={"L3": whole, **drawn.spans}, marks=marks, arms={k: v for k, v in arms.items() if v})
     return Explanation(drawn, boundaries, len(marks))
 
 

@@ -17,8 +17,8 @@ from schemas.events import PRIMITIVES
 from schemas.ids import LEVELS, TRACKS, episode_id
 from schemas.labels import Label
 from stages import storage
+from stages.ingest.sources import named
 
-NAMED = re.compile(r"([A-Za-z0-9_\-]+)=")  # a source, before its file
 NUMBER = re.compile(r"(\d+)(?:\.0*)?")  # an episode's, also as a spreadsheet writes it
 Found = tuple[str, Label]  # episode, its label
 
@@ -37,10 +37,9 @@ def read(files: Iterable[str]) -> dict[str, tuple[Label, ...]]:
 
 
 def _file(name: str) -> list[Found]:
-    named = NAMED.match(name)
-    source, path = (named[1], name[named.end() :]) if named else ("", name)
+    source, path = named(name)
     try:
-        data = storage.read_bytes(storage.normalise(path)).decode("utf-8-sig")
+        data = storage.read_bytes(path).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise LabelError(f"segment.labels={name}: there is no such file") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -53,7 +52,7 @@ def _file(name: str) -> list[Found]:
         raise LabelError(f"{path}: a list or a mapping is not where it should be: {error}") from error
 
 
-def _csv(text: str, source: str, path: str) -> Iterator[Found]:
+def _csv(text: str, source: str | None, path: str) -> Iterator[Found]:
     """Columns: episode_id, level, start_s and end_s (or start_frame and end_frame), caption; track and primitive if
     need be."""
     reader = csv.DictReader(io.StringIO(text))
@@ -66,7 +65,7 @@ def _csv(text: str, source: str, path: str) -> Iterator[Found]:
         yield _span(row, source, f"{path}, line {reader.line_num}", path)
 
 
-def _json(text: str, source: str, path: str) -> Iterator[Found]:
+def _json(text: str, source: str | None, path: str) -> Iterator[Found]:
     value = json.loads(text)
     if isinstance(value, Mapping):
         for episode, levels in value.items():
@@ -86,7 +85,9 @@ def _json(text: str, source: str, path: str) -> Iterator[Found]:
         raise LabelError(f"{path}: expected a mapping of episodes or a list, found {type(value).__name__}")
 
 
-def _agibot(row: Mapping[str, Any], info: Mapping[str, Any], source: str, where: str, path: str) -> Iterator[Found]:
+def _agibot(
+    row: Mapping[str, Any], info: Mapping[str, Any], source: str | None, where: str, path: str
+) -> Iterator[Found]:
     for number, action in enumerate(info.get("action_config") or []):
         skill = action.get("skill")
         span = {**action, "episode_id": row.get("episode_id"), "level": "L2", "caption": action.get("action_text")}
@@ -94,7 +95,7 @@ def _agibot(row: Mapping[str, Any], info: Mapping[str, Any], source: str, where:
         yield _span(span, source, f"{where}.action_config[{number}]", path)
 
 
-def _span(row: Mapping[str, Any], source: str, where: str, path: str) -> Found:
+def _span(row: Mapping[str, Any], source: str | None, where: str, path: str) -> Found:
     level, track = row.get("level"), row.get("track") or "all"
     if level not in LEVELS:
         raise LabelError(f"{where}: level is {level!r}, expected one of {', '.join(LEVELS)}")
@@ -129,7 +130,7 @@ def _ends(row: Mapping[str, Any], where: str) -> tuple[float, float, bool]:
     raise LabelError(f"{where}: neither start_s and end_s nor start_frame and end_frame, found {sorted(map(str, row))}")
 
 
-def _episode(value: Any, source: str, where: str) -> str:
+def _episode(value: Any, source: str | None, where: str) -> str:
     if value in (None, ""):
         raise LabelError(f"{where}: no episode_id")
     if "/" in str(value):

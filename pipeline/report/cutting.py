@@ -47,11 +47,14 @@ class Cut:
     unknown: float
 
 
-def cuts(corpus: Corpus) -> tuple[list[Cut], int]:
-    """(a row a source and level, sources that are not shown)."""
-    if not corpus.wanted("segment"):
-        return [], 0
-    events = _events(corpus).with_columns(source=pl.col("episode_id").str.split("/").list.first())
+def load(corpus: Corpus) -> pl.DataFrame:
+    """Events of both arms together, narrow; without a row before segment."""
+    return corpus.table("events", columns=COLUMNS).filter(track="all")
+
+
+def cuts(events: pl.DataFrame) -> tuple[list[Cut], int]:
+    """(a row a source and level, sources that are not shown); events: of `load`."""
+    events = events.with_columns(source=pl.col("episode_id").str.split("/").list.first())
     sizes = events["source"].value_counts().sort("count", "source", descending=[True, False])
     shown = sizes["source"].head(SOURCES).to_list()
     rows = []
@@ -75,23 +78,16 @@ def cuts(corpus: Corpus) -> tuple[list[Cut], int]:
     return rows, max(0, sizes.height - SOURCES)
 
 
-def least_confident(corpus: Corpus) -> list[tuple[str, float]]:
-    """(episode, mean confidence of its actions weighed by their length), the least first."""
-    if not corpus.wanted("segment"):
-        return []
+def least_confident(events: pl.DataFrame) -> list[tuple[str, float]]:
+    """(episode, mean confidence of its actions weighed by their length), the least first; events: of `load`."""
     weight = pl.col("end_s") - pl.col("start_s")
     means = (
-        _events(corpus)
-        .filter(level="L1")
+        events.filter(level="L1")
         .group_by("episode_id")
         .agg(confidence=(pl.col("confidence") * weight).sum() / weight.sum())
         .sort("confidence", "episode_id")
     )
     return means.head(UNSURE).rows()
-
-
-def _events(corpus: Corpus) -> pl.DataFrame:
-    return corpus.table("events", columns=COLUMNS).filter(track="all")
 
 
 def _share(flags: pl.Series) -> float:

@@ -84,12 +84,11 @@ def sources(corpus: Corpus, quarantine: pl.DataFrame) -> tuple[list[dict[str, An
     return rows, more
 
 
-def levels(corpus: Corpus) -> list[dict[str, Any]]:
-    """Per level, coarse to fine: number of events, seconds of each that is not static, primitives by how often."""
-    if not corpus.wanted("segment"):
+def levels(events: pl.DataFrame) -> list[dict[str, Any]]:
+    """Per level, coarse to fine: number of events, seconds of each that is not static, primitives by how often;
+    events: of `cutting.load`."""
+    if events.is_empty():
         return []
-    events = corpus.table("events", columns=["event_id", "level", "track", "start_s", "end_s", "primitive", "static"])
-    events = events.filter(track="all")
     rows = []
     for level in reversed(LEVELS):
         own = events.filter(level=level)

@@ -37,8 +37,9 @@ def render(corpus: Corpus) -> str:
     aside = refusals(corpus, quarantine)
     balance = evenness.load(corpus)
     shown = episodes.timelines(corpus)
-    by_source, sources_more = cutting.cuts(corpus)
-    unsure = [(episodes.timeline_of(corpus, e, cameras=1), share) for e, share in cutting.least_confident(corpus)]
+    events = cutting.load(corpus)
+    by_source, sources_more = cutting.cuts(events)
+    unsure = [(episodes.timeline_of(corpus, e, cameras=1), share) for e, share in cutting.least_confident(events)]
     used, fates = facts.fates(corpus)
     return template("page.html.j2").render(
         version=version("event-corpus"),
@@ -47,7 +48,7 @@ def render(corpus: Corpus) -> str:
         sources_more=more | {"duration": duration(more["hours"])},
         refusals=[(r, signals(r.proof) if r.proof and r.proof.lines else "") for r in aside],
         reason_bars=drawing.shares([(r.reason, r.count) for r in aside]),
-        levels=[_level(row) for row in facts.levels(corpus)],
+        levels=[_level(row) for row in facts.levels(events)],
         cuts=_cuts(by_source),
         cuts_more=sources_more,
         unsure=[(item, share, timeline(item)) for item, share in unsure],

@@ -54,22 +54,18 @@ def _row(event: Mapping[str, Any], text: str, source: str, model: str, prompt: s
 
 
 def _completed(events: Sequence[Mapping[str, Any]]) -> set[str]:
-    """Subtasks in which the hand takes hold (of an approach) or lets go (of a transport): by their actions, or by the
-    command that flips where they end."""
-    acts = {"approach": ("grasp", "closed"), "transport": ("release", "opened")}
-    subtasks = {e["event_id"]: e for e in events if e["level"] == "L2" and e["primitive"] in acts}
-    done = {
-        e["parent_id"]
-        for e in events
-        if e["parent_id"] in subtasks
-        and not e["recovery"]
-        and e["primitive"] == acts[subtasks[e["parent_id"]]["primitive"]][0]
-    }
-    return done | {
-        name
-        for name, e in subtasks.items()
-        if any(reason["edge"] == "end" and reason["kind"] == acts[e["primitive"]][1] for reason in e["evidence"])
-    }
+    """Subtasks in which the hand takes hold (of an approach) or lets go (of a transport): an action of theirs says so, or
+    that change of the hand is what ends them."""
+    acts = {"approach": ("grasp", {"closed", "closing_ended"}), "transport": ("release", {"opened", "opening_ended"})}
+    subtasks = {e["event_id"]: acts[e["primitive"]] for e in events if e["level"] == "L2" and e["primitive"] in acts}
+    done = set()
+    for event in events:
+        own, parent = subtasks.get(event["event_id"]), subtasks.get(event["parent_id"])
+        if own and any(r["edge"] == "end" and r["kind"] in own[1] for r in event["evidence"]):
+            done.add(event["event_id"])
+        if parent and event["primitive"] == parent[0] and not event["recovery"]:
+            done.add(event["parent_id"])
+    return done
 
 
 def _leading(event: Mapping[str, Any], signals: Mapping[str, Signal], kind: str) -> Signal | None:

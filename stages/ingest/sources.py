@@ -22,7 +22,7 @@ def find_datasets(sources: Iterable[str]) -> dict[str, str]:
     """{source name: dataset URI}, in the order given. Raises SourceError for no dataset or two of one name."""
     found: dict[str, str] = {}
     for source in sources:
-        given, uri = _parse(source)
+        given, uri = named(source)
         roots = _walk(uri, MAX_DEPTH)
         if not roots:
             raise SourceError(
@@ -41,7 +41,8 @@ def find_datasets(sources: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _parse(source: str) -> tuple[str | None, str]:
+def named(source: str) -> tuple[str | None, str]:
+    """(name or None, URI in full) of `name=URI` or `URI`: what comes before the first `=` of a path is no name."""
     match = re.fullmatch(r"([A-Za-z0-9_\-]+)=(.+)", source)
     if match:
         return match[1], storage.normalise(match[2])

@@ -13,7 +13,7 @@ class SegmentConfig(BaseModel):
     labels: tuple[str, ...] = Field(
         (), description="files of people's spans, which win: CSV or JSON; source=FILE where it names no source"
     )
-    smooth_s: float = Field(0.1, ge=0, description="Gaussian over paths, s; up to twice as wide in a noisy log")
+    smooth_s: float = Field(0.1, ge=0, description="Gaussian over paths, s; a fifth wider in a noisy log")
     gripper_min_range: float = Field(
         0.08, gt=0, le=1, description="an opening that varies less over the episode never acts"
     )

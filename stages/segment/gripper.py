@@ -61,8 +61,8 @@ def changes_of(motion: ArmMotion, points: Float, config: SegmentConfig) -> list[
     turning = turning_points(opening, max(config.gripper_min_range, config.gripper_min_share * spread))
     legs = [leg for a, b in pairwise(turning) for leg in _parts(opening, a, b)]
     found: list[Change] = []
-    held = float(opening[0]) <= float(opening.min()) + 0.2 * spread  # it may start with closed fingers; round something
-    if held and legs:  # only if it goes somewhere before it opens: many start with an empty fist
+    held = float(opening[0]) <= float(opening.min()) + 0.2 * spread  # closed fingers at the start hold something
+    if held and legs:  # only if they go somewhere before they open: many start with an empty fist
         opens_at = int(_passes(opening, *legs[0])[0])
         held = float(np.linalg.norm(motion.path[opens_at] - motion.path[0])) > BROUGHT
     for first, last in legs:

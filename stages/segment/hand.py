@@ -39,6 +39,7 @@ class Spans:
 
 
 def spans_on(points: Float, start: Float, end: Float) -> Spans:
+    """Spans on the grid: each reaches over one point at least."""
     a, b = (np.clip(np.round((t - points[0]) * GRID_HZ).astype(np.int64), 0, len(points)) for t in (start, end))
     a = np.minimum(a, len(points) - 1)
     return Spans(start, end, a, np.maximum(b, a + 1))
@@ -56,6 +57,9 @@ class State:
 
 
 class Hand:
+    """An arm's motion on the grid `points` and those of its changes that act; every question is answered for all spans
+    at once, from sums that are run up once."""
+
     def __init__(self, motion: ArmMotion, changes: Sequence[Change], points: Float) -> None:
         self.motion, self.points = motion, points
         self.changes = [c for c in changes if c.arm == motion.arm and c.acts]

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from schemas.ids import LEVELS
 from schemas.labels import Label
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
-COARSE_FIRST = ("L3", "L2", "L1", "L0")
+COARSE_FIRST = tuple(reversed(LEVELS))
 WHOLE = 0.9  # share of an episode that an L3 label must cover to be about it
 
 

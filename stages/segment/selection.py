@@ -29,24 +29,21 @@ HASTE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Nodes:
-    """Places where a boundary may be: frame int64[N] (rising), time float64[N] (start of that frame, s), seen
-    float64[N] (on the log's clock, as exact as the evidence), strength float64[N]; first int64[N + 1]: evidence of
-    node i is rows first[i] to first[i + 1]."""
+    """Places where a boundary may be: frame int64[N] (rising), seen float64[N] (s on the log's clock, as exact as the
+    evidence), strength float64[N]; first int64[N + 1]: evidence of node i is rows first[i] to first[i + 1]."""
 
     frame: Int
-    time: Float
     seen: Float
     strength: Float
     first: Int
 
 
-def nodes_of(evidence: Evidence, log_times: Float, times: Float) -> Nodes:
+def nodes_of(evidence: Evidence, log_times: Float) -> Nodes:
     """Evidence put on frames: neighbours within TOGETHER_S are one node, at the strongest of them, as strong as all of
-    them together (one minus the product of their doubts). log_times, times: of the frames, on the log's and on the
-    canonical clock, s."""
+    them together (one minus the product of their doubts). log_times: of the frames, s on the log's clock."""
     if not len(evidence):
         empty = np.zeros(0, dtype=np.int64)
-        return Nodes(empty, np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(1, dtype=np.int64))
+        return Nodes(empty, np.zeros(0), np.zeros(0), np.zeros(1, dtype=np.int64))
     middles = (log_times[1:] + log_times[:-1]) / 2
     frames = np.searchsorted(middles, evidence.time)
     apart = np.flatnonzero(np.diff(evidence.time) > TOGETHER_S) + 1
@@ -60,13 +57,13 @@ def nodes_of(evidence: Evidence, log_times: Float, times: Float) -> Nodes:
     if len(keep) < len(frame):
         strength = 1.0 - np.multiply.reduceat(1.0 - strength, keep)
         frame, seen, first = frame[keep], seen[keep], np.append(first[keep], len(evidence))
-    return Nodes(frame, times[frame], seen, strength, first)
+    return Nodes(frame, seen, strength, first)
 
 
 def put_on(nodes: Nodes, times: Float, strengths: Float) -> Nodes:
     """The nodes nearest to `times` (float64[N], s, the evidence's clock), with `strengths` in place of their own."""
     if not len(times) or not len(nodes.frame):
-        return Nodes(nodes.frame[:0], nodes.time[:0], nodes.seen[:0], nodes.strength[:0], nodes.first[:1])
+        return Nodes(nodes.frame[:0], nodes.seen[:0], nodes.strength[:0], nodes.first[:1])
     place = np.clip(np.searchsorted(nodes.seen, times), 1, max(1, len(nodes.seen) - 1))
     before = np.maximum(place - 1, 0)
     place = np.minimum(place, len(nodes.seen) - 1)
@@ -74,7 +71,7 @@ def put_on(nodes: Nodes, times: Float, strengths: Float) -> Nodes:
     strength = np.zeros(len(nodes.frame))
     np.maximum.at(strength, nearest, strengths)
     keep = strength > 0
-    return Nodes(nodes.frame[keep], nodes.time[keep], nodes.seen[keep], strength[keep], nodes.first[:1])
+    return Nodes(nodes.frame[keep], nodes.seen[keep], strength[keep], nodes.first[:1])
 
 
 def choose(

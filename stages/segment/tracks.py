@@ -51,21 +51,15 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One timeline: its arms and what they do, all evidence, the nodes that evidence makes on the frames, its levels,
-    and the labels of people that are in force."""
+    """One timeline: its arms, all evidence, the nodes that evidence makes on the frames, its levels, and the labels of
+    people that are in force."""
 
     name: str
-    motions: tuple[ArmMotion, ...]
-    points: Float
-    changes: tuple[Change, ...]
+    arms: tuple[str, ...]
     evidence: Evidence
     nodes: Nodes
     levels: dict[str, Level]
     accepted: Accepted
-
-    @property
-    def arms(self) -> tuple[str, ...]:
-        return tuple(m.arm for m in self.motions)
 
 
 def tracks_of(
@@ -97,7 +91,7 @@ def _track(
     accepted: Accepted,
 ) -> Track:
     evidence = collect(motions, changes, points, config)
-    nodes = nodes_of(evidence, clock.log, clock.start)
+    nodes = nodes_of(evidence, clock.log)
     cuts = _cuts(nodes, put_on(nodes, *subtask_ends(changes, evidence)), clock, config)
     if any(accepted.values()):
         least = {"L2": config.min_l2_s, "L1": config.min_l1_s, "L0": config.min_l0_s}
@@ -123,7 +117,7 @@ def _track(
         parent = np.searchsorted(above, frames[:-1], side="right") - 1
         levels[level] = Level(frames, parent, found, found.confidence * edges)
         above = frames
-    return Track(name, tuple(motions), points, tuple(changes), evidence, nodes, levels, accepted)
+    return Track(name, tuple(m.arm for m in motions), evidence, nodes, levels, accepted)
 
 
 def _cuts(nodes: Nodes, ends: Nodes, clock: Timebase, config: SegmentConfig) -> dict[str, Int]:

@@ -3,6 +3,7 @@
 import pytest
 
 from stages.caption.describe import Kinematics, describe
+from stages.caption.stage import _completed
 
 STILL = Kinematics(None, 2.0)
 
@@ -63,3 +64,20 @@ def event(level="L1", primitive="reach", arms=("single",), **more):
 )
 def test_sentences(given, kinematics, task, arms, text):
     assert describe(given, kinematics, task, arms) == text
+
+
+def cut(name, level, primitive, parent=None, ends_with="motion_onset", recovery=None):
+    end = {"edge": "end", "kind": ends_with, "arm": "single", "strength": 1.0}
+    return event(level, primitive, event_id=name, parent_id=parent, recovery=recovery, evidence=[end])
+
+
+def test_a_subtask_is_complete_where_its_hand_takes_hold_or_lets_go():
+    events = [
+        cut("a", "L2", "approach"),
+        cut("a1", "L1", "grasp", "a"),
+        cut("b", "L2", "transport", ends_with="opening_ended"),  # too quick to be an action of its own
+        cut("c", "L2", "approach"),
+        cut("c1", "L1", "grasp", "c", recovery="missed_grasp"),
+        cut("d", "L2", "transport"),
+    ]
+    assert _completed(events) == {"a", "b"}

@@ -221,6 +221,7 @@ def test_a_dropout_does_not_make_an_event():
     gap = (time < 8.0) | (time > 8.4)
     whole, holed = pick_and_place(time, 3), pick_and_place(time[gap], 3)
     count = [len(tracks_of(s, clock(t), CONFIG)[0].evidence) for s, t in ((whole, time), (holed, time[gap]))]
+    assert count[0] > 10
     assert abs(count[0] - count[1]) <= 1
 
 
@@ -238,20 +239,22 @@ def test_noise_does_not_multiply_candidates():
         int(np.sum(tracks_of(signals, clock(time), CONFIG)[0].evidence.strength > CONFIG.strength_l0))
         for signals in (clean, noisy)
     ]
+    assert strong[0] > 10
     assert strong[1] <= 1.2 * strong[0]
 
 
-def test_cost_is_linear_in_frames_and_far_below_a_second_for_an_hour():
+def test_cost_is_linear_in_frames():
     spent = []
-    for minutes in (6, 60):
+    for minutes in (6, 60, 560):  # the last are a million frames
         time = times(60.0 * minutes, 30.0)
         rounds = minutes * 2
         signals = pick_and_place(time, 1, "left", rounds) | pick_and_place(time, 2, "right", rounds)
         started = clocks.process_time()
         tracks_of(signals, clock(time), CONFIG)
         spent.append(clocks.process_time() - started)
-    assert spent[1] < 2.0  # 108,000 frames of two arms; docs/segmentation.md has a million
+    assert spent[1] < 2.0
     assert spent[1] < 20 * spent[0]
+    assert spent[2] < 25 * spent[1]  # 9.3 times the frames
 
 
 def test_an_arm_without_a_hand_is_legal():

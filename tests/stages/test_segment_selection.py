@@ -16,7 +16,7 @@ TIMES = np.arange(40) / 10  # 4 s
 def nodes(strengths: dict[int, float]) -> Nodes:
     frame = np.array(sorted(strengths), dtype=np.int64)
     strength = np.array([strengths[f] for f in frame])
-    return Nodes(frame, TIMES[frame], TIMES[frame], strength, np.arange(len(frame) + 1))
+    return Nodes(frame, TIMES[frame], strength, np.arange(len(frame) + 1))
 
 
 def worth(chosen, strengths, forced, asked, usual):
@@ -64,7 +64,7 @@ def evidence(*rows: tuple[float, str, float]) -> Evidence:
 
 
 def test_evidence_at_one_moment_adds_up_where_the_strongest_is():
-    found = nodes_of(evidence((1.0, "turn", 0.5), (1.06, "closed", 0.8), (2.0, "turn", 0.4)), TIMES, TIMES)
+    found = nodes_of(evidence((1.0, "turn", 0.5), (1.06, "closed", 0.8), (2.0, "turn", 0.4)), TIMES)
     assert found.frame.tolist() == [11, 20]  # 1.06 s is nearest to frame 11
     assert np.allclose(found.strength, [1 - 0.5 * 0.2, 0.4])
     assert found.first.tolist() == [0, 2, 3]
@@ -72,11 +72,11 @@ def test_evidence_at_one_moment_adds_up_where_the_strongest_is():
 
 def test_in_a_slow_log_moments_that_share_a_frame_are_one():
     slow = np.arange(5) / 2.0
-    found = nodes_of(evidence((0.9, "turn", 0.5), (1.1, "turn", 0.5)), slow, slow)
+    found = nodes_of(evidence((0.9, "turn", 0.5), (1.1, "turn", 0.5)), slow)
     assert found.frame.tolist() == [2]
     assert np.allclose(found.strength, [0.75])
 
 
 def test_no_evidence_no_boundary():
-    none = nodes_of(Evidence(np.zeros(0), np.zeros(0, int), np.zeros(0, int), np.zeros(0)), TIMES, TIMES)
+    none = nodes_of(Evidence(np.zeros(0), np.zeros(0, int), np.zeros(0, int), np.zeros(0)), TIMES)
     assert choose(none, (), TIMES, 4.0, 0.3, 0.1, 0.4).tolist() == []
