@@ -54,8 +54,8 @@ def _row(event: Mapping[str, Any], text: str, source: str, model: str, prompt: s
 
 
 def _completed(events: Sequence[Mapping[str, Any]]) -> set[str]:
-    """Subtasks in which the hand takes hold (of an approach) or lets go (of a transport): an action of theirs says so, or
-    that change of the hand is what ends them."""
+    """Subtasks in which the hand takes hold (of an approach) or lets go (of a transport): an action of theirs says so,
+    or that change of the hand is what ends them."""
     acts = {
         "approach": ("grasp", {"closed", "closing_ended"}),
         "transport": ("release", {"opened", "opening_ended"}),
