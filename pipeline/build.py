@@ -208,7 +208,7 @@ class Build:
         state = plan.states["shard"] = State(self.ledger.load("shard"))
         if not self._is_done(plan, name):
             chosen = releases.choose(plan, self.ledger)
-            units = releases.units(plan, chosen)
+            units = releases.units(plan, chosen, runner.workers)
             plan.wanted["shard"] = dict(item for unit in units for item in unit.items)
             missing = set(plan.missing("shard"))
             todo = [u for u in units if u.items[0][0] in missing]

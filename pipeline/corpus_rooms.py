@@ -6,10 +6,12 @@ fits on.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +29,8 @@ if TYPE_CHECKING:  # FAISS and scikit-learn take 1.5 s to import, and one task n
     from stages.cluster.kmeans import Clustering
 
 SPACES = ("vl", "action")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def cluster(unit: Unit, context: Context) -> Outcome:
@@ -64,27 +68,33 @@ def _labels(table: pa.Table, level: str, model: Mapping[str, Clustering]) -> Ite
 
 def shard(unit: Unit, context: Context) -> Outcome:
     """Write one tar. An event whose sample cannot be made is quarantined; its shard goes on without it. A damaged part
-    or proxy fails the tar: a release must not lack events, or hold spoiled ones, because of a bad disk."""
-    from stages.shard.stats import FIELDS, RobotStats
+    or proxy fails the tar: a release must not lack events, or hold spoiled ones, because of a bad disk.
+
+    Each proxy is fetched and hashed once. Samples are made by `threads` threads and written in order: a small release
+    has fewer tars than there are workers, and most of a sample's cost is in codecs, which run side by side.
+    """
+    from stages.shard.stats import FIELDS, RobotStats, to_bytes
     from stages.shard.tar import write_tar
 
     outcome, ledger = Outcome(), Ledger(context.root)
-    release, name, rows = (unit.payload[k] for k in ("release", "name", "rows"))
+    release, name, rows, threads = (unit.payload[k] for k in ("release", "name", "rows", "threads"))
     tables = {t: by_episode(context.root, t, p) for t, p in unit.payload["parts"].items()}
     stats: dict[tuple[str, str], RobotStats] = {}
     frames = 0
 
+    def sample(row: Mapping[str, Any]) -> tuple[dict[str, bytes], dict[str, Any]] | Quarantined:
+        try:
+            return _sample(row, tables, proxies, context)
+        except (OSError, ValueError) as error:
+            return Quarantined(Reason.SAMPLE_FAILED, f"{type(error).__name__}: {error}", event_id=row["event_id"])
+
     def samples() -> Iterator[tuple[str, Mapping[str, bytes]]]:
         nonlocal frames
-        for row in rows:
-            try:
-                files, arrays = _sample(row, tables, unit.payload["media"], context)
-            except (OSError, ValueError) as error:
-                refused = Quarantined(
-                    Reason.SAMPLE_FAILED, f"{type(error).__name__}: {error}", event_id=row["event_id"]
-                )
-                outcome.events_refused.append((row["episode_id"], refused))
+        for row, made in zip(rows, in_order(sample, rows, min(threads, os.cpu_count() or 1)), strict=True):
+            if isinstance(made, Quarantined):
+                outcome.events_refused.append((row["episode_id"], made))
                 continue
+            files, arrays = made
             for field in FIELDS:
                 if field in arrays and arrays[field].shape[1]:
                     stats.setdefault((_source(row), field), RobotStats()).add(arrays[field][arrays["valid"]])
@@ -92,14 +102,27 @@ def shard(unit: Unit, context: Context) -> Outcome:
             yield row["key"], files
 
     path = f"shards/{release}/{name}"
-    with storage.staged(ledger.path(path)) as target:
+    with ExitStack() as stack, storage.staged(ledger.path(path)) as target:
+        proxies = {p: stack.enter_context(ledger.intact(p, sha)) for p, sha in unit.payload["media"].items()}
         digest, count = write_tar(target, samples())
     size = storage.size(ledger.path(path))
     outcome.written["shard"] = PartFile(path, 0, size, digest)
     partial = {f"{source}/{field}": s.summary() for (source, field), s in sorted(stats.items()) if s.rows}
-    outcome.blobs["stats"] = (f"tables/shard_stats/{unit.items[0][1]}.json", json.dumps(partial).encode())
+    outcome.blobs["stats"] = (f"tables/shard_stats/{unit.items[0][1]}.npz", to_bytes(partial))
     outcome.count(unit.items[0][0], samples=count, bytes=size, frames=frames)
     return outcome
+
+
+def in_order(work: Callable[[T], R], things: Sequence[T], threads: int) -> Iterator[R]:
+    """`work` of each thing, in their order, done by so many threads, each at most two things ahead."""
+    waiting: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for thing in things:
+            if len(waiting) == 2 * threads:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(work, thing))
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _source(row: Mapping[str, Any]) -> str:
@@ -151,7 +174,7 @@ def _matrix(column: Any) -> np.ndarray:
 def _sample(
     row: Mapping[str, Any],
     tables: Mapping[str, Mapping[str, list[dict[str, Any]]]],
-    media: Mapping[str, str],
+    proxies: Mapping[str, str],
     context: Context,
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     from stages.shard.sample import Clip, sample_files
@@ -164,25 +187,23 @@ def _sample(
     event = events[row["event_id"]]
     index = {c["name"]: c["frame_index"] for c in alignment["cameras"]}
     calibrations = {c["name"]: c["calibration"] for c in episode["cameras"]}
-    ledger = Ledger(context.root)
-    with ExitStack() as stack:
-        clips = [
-            Clip(
-                o["camera"],
-                stack.enter_context(ledger.intact(f"media/{o['proxy']}", media[f"media/{o['proxy']}"])),
-                o["gop"],
-                index[o["camera"]],
-                (o["width"], o["height"]),
-                (o["source_width"], o["source_height"]),
-                calibrations.get(o["camera"]),
-            )
-            for o in tables["observations"].get(episode_id, [])
-        ]
-        signals = signals_of(tables["signals"][episode_id])
-        grippers = [arm for arm in ARMS if f"gripper/{arm}" in signals]
-        meta = sample_meta(row, episode, event, events, captions, alignment, grippers)
-        span = (event["start_frame"], event["end_frame"])
-        return sample_files(meta, span, signals, alignment, clips, context.config.observe.crf)
+    clips = [
+        Clip(
+            o["camera"],
+            proxies[f"media/{o['proxy']}"],
+            o["gop"],
+            index[o["camera"]],
+            (o["width"], o["height"]),
+            (o["source_width"], o["source_height"]),
+            calibrations.get(o["camera"]),
+        )
+        for o in tables["observations"].get(episode_id, [])
+    ]
+    signals = signals_of(tables["signals"][episode_id])
+    grippers = [arm for arm in ARMS if f"gripper/{arm}" in signals]
+    meta = sample_meta(row, episode, event, events, captions, alignment, grippers)
+    span = (event["start_frame"], event["end_frame"])
+    return sample_files(meta, span, signals, alignment, clips, context.config.observe.crf)
 
 
 def sample_meta(

@@ -14,7 +14,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -92,15 +92,16 @@ class Ledger:
     @contextmanager
     def intact(self, path: str, sha256: str) -> Iterator[str]:
         """A local path with a file of the corpus, hashed before it is used. Raises Quarantined(DAMAGED_FILE)."""
-        try:
-            with storage.local_copy(self.path(path)) as local:
+        with ExitStack() as stack:
+            try:
+                local = stack.enter_context(storage.local_copy(self.path(path)))
                 with open(local, "rb") as file:
                     found = hashlib.file_digest(file, "sha256").hexdigest()
                 if found != sha256:
                     raise OSError("sha256 is not the committed one")
-                yield local
-        except OSError as error:
-            raise damaged(self.path(path), error) from error
+            except OSError as error:
+                raise damaged(self.path(path), error) from error
+            yield local
 
     def publish(
         self,

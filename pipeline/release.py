@@ -30,7 +30,7 @@ from schemas import TABLES
 from stages import shard, storage
 from stages.shard.balance import effective_size, entropy, gini
 from stages.shard.select import pack, select
-from stages.shard.stats import merge
+from stages.shard.stats import from_bytes, merge
 
 LIBRARIES = (
     "ray",
@@ -106,14 +106,15 @@ def choose(plan: Plan, ledger: Ledger) -> Release:
     return Release(release_name(plan), rows, pack(rows, estimated, config))
 
 
-def units(plan: Plan, release: Release) -> list[Unit]:
-    """One unit a tar."""
-    result = []
-    for name, rows in sorted(release.shards.items()):
+def units(plan: Plan, release: Release, workers: int) -> list[Unit]:
+    """One unit a tar, with as many threads as its share of all samples is of the workers; the largest comes first."""
+    result, number = [], sum(map(len, release.shards.values()))
+    for name, rows in sorted(release.shards.items(), key=lambda tar: (-len(tar[1]), tar[0])):
         item = item_of(release.name, name)
         episodes = sorted({r["episode_id"] for r in rows})
         inputs = {"parts": plan.parts("shard", episodes), "media": plan.media(episodes)}
-        payload = {"release": release.name, "name": name, "rows": rows, **inputs}
+        threads = -(-workers * len(rows) // number)
+        payload = {"release": release.name, "name": name, "rows": rows, "threads": threads, **inputs}
         result.append(Unit("shard", ((item, item),), payload, {e: plan.survey.episodes[e].source for e in episodes}))
     return result
 
@@ -207,7 +208,7 @@ def _robots(plan: Plan, ledger: Ledger, commits: list[Commit]) -> dict[str, Any]
     partials: dict[str, dict[str, list[Any]]] = {}
     for commit in sorted(commits, key=lambda c: c.files["shard"].path):
         if storage.name_of(commit.files["shard"].path).startswith("train"):
-            for key, partial in json.loads(storage.read_bytes(ledger.path(commit.files["stats"].path))).items():
+            for key, partial in from_bytes(storage.read_bytes(ledger.path(commit.files["stats"].path))).items():
                 source, field = key.split("/")
                 partials.setdefault(source, {}).setdefault(field, []).append(partial)
     by_robot: dict[str, list[str]] = {}

@@ -25,6 +25,8 @@ from pipeline.work import Context, Unit, as_quarantined
 from schemas.reasons import Quarantined
 from stages import storage
 
+CLOSING = "ray-closes"
+
 
 @dataclass(frozen=True, slots=True)
 class Unpublished:
@@ -91,6 +93,9 @@ class Runner:
     def _start(self) -> None:
         if self.started:
             return
+        for thread in threading.enumerate():
+            if thread.name == CLOSING:  # of a build before this one
+                thread.join()
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         import ray
@@ -118,11 +123,16 @@ class Runner:
     def __enter__(self) -> Runner:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self.mine:
-            import ray
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if not self.mine:
+            return
+        import ray
 
+        if kind is not None:
             ray.shutdown()
+            return
+        closing = threading.Thread(target=ray.shutdown, name=CLOSING)  # 1.4 s of waiting: the report is drawn meanwhile
+        closing.start()  # the interpreter waits for it at its end
 
 
 def _execute(unit: Unit, context: Context) -> Commit | Unpublished | storage.Unwritable:

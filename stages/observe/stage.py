@@ -190,7 +190,8 @@ def _observe(
             motion.append(change(previous, current))
             previous = current
             if number in shown:
-                small = thumbnailer.reformat(frame, *tile, "rgb24", interpolation="AREA")
+                # on the way to RGB this takes 70 us, AREA 690
+                small = thumbnailer.reformat(frame, *tile, "rgb24", interpolation="BILINEAR")
                 pictures.append(np.asarray(small.to_ndarray(), dtype=np.uint8))
             encoder.add(frame)
         if len(motion) != end - first:

@@ -2,6 +2,6 @@
 
 from stages.shard.config import ShardConfig
 
-VERSION = 1
+VERSION = 2
 
 __all__ = ["VERSION", "ShardConfig"]

@@ -22,7 +22,7 @@ from tests.benchmarks.floor import floor_seconds
 from tests.benchmarks.idle import Idle, idle
 
 SIZES = (1, 4, 10)
-FLOOR_AT = 4
+FLOOR_AT = 10
 CORES = os.cpu_count() or 1
 SECTIONS = ("own", "growth", "idle")
 

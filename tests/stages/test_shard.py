@@ -16,7 +16,7 @@ from stages.shard import ShardConfig
 from stages.shard.balance import effective_size, entropy, gini, inclusion, wanted_frequency
 from stages.shard.sample import Clip, calibration, low_dim
 from stages.shard.select import pack, select
-from stages.shard.stats import RobotStats, merge
+from stages.shard.stats import RobotStats, from_bytes, merge, to_bytes
 from stages.shard.tar import write_tar
 
 # -- balance
@@ -198,8 +198,8 @@ def test_statistics_merge_to_those_of_all_rows():
     for piece in (rows[:100], rows[100:150], rows[150:]):
         stats = RobotStats()
         stats.add(piece.astype(np.float32))
-        parts.append(json.loads(json.dumps(stats.summary())))
-    merged = merge(parts)
+        parts.append(from_bytes(to_bytes({"lab:a/state": stats.summary()}))["lab:a/state"])
+    merged = json.loads(json.dumps(merge(parts)))
     assert merged["count"] == 900
     assert merged["mean"] == pytest.approx(rows.mean(axis=0), rel=1e-4)
     assert merged["std"] == pytest.approx(rows.std(axis=0), rel=1e-4)
