@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.ledger import Ledger
+from pipeline.media import MediaWriter
 from pipeline.parts import by_episode
 from pipeline.work import Context, Outcome, Room, Unit, as_quarantined, each
 from schemas.reasons import Quarantined, Reason
@@ -47,29 +48,33 @@ def ingest(unit: Unit, context: Context) -> Outcome:
 def observe(unit: Unit, context: Context) -> Outcome:
     from stages.observe.stage import observe_file
 
-    outcome, ledger = Outcome(), Ledger(context.root)
+    outcome, rows = Outcome(), []
+    with MediaWriter(Ledger(context.root)) as media:
+        for uri, spans in unit.payload["files"].items():
+            names = {span.episode_id: f"{span.episode_id}@{span.camera}" for span in spans}
+            try:
+                with storage.local_copy(uri) as local:
+                    observed = observe_file(local, uri, spans, context.config.observe, media.write)
+            except storage.Unwritable:
+                raise
+            except Exception as error:  # no frame of this file can be had; the unit's other files go on
+                outcome.refused |= dict.fromkeys(names.values(), as_quarantined(error))
+                continue
+            rows += observed.rows
+            outcome.refused |= {names[episode]: error for episode, error in observed.refused.items()}
+            first = next(iter(names.values()))  # a file's frames are counted with the first of its episodes
+            outcome.count(first, source_frames=observed.source_frames, decoded_frames=observed.decoded_frames)
+    written = {f"{row['episode_id']}@{row['camera']}": row for row in rows}
 
-    def media(path: str) -> AbstractContextManager[str]:
-        return storage.staged(ledger.path(f"media/{path}"))
+    def keep(name: str) -> None:
+        """Names a clip's files and its row once they are in place."""
+        if name in written:
+            row = written[name]
+            proxy, strip = media.file(row["proxy"]), media.file(row["thumbnails"])
+            outcome.written |= {proxy.path: proxy, strip.path: strip}
+            outcome.add("observations", [{**row, "proxy_bytes": proxy.bytes}])
 
-    for uri, spans in unit.payload["files"].items():
-        names = {span.episode_id: f"{span.episode_id}@{span.camera}" for span in spans}
-        try:
-            with storage.local_copy(uri) as local:
-                observed = observe_file(local, uri, spans, context.config.observe, media)
-        except storage.Unwritable:
-            raise
-        except Exception as error:  # no frame of this file can be had; the unit's other files go on
-            outcome.refused |= dict.fromkeys(names.values(), as_quarantined(error))
-            continue
-        for row in observed.rows:
-            for path in (f"media/{row['proxy']}", f"media/{row['thumbnails']}"):
-                outcome.written[path] = ledger.identify(path)
-            size = outcome.written[f"media/{row['proxy']}"].bytes
-            outcome.add("observations", [{**row, "proxy_bytes": size}])
-        outcome.refused |= {names[episode]: error for episode, error in observed.refused.items()}
-        first = next(iter(names.values()))  # a file's frames are counted with the first of its episodes
-        outcome.count(first, source_frames=observed.source_frames, decoded_frames=observed.decoded_frames)
+    each(unit, outcome, keep)
     return outcome
 
 
