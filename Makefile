@@ -7,6 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && command -v $$p && break; done)
 
 SOURCE ?= pipeline/sample
+TIMES ?= 1
 CORPUS ?= corpus
 CONFIG ?= $(if $(filter pipeline/sample,$(SOURCE)),pipeline/configs/sample.yaml,)
 SET ?=
@@ -31,8 +32,8 @@ cluster-test: $(VENV)/.installed  ## Build on a Ray cluster of several nodes on 
 soak: $(VENV)/.installed  ## Break builds and corpora in every way, over and over; writes docs/soak.md (about half an hour)
 	$(BIN)/python -m tests.faults.soak --write docs/soak.md
 
-bench: $(VENV)/.installed  ## Measure builds against the floor, memory, growth, idle reruns; writes docs/bench.md (about an hour)
-	$(BIN)/python -m tests.benchmarks.bench --write docs/bench.md $(if $(filter-out pipeline/sample,$(SOURCE)),--source $(SOURCE))
+bench: $(VENV)/.installed  ## Measure builds against the floor, memory, growth, idle reruns; writes docs/bench.md (SOURCE, TIMES: a folder of your own as well)
+	$(BIN)/python -m tests.benchmarks.bench --write docs/bench.md $(if $(filter-out pipeline/sample,$(SOURCE)),--source $(SOURCE) --times $(TIMES))
 
 bench-segment: $(VENV)/.installed  ## Score boundaries against the truth, beside other methods; writes docs/segmentation.md, or EVENTS=e.parquet TRUTH=t.csv
 	$(BIN)/python -m tests.benchmarks.segmentation.bench $(if $(EVENTS),--events $(EVENTS) --truth $(TRUTH),--write docs/segmentation.md)

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
 from schemas.reasons import Quarantined, Reason
-from stages.video.probe import Probe, number_of, ticks_per_frame
+from stages.video.probe import Probe, number_of, said, ticks_per_frame
 
 DECORD_CODECS = frozenset({"h264", "av1"})
 BATCH = 16  # frames; 15 MB at 640x480
@@ -65,8 +65,7 @@ def _told(frames: Iterator[av.VideoFrame], probe: Probe, uri: str) -> Iterator[a
                 )
             yield frame
     except (av.FFmpegError, decord.DECORDError, OSError) as error:
-        first = " ".join(str(error).split())[:200]
-        raise Quarantined(Reason.VIDEO_UNREADABLE, f"{uri}: decoding fails: {first}") from error
+        raise Quarantined(Reason.VIDEO_UNREADABLE, f"{uri}: decoding fails: {said(error)}") from error
 
 
 def _decord(path: str) -> Iterator[av.VideoFrame]:

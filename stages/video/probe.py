@@ -40,10 +40,17 @@ def probe(path: str, uri: str) -> Probe:
             context = stream.codec_context
             result = Probe(_family(stream), context.width, context.height, np.sort(np.array(pts)))
     except (av.FFmpegError, OSError) as error:
-        raise Quarantined(Reason.VIDEO_UNREADABLE, f"{uri}: {error}") from error
+        words = f"{uri}: {said(error)}; expected a whole video file"
+        raise Quarantined(Reason.VIDEO_UNREADABLE, words) from error
     if not len(result.pts_s):
         raise Quarantined(Reason.VIDEO_UNREADABLE, f"{uri}: no frame in it")
     return result
+
+
+def said(error: Exception) -> str:
+    """An error of a decoder in one line, without the path and the number that FFmpeg's and the system's carry."""
+    words = getattr(error, "strerror", None) or str(error)
+    return " ".join(words.split())[:200]
 
 
 def ticks_per_frame(stream: av.VideoStream) -> int:
