@@ -15,7 +15,7 @@ BUILD = $(BIN)/corpus build $(foreach s,$(SOURCE),--source $(s)) --corpus $(CORP
 	$(if $(CONFIG),--config $(CONFIG)) $(foreach s,$(SET),--set $(s))
 
 .DEFAULT_GOAL := help
-.PHONY: corpus report test cluster-test soak bench bench-segment lint sample lock clean help
+.PHONY: corpus report test cluster-test store-test soak bench bench-segment lint sample lock clean help
 
 corpus: $(VENV)/.installed  ## Build the corpus of the sample, or of SOURCE="dir1 name=dir2" [CORPUS=out] [CONFIG=my.yaml] [SET="a.b=1"]
 	$(BUILD)
@@ -28,6 +28,11 @@ test: $(VENV)/.installed  ## Run the tests
 
 cluster-test: $(VENV)/.installed  ## Build on a Ray cluster of several nodes on this machine, one of them killed
 	$(BIN)/python -m pytest -m cluster tests/cluster
+
+store-test: $(VENV)/.installed  ## Build on an S3 server on this machine, through kills, damage and an outage
+	@test -x $(VENV)/store/bin/moto_server || { $(PYTHON) -m venv $(VENV)/store && \
+		$(VENV)/store/bin/python -m pip install --quiet --disable-pip-version-check -r tests/store/requirements.txt; }
+	S3_SERVER=$(VENV)/store/bin/moto_server $(BIN)/python -m pytest -m store tests/store
 
 soak: $(VENV)/.installed  ## Break builds and corpora in every way, over and over; writes docs/soak.md (about half an hour)
 	$(BIN)/python -m tests.faults.soak --write docs/soak.md

@@ -56,7 +56,7 @@ class Build:
         self.ledger = Ledger(self.root)
 
     def run(self, sources: Sequence[str], until: str = "shard") -> Result:
-        """Build up to a stage. Raises SourceError, Locked, BuildFailedError, storage.Unwritable; KeyboardInterrupt
+        """Build up to a stage. Raises SourceError, Locked, BuildFailedError, storage.Unusable; KeyboardInterrupt
         passes through, nothing half-done behind it."""
         with locked(self.root):
             labels = read_labels(self.config.segment.labels)
@@ -77,8 +77,10 @@ class Build:
                         if stage == "ingest":  # from here on a killed build can be looked at
                             write_plan(self.ledger, plan, None, complete=False)
                     complete = until == STAGES[-1]
-            except storage.Unwritable:
-                with suppress(storage.Unwritable):  # if there was room for no part, there may be some for this
+            except storage.Unreachable:
+                raise
+            except storage.Unusable:
+                with suppress(storage.Unusable):  # if there was room for no part, there may be some for this
                     write_plan(self.ledger, plan, result.release, complete=False)
                 raise
             except BaseException:  # Ctrl-C too

@@ -46,7 +46,8 @@ MENDABLE = (
     NodeError,
     NotComplete,
     DamagedPart,
-    storage.Unwritable,
+    storage.Unusable,
+    storage.UnknownStore,
     PermissionError,
     Quarantined,
 )

@@ -41,7 +41,7 @@ class Small:
 
 
 def compact(corpus: Corpus, episodes: int) -> dict[str, tuple[int, int]]:
-    """{stage: (parts before, parts after)}. Raises NotComplete, DamagedPart, storage.Unwritable."""
+    """{stage: (parts before, parts after)}. Raises NotComplete, DamagedPart, storage.Unusable."""
     if not corpus.manifest["complete"]:
         raise NotComplete("the last build did not reach its end: run it again, then compact")
     result = {}

@@ -27,7 +27,7 @@ class Locked(RuntimeError):
 
 @contextmanager
 def locked(root: str) -> Iterator[None]:
-    """Hold the corpus while the block runs. Raises Locked, and storage.Unwritable where no lock can be written."""
+    """Hold the corpus while the block runs. Raises Locked, and storage.Unusable where no lock can be written."""
     uri = storage.join(root, NAME)
     mine = json.dumps({**_here(), "pid": os.getpid(), "started": _started(os.getpid())}).encode()
     for _ in range(2):
@@ -38,8 +38,11 @@ def locked(root: str) -> Iterator[None]:
         raise Locked(f"another build took {uri} just now")
     try:
         yield
-    finally:
-        storage.remove(uri)
+    except BaseException:
+        with suppress(storage.Unusable):  # what ended the block is what must be told
+            storage.remove(uri)
+        raise
+    storage.remove(uri)
 
 
 def _create(uri: str, content: bytes) -> bool:

@@ -21,6 +21,7 @@ class MediaWriter:
         self.ledger = ledger
         self._thread = ThreadPoolExecutor(1)
         self._files: dict[str, Future[PartFile]] = {}
+        self._lost: storage.Unusable | None = None
 
     @contextmanager
     def write(self, path: str) -> Iterator[str]:
@@ -31,12 +32,20 @@ class MediaWriter:
             self._files[path] = self._thread.submit(self._publish, path, stack.pop_all())
 
     def file(self, path: str) -> PartFile:
-        """media/`path` once it is in place. Raises Unwritable, OSError; KeyError for what was not written."""
+        """media/`path` once it is in place. Raises Unusable, OSError; KeyError for what was not written."""
         return self._files[f"media/{path}"].result()
 
     def _publish(self, path: str, stack: ExitStack) -> PartFile:
-        stack.close()
-        return self.ledger.identify(path)
+        """After one that found the place unusable no other is tried: each could wait minutes for a store."""
+        if self._lost is not None:
+            stack.__exit__(type(self._lost), self._lost, None)  # removes the temporary file
+            raise self._lost
+        try:
+            stack.close()
+            return self.ledger.identify(path)
+        except storage.Unusable as error:
+            self._lost = error
+            raise
 
     def __enter__(self) -> MediaWriter:
         return self

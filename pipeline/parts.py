@@ -28,17 +28,19 @@ BY_CAMERA = frozenset({"observations"})  # tables whose items are episode@camera
 
 def read(root: str, table: str, parts: Parts, columns: list[str] | None = None) -> pa.Table:
     """Rows of the wanted items, sorted by key. Items are episodes, or episode@camera for tables by camera; `*` takes
-    all. Raises Quarantined(DAMAGED_FILE)."""
+    all. Raises Quarantined(DAMAGED_FILE), storage.Unreachable."""
     schema = TABLES[table].schema
     pieces = []
     for path, items in sorted(parts.items()):
-        fs, local = storage.filesystem(storage.join(root, path))
+        uri = storage.join(root, path)
+        fs, local = storage.filesystem(uri)
         episodes = sorted({item.split("@")[0] for item in items})
         rows_filter = None if "*" in items else pc.field("episode_id").isin(episodes)
         try:
-            piece = pads.dataset(local, filesystem=fs, format=CHECKED).to_table(filter=rows_filter, columns=columns)
+            with storage.reaching(uri):
+                piece = pads.dataset(local, filesystem=fs, format=CHECKED).to_table(filter=rows_filter, columns=columns)
         except (OSError, pa.ArrowException) as error:
-            raise damaged(storage.join(root, path), error) from error
+            raise damaged(uri, error) from error
         if table in BY_CAMERA and "*" not in items:
             names = pc.binary_join_element_wise(piece["episode_id"], piece["camera"], "@")
             piece = piece.filter(pc.is_in(names, pa.array(list(items))))

@@ -32,7 +32,7 @@ class DamagedPlan(ValueError):
 
 def write(root: str, plan: pl.DataFrame, manifest: Manifest) -> None:
     """Publish both, the copy first: it names the bytes of the plan before and after, so that a plan is known to be
-    whole before it is parsed, whichever was there when a build was killed. Raises storage.Unwritable."""
+    whole before it is parsed, whichever was there when a build was killed. Raises storage.Unusable."""
     text = json.dumps(manifest, sort_keys=True)
     metadata = {"manifest": text, "digest": _digest(plan, text)}
     table = plan.select(list(SCHEMA)).to_arrow().replace_schema_metadata(metadata)

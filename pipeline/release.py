@@ -142,7 +142,8 @@ def point_latest(root: str, name: str) -> None:
     """`shards/latest`: a relative link on a disk, a text object with the release's name on an object store."""
     uri = storage.join(root, "shards", "latest")
     if not storage.is_local(uri):
-        storage.write_bytes(uri, name.encode())
+        if not storage.exists(uri) or storage.read_bytes(uri) != name.encode():
+            storage.write_bytes(uri, name.encode())
         return
     if os.path.islink(uri) and os.readlink(uri) == name:
         return

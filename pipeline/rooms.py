@@ -55,7 +55,7 @@ def observe(unit: Unit, context: Context) -> Outcome:
             try:
                 with storage.local_copy(uri) as local:
                     observed = observe_file(local, uri, spans, context.config.observe, media.write)
-            except storage.Unwritable:
+            except storage.Unusable:
                 raise
             except Exception as error:  # no frame of this file can be had; the unit's other files go on
                 outcome.refused |= dict.fromkeys(names.values(), as_quarantined(error))

@@ -59,7 +59,7 @@ class Runner:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
     def run(self, units: Sequence[Unit], context: Context) -> Iterator[Commit | Unpublished]:
-        """Commits in the order in which they are done; fewer than units where workers died. Raises Unwritable."""
+        """Commits in the order in which they are done; fewer than units where workers died. Raises Unusable."""
         self._start()
         import ray
 
@@ -81,12 +81,12 @@ class Runner:
                 unit = running.pop(reference)
                 running |= {task.remote(following, shared): following for following in islice(left, 1)}
                 try:
-                    commit: Commit | Unpublished | storage.Unwritable = ray.get(reference)
+                    commit: Commit | Unpublished | storage.Unusable = ray.get(reference)
                 except ray.exceptions.RayTaskError as error:  # the task could not even be unpacked
                     commit = Unpublished(unit.items, as_quarantined(error))
                 except ray.exceptions.RayError:  # its worker died, twice
                     continue
-                if isinstance(commit, storage.Unwritable):
+                if isinstance(commit, storage.Unusable):
                     raise commit
                 yield commit
 
@@ -135,14 +135,14 @@ class Runner:
         closing.start()  # the interpreter waits for it at its end
 
 
-def _execute(unit: Unit, context: Context) -> Commit | Unpublished | storage.Unwritable:
+def _execute(unit: Unit, context: Context) -> Commit | Unpublished | storage.Unusable:
     """In a worker: one unit, one commit."""
     try:
         from pipeline.rooms import rooms
         from pipeline.work import execute
 
         return execute(unit, context, rooms()[unit.stage])
-    except storage.Unwritable as error:  # an exception would come back as an error of the task
+    except storage.Unusable as error:  # an exception would come back as an error of the task
         return error
     except Exception as error:  # the unit could not be published
         return Unpublished(unit.items, as_quarantined(error))

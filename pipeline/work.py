@@ -65,12 +65,12 @@ Room = Callable[[Unit, Context], Outcome]
 
 
 def execute(unit: Unit, context: Context, room: Room) -> Commit:
-    """Run a room over a unit and publish what came of it. Raises storage.Unwritable: no item's fault."""
+    """Run a room over a unit and publish what came of it. Raises storage.Unusable: no item's fault."""
     started = time.perf_counter()
     forget_peak()
     try:
         outcome = room(unit, context)
-    except storage.Unwritable:
+    except storage.Unusable:
         raise
     except Exception as error:  # see the module's docstring
         outcome = Outcome(refused={name: as_quarantined(error) for name, _ in unit.items})
@@ -96,7 +96,7 @@ def each(unit: Unit, outcome: Outcome, work: Callable[[str], None]) -> None:
     for name, _ in unit.items:
         try:
             work(name)
-        except storage.Unwritable:
+        except storage.Unusable:
             raise
         except Exception as error:  # see the module's docstring
             outcome.refused[name] = as_quarantined(error)

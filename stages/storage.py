@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -16,33 +17,72 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 NO_WRITING = (*FULL, errno.EROFS)
+# how the clients of object stores say that no object can be had, or that it is not for us; they give no other sign
+NO_ANSWER = re.compile(
+    r"AWS Error (NETWORK_CONNECTION|REQUEST_TIMEOUT|SERVICE_UNAVAILABLE|INTERNAL_FAILURE|SLOW_DOWN|THROTTLING"
+    r"|NO_SUCH_BUCKET|ACCESS_DENIED|INVALID_ACCESS_KEY_ID|INVALID_CLIENT_TOKEN_ID|UNRECOGNIZED_CLIENT"
+    r"|SIGNATURE_DOES_NOT_MATCH|REQUEST_EXPIRED|REQUEST_TIME_TOO_SKEWED)"
+    r"|ExpiredToken|curlCode|CURL error|UNAVAILABLE|UNAUTHENTICATED|PERMISSION_DENIED"
+)
 
 
-class Unwritable(RuntimeError):
-    """A place cannot be written to: no room left, or read-only. No episode's fault: the whole build stops."""
+class Unusable(RuntimeError):
+    """A place that everything rests on cannot be used. No episode's fault: the whole build stops."""
 
-    def __init__(self, uri: str, error: OSError) -> None:
-        cure = "make room" if error.errno in FULL else "make it writable"
-        super().__init__(f"{uri} cannot be written: {os.strerror(error.errno or 0)}; {cure}, then run this again")
-        self.uri, self.error = uri, error
+    def __init__(self, uri: str, words: str) -> None:
+        super().__init__(f"{uri} {words}, then run this again")
+        self.uri, self.words = uri, words
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (Unwritable, (self.uri, OSError(self.error.errno, os.strerror(self.error.errno or 0))))
+        return (type(self), (self.uri, self.words))
+
+
+class Unwritable(Unusable):
+    """No room left, or read-only."""
+
+
+class Unreachable(Unusable):
+    """An object store that does not answer, or not to us."""
+
+
+class UnknownStore(ValueError):
+    """A URI of a kind that pyarrow does not know."""
 
 
 @contextmanager
 def writing(uri: str) -> Iterator[None]:
-    """Turn the errors of a full or read-only place into Unwritable; all others pass as they are."""
+    """Turn the errors of a full, read-only or unreachable place into Unusable; all others pass as they are."""
+    try:
+        with reaching(uri):
+            yield
+    except OSError as error:
+        if error.errno in NO_WRITING:
+            cure = "make room" if error.errno in FULL else "make it writable"
+            raise Unwritable(uri, f"cannot be written: {os.strerror(error.errno)}; {cure}") from error
+        raise
+
+
+@contextmanager
+def reaching(uri: str) -> Iterator[None]:
+    """Turn the error of an object store that does not answer into Unreachable; all others pass as they are."""
     try:
         yield
     except OSError as error:
-        if error.errno in NO_WRITING:
-            raise Unwritable(uri, error) from error
+        if not is_local(uri) and NO_ANSWER.search(str(error)):
+            cure = "look at network, credentials and bucket"
+            raise Unreachable(uri, f"cannot be used: {_brief(error)}; {cure}") from error
         raise
+
+
+def _brief(error: OSError) -> str:
+    """What a store says, without what was asked of it and the number of the request."""
+    words = re.sub(r"^.*?(?=AWS Error)|\(Request ID.*|; Details:.*", "", " ".join(str(error).split()))
+    return words.strip()[:300]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +115,22 @@ def name_of(uri: str) -> str:
 
 
 def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
-    """Filesystem and the path in it. Raises pyarrow.ArrowInvalid for a scheme that pyarrow does not know."""
+    """Filesystem and the path in it. Raises UnknownStore, Unreachable."""
     if is_local(uri):
         return pafs.LocalFileSystem(), uri
-    fs, path = pafs.FileSystem.from_uri(uri)
+    try:
+        with reaching(uri):
+            fs, path = pafs.FileSystem.from_uri(uri)
+    except pa.ArrowInvalid as error:
+        words = f"{uri}: no storage of this kind is known; a path, s3:// or gs:// is expected"
+        raise UnknownStore(words) from error
     return fs, path
 
 
 def read_bytes(uri: str) -> bytes:
-    """Whole file. Raises FileNotFoundError."""
+    """Whole file. Raises FileNotFoundError, Unreachable."""
     fs, path = filesystem(uri)
-    with fs.open_input_file(path) as file:
+    with reaching(uri), fs.open_input_file(path) as file:
         data: bytes = file.read()
     return data
 
@@ -105,7 +150,7 @@ def write_bytes(uri: str, data: bytes) -> None:
 def staged(uri: str) -> Iterator[str]:
     """A local path to write to; on a clean exit it becomes `uri` whole (flushed to disk), else it is removed.
 
-    Raises Unwritable where the place, or the block, runs out of room.
+    Raises Unwritable where the place, or the block, runs out of room; Unreachable.
     """
     if is_local(uri):
         folder = os.path.dirname(uri)
@@ -150,7 +195,7 @@ def local_copy(uri: str) -> Iterator[str]:
     try:
         fs, path = filesystem(uri)
         target = os.path.join(folder, name_of(uri))
-        with writing(folder), fs.open_input_stream(path) as stream, open(target, "wb") as file:
+        with reaching(uri), writing(folder), fs.open_input_stream(path) as stream, open(target, "wb") as file:
             shutil.copyfileobj(stream, file, 1 << 22)
         yield target
     finally:
@@ -159,7 +204,8 @@ def local_copy(uri: str) -> Iterator[str]:
 
 def exists(uri: str) -> bool:
     fs, path = filesystem(uri)
-    return bool(fs.get_file_info(path).type != pafs.FileType.NotFound)
+    with reaching(uri):
+        return bool(fs.get_file_info(path).type != pafs.FileType.NotFound)
 
 
 def listing(uri: str) -> dict[str, FileIdentity]:
@@ -168,7 +214,9 @@ def listing(uri: str) -> dict[str, FileIdentity]:
     fs, path = filesystem(uri)
     selector = pafs.FileSelector(path, recursive=True, allow_not_found=True)
     files = {}
-    for info in fs.get_file_info(selector):
+    with reaching(uri):
+        found = fs.get_file_info(selector)
+    for info in found:
         if info.type == pafs.FileType.File:
             relative = info.path[len(path) :].lstrip("/")
             files[relative] = FileIdentity(join(uri, relative), info.size, info.mtime_ns or 0)
@@ -179,20 +227,23 @@ def folders(uri: str) -> list[str]:
     """Names of the folders directly below one, sorted."""
     fs, path = filesystem(uri)
     selector = pafs.FileSelector(path, allow_not_found=True)
-    return sorted(i.base_name for i in fs.get_file_info(selector) if i.type == pafs.FileType.Directory)
+    with reaching(uri):
+        return sorted(i.base_name for i in fs.get_file_info(selector) if i.type == pafs.FileType.Directory)
 
 
 def remove(uri: str) -> None:
     """Remove a file if it is there."""
     fs, path = filesystem(uri)
-    if fs.get_file_info(path).type == pafs.FileType.File:
-        fs.delete_file(path)
+    with writing(uri):
+        if fs.get_file_info(path).type == pafs.FileType.File:
+            fs.delete_file(path)
 
 
 def size(uri: str) -> int:
-    """Bytes of a file. Raises FileNotFoundError."""
+    """Bytes of a file. Raises FileNotFoundError, Unreachable."""
     fs, path = filesystem(uri)
-    info = fs.get_file_info(path)
+    with reaching(uri):
+        info = fs.get_file_info(path)
     if info.type != pafs.FileType.File:
         raise FileNotFoundError(uri)
     return int(info.size)

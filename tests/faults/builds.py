@@ -21,7 +21,7 @@ def dataset(root: Path, number: int = 6, length: int = 90) -> Path:
     return write_dataset(root, episodes, version="v3.0", per_file=2, cameras=("front", "wrist"))
 
 
-def arguments(source: Path, corpus: Path, *overrides: str) -> list[str]:
+def arguments(source: Path | str, corpus: Path | str, *overrides: str) -> list[str]:
     words = [word for value in (*SMALL, *overrides) for word in ("--set", value)]
     return ["build", "--source", str(source), "--corpus", str(corpus), *words]
 

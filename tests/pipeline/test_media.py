@@ -80,3 +80,16 @@ def test_a_disk_full_at_the_flush_stops_the_unit(unit, disk):
     disk(".mp4", errno.ENOSPC)
     with pytest.raises(Unwritable):
         execute(*unit, observe)
+
+
+def test_after_a_place_is_full_no_other_file_is_tried(tmp_path, disk):
+    """The second file's own flush would work; and no temporary file is left."""
+    disk("a.mp4", errno.ENOSPC)
+    with MediaWriter(Ledger(str(tmp_path))) as media:
+        for name in ("a.mp4", "b.mp4"):
+            with media.write(f"e/{name}") as target:
+                Path(target).write_text(name)
+        for name in ("a.mp4", "b.mp4"):
+            with pytest.raises(Unwritable):
+                media.file(f"e/{name}")
+    assert not list(tmp_path.rglob("*.*"))
