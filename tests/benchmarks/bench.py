@@ -129,7 +129,8 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=1, help="how many times it is named")
     asked = parser.parse_args()
     machine = f"{CORES} cores ({platform.machine()}), Python {platform.python_version()}"
-    lines = ["# Benchmarks", "", f"`make bench`, {datetime.date.today()}, {machine}.", ""]
+    more = "Where the time goes beyond the floor, what was tried, how far these figures vary: `performance.md`."
+    lines = ["# Benchmarks", "", f"`make bench`, {datetime.date.today()}, {machine}. {more}", ""]
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         lines += measure(tuple(asked.only or SECTIONS), asked.source, asked.times, Path(folder))
     text = "\n".join(lines).rstrip() + "\n"
