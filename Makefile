@@ -34,10 +34,10 @@ store-test: $(VENV)/.installed  ## Build on an S3 server on this machine, throug
 		$(VENV)/store/bin/python -m pip install --quiet --disable-pip-version-check -r tests/store/requirements.txt; }
 	S3_SERVER=$(VENV)/store/bin/moto_server $(BIN)/python -m pytest -m store tests/store
 
-soak: $(VENV)/.installed  ## Break builds and corpora in every way, over and over; writes docs/soak.md (about half an hour)
+soak: $(VENV)/.installed  ## Break builds and corpora in every way, over and over; writes docs/soak.md (about a quarter of an hour)
 	$(BIN)/python -m tests.faults.soak --write docs/soak.md
 
-bench: $(VENV)/.installed  ## Measure builds against the floor, memory, growth, idle reruns; writes docs/bench.md (SOURCE, TIMES: a folder of your own as well)
+bench: $(VENV)/.installed  ## Measure builds against the floor, memory, growth, idle reruns; writes docs/bench.md (a quarter of an hour; SOURCE, TIMES: a folder of your own as well)
 	$(BIN)/python -m tests.benchmarks.bench --write docs/bench.md $(if $(filter-out pipeline/sample,$(SOURCE)),--source $(SOURCE) --times $(TIMES))
 
 bench-segment: $(VENV)/.installed  ## Score boundaries against the truth, beside other methods; writes docs/segmentation.md, or EVENTS=e.parquet TRUTH=t.csv

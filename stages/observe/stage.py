@@ -173,8 +173,7 @@ def _observe(
     pictures: list[npt.NDArray[np.uint8]] = []
     previous = None
     tile = max(1, round(width * config.thumbnail_height / height)), config.thumbnail_height
-    thumbnailer = VideoReformatter()
-    reformatter = VideoReformatter()  # one for all: a frame's own would build a new scaler each time
+    reformatter, thumbnailer = VideoReformatter(), VideoReformatter()  # a frame's own would build a scaler each time
     with ExitStack() as stack:
         target = stack.enter_context(media(f"{span.stem}.mp4"))
         encoder = stack.enter_context(Encoder(target, (width, height), span.fps, gop, config.crf))

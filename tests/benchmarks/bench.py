@@ -130,7 +130,7 @@ def main() -> int:
     asked = parser.parse_args()
     machine = f"{CORES} cores ({platform.machine()}), Python {platform.python_version()}"
     more = "Where the time goes beyond the floor, what was tried, how far these figures vary: `performance.md`."
-    lines = ["# Benchmarks", "", f"`make bench`, {datetime.date.today()}, {machine}. {more}", ""]
+    lines = ["# Benchmarks", "", f"`make bench`, {datetime.date.today()}, {machine}.", more, ""]
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         lines += measure(tuple(asked.only or SECTIONS), asked.source, asked.times, Path(folder))
     text = "\n".join(lines).rstrip() + "\n"

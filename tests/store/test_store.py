@@ -138,6 +138,7 @@ def building(uri: str, stage: str) -> subprocess.Popen[str]:
     while not storage.listing(f"{uri}/ledger/{stage}") and time.monotonic() < end:
         assert process.poll() is None
         time.sleep(0.05)
+    assert time.monotonic() < end, f"no commit of {stage}"
     return process
 
 
@@ -161,6 +162,7 @@ def test_a_killed_build_goes_on(on_disk, mirror, stage):
     process = building(uri, stage)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+    assert process.returncode == -signal.SIGKILL
     corpus(*arguments(LOGS, uri))
     assert contents(mirror(uri)) == contents(on_disk)
     assert "no fault" in corpus("verify", "--corpus", uri)
