@@ -6,6 +6,7 @@ counts in a container's header lie on cut files and `index / fps` is not where a
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import av
@@ -40,7 +41,8 @@ def probe(path: str, uri: str) -> Probe:
             context = stream.codec_context
             result = Probe(_family(stream), context.width, context.height, np.sort(np.array(pts)))
     except (av.FFmpegError, OSError) as error:
-        words = f"{uri}: {said(error)}; expected a whole video file"
+        found = f"{os.path.getsize(path)} bytes, " if os.path.isfile(path) else ""
+        words = f"{uri}: {found}{said(error)}; expected a whole video file"
         raise Quarantined(Reason.VIDEO_UNREADABLE, words) from error
     if not len(result.pts_s):
         raise Quarantined(Reason.VIDEO_UNREADABLE, f"{uri}: no frame in it")

@@ -174,7 +174,8 @@ def test_what_is_no_video_is_quarantined(tmp_path, content):
     with pytest.raises(Quarantined) as error:
         probe(str(path), "s3://bucket/v.mp4")
     assert error.value.reason is Reason.VIDEO_UNREADABLE
-    assert "s3://bucket/v.mp4" in error.value.message
+    found = f"{len(content)} bytes, Invalid data found when processing input"
+    assert error.value.message == f"s3://bucket/v.mp4: {found}; expected a whole video file"
 
 
 @pytest.mark.parametrize(
