@@ -15,16 +15,15 @@ import itertools
 from collections.abc import Iterator
 
 import av
-import decord
 import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
 from schemas.reasons import Quarantined, Reason
+from stages.video import decord_reader
 from stages.video.probe import Probe, number_of, said, ticks_per_frame
 
 DECORD_CODECS = frozenset({"h264", "av1"})
-BATCH = 16  # frames; 15 MB at 640x480
 
 
 def scaled_size(width: int, height: int, short_side: int) -> tuple[int, int]:
@@ -41,17 +40,20 @@ def open_video(path: str, probe: Probe, uri: str, wanted: str = "pyav") -> tuple
     frames fail, PyAV takes the file.
     """
     if wanted == "decord" and probe.codec in DECORD_CODECS:
-        frames = _decord(path)
+        failure: type[Exception] = decord_reader.load().DECORDError
+        frames = decord_reader.frames(path)
         try:
             first = next(frames)
-        except decord.DECORDError:
+        except failure:
             pass
         else:
-            return "decord", _told(itertools.chain([first], frames), probe, uri)
+            return "decord", _told(itertools.chain([first], frames), probe, uri, failure)
     return "pyav", _told(_pyav(path), probe, uri)
 
 
-def _told(frames: Iterator[av.VideoFrame], probe: Probe, uri: str) -> Iterator[av.VideoFrame]:
+def _told(
+    frames: Iterator[av.VideoFrame], probe: Probe, uri: str, failure: type[Exception] = av.FFmpegError
+) -> Iterator[av.VideoFrame]:
     """The frames; where decoding fails, or leaves a frame out, which would put all later ones out of step,
     Quarantined(VIDEO_UNREADABLE)."""
     last = len(probe.pts_s) - 1
@@ -64,16 +66,8 @@ def _told(frames: Iterator[av.VideoFrame], probe: Probe, uri: str) -> Iterator[a
                     f"expected {probe.pts_s[min(number, last)]:.3f} s",
                 )
             yield frame
-    except (av.FFmpegError, decord.DECORDError, OSError) as error:
+    except (failure, OSError) as error:
         raise Quarantined(Reason.VIDEO_UNREADABLE, f"{uri}: decoding fails: {said(error)}") from error
-
-
-def _decord(path: str) -> Iterator[av.VideoFrame]:
-    reader = decord.VideoReader(path, num_threads=1)
-    for start in range(0, len(reader), BATCH):
-        batch = reader.get_batch(list(range(start, min(start + BATCH, len(reader))))).asnumpy()
-        for picture in batch:
-            yield av.VideoFrame.from_ndarray(picture, format="rgb24")
 
 
 def _pyav(path: str) -> Iterator[av.VideoFrame]:

@@ -4,13 +4,13 @@ import io
 from contextlib import nullcontext
 
 import av
-import decord
 import numpy as np
 import pytest
 
 from schemas.reasons import Quarantined, Reason
 from stages.observe import ObserveConfig
 from stages.observe.stage import Span, _Counted, observe_file
+from stages.video import decord_reader
 from stages.video.cut import cut
 from stages.video.decode import open_video, picked, scaled_size
 from stages.video.encode import encode, exact_rate
@@ -44,7 +44,7 @@ def test_a_clip_holds_its_frames_and_starts_on_a_keyframe(proxy, start, length):
         frames = list(container.decode(stream))
     assert frames[0].key_frame
     assert [float(f.pts * f.time_base) for f in frames] == pytest.approx(np.arange(length) / 20)
-    other = decord.VideoReader(io.BytesIO(clip))
+    other = decord_reader.load().VideoReader(io.BytesIO(clip))
     assert [number_in(p) for p in other.get_batch(range(len(other))).asnumpy()] == list(range(start, start + length))
 
 
