@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stages.seconds import longer
+
 Float = npt.NDArray[np.float64]
 
 
@@ -31,7 +33,7 @@ class Signal:
         Times outside the log hold its first or last value.
         """
         nearest = np.clip(np.searchsorted(self.time_s, times), 1, len(self.time_s) - 1)
-        before = times - self.time_s[nearest - 1] < self.time_s[nearest] - times
+        before = longer(self.time_s[nearest] - times, times - self.time_s[nearest - 1])
         rows = self.values[np.where(before, nearest - 1, nearest)]
         if self.kind.startswith("gripper"):
             return np.asarray(rows)

@@ -10,9 +10,23 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# the machines are shared: a slow example is not a failure; and CI draws the same examples every time
-settings.register_profile("shared", deadline=None, derandomize=bool(os.environ.get("CI")))
-settings.load_profile("shared")
+# `make test` draws the same examples every time and keeps no database, so that it says the same on every machine;
+# `make soak` draws others each time, more of them. The machines are shared: a slow example is not a failure.
+settings.register_profile("test", deadline=None, derandomize=True, database=None)
+settings.register_profile("soak", deadline=None, derandomize=False, database=None, print_blob=True)
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "test")
+settings.load_profile(PROFILE)
+TIMES = 20  # as many examples as in `make test`
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A soak draws more examples, also where a test says how many it draws."""
+    for item in items if PROFILE == "soak" else ():
+        test = getattr(item, "obj", None)
+        if getattr(test, "is_hypothesis_test", False):
+            own = getattr(test, "_hypothesis_internal_use_settings", settings.default)
+            test._hypothesis_internal_use_settings = settings(own, max_examples=TIMES * own.max_examples)
+
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "pipeline" / "sample"

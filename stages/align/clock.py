@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from schemas.reasons import Quarantined, Reason
 from stages.align.config import AlignConfig
+from stages.seconds import at_least, longer
 
 Float = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -50,7 +51,7 @@ def pair(rows_s: Float, cameras: Mapping[str, Float], fps: float, config: AlignC
             )
     half = 0.5 / fps
     if all(len(pts) == len(rows_s) for pts in cameras.values()):
-        agrees = all(np.abs(pts - rows_s).max() < half for pts in cameras.values())
+        agrees = all(not at_least(np.abs(pts - rows_s).max(), half) for pts in cameras.values())
         pairing = "time" if agrees else "position"
         index = np.arange(len(rows_s))
         # how far the two drift apart, each counted from its first frame; clocks that contradict each other have no skew
@@ -68,7 +69,7 @@ def _by_time(rows_s: Float, cameras: Mapping[str, Float], fps: float, config: Al
     for name, pts in cameras.items():
         slack = (abs(len(pts) - len(rows_s)) + 1) / fps
         off = max(abs((pts[-1] - pts[0]) - (rows_s[-1] - rows_s[0])), abs(pts[0] - rows_s[0]))
-        if off > slack:
+        if longer(off, slack):
             raise Quarantined(
                 Reason.LENGTH_MISMATCH,
                 f"camera {name} has {len(pts)} frames over {pts[-1] - pts[0]:.2f} s, the log {len(rows_s)} rows over "
@@ -77,7 +78,8 @@ def _by_time(rows_s: Float, cameras: Mapping[str, Float], fps: float, config: Al
     reference = max(cameras, key=lambda name: len(cameras[name]))
     low = max(rows_s[0], *(p[0] for p in cameras.values())) - 0.5 / fps
     high = min(rows_s[-1], *(p[-1] for p in cameras.values())) + 0.5 / fps
-    grid = cameras[reference][(cameras[reference] >= low) & (cameras[reference] <= high)]
+    shown = cameras[reference]
+    grid = shown[at_least(shown, low) & at_least(high, shown)]
     if len(grid) < 2:
         raise Quarantined(
             Reason.NO_OVERLAP, f"log [{rows_s[0]:.2f}, {rows_s[-1]:.2f}] s and cameras share no time span"
@@ -85,9 +87,9 @@ def _by_time(rows_s: Float, cameras: Mapping[str, Float], fps: float, config: Al
     frames, skew = {}, {}
     for name, pts in cameras.items():
         after = np.clip(np.searchsorted(pts, grid), 1, len(pts) - 1)
-        frames[name] = np.where(grid - pts[after - 1] <= pts[after] - grid, after - 1, after)
+        frames[name] = np.where(at_least(pts[after] - grid, grid - pts[after - 1]), after - 1, after)
         skew[name] = float(np.abs(pts[frames[name]] - grid).max())
-        if skew[name] > config.max_skew_frames / fps:
+        if longer(skew[name], config.max_skew_frames / fps):
             raise Quarantined(
                 Reason.NO_OVERLAP,
                 f"camera {name}: {skew[name]:.3f} s between its nearest frame and the clock, "

@@ -20,6 +20,7 @@ from stages.ingest.labels import labels_of
 from stages.ingest.lerobot import Dataset, EpisodeRef
 from stages.ingest.profile import Layout, Stream
 from stages.ingest.rows import episode_rows, numeric, timestamps
+from stages.seconds import at_least, step_of
 
 Float = npt.NDArray[np.float64]
 Row = dict[str, Any]
@@ -188,7 +189,7 @@ def _held_swing(opening: npt.NDArray[np.float32], time: Float) -> float:
     held = [
         float(np.median(opening[a:b]))
         for a, b, start, end in zip(bounds, bounds[1:], starts, ends, strict=False)
-        if end - start >= HELD_S
+        if at_least(end - start, HELD_S - step_of(time))
     ]
     return max(held) - min(held) if held else 0.0
 

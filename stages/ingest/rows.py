@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from schemas.reasons import Evidence, Quarantined, Reason
 from stages import storage
 from stages.ingest.lerobot import Dataset, EpisodeRef
+from stages.seconds import step_of
 
 Float = npt.NDArray[np.float64]
 META_COLUMNS = ("episode_index", "task_index", "timestamp", "subtask_index")
@@ -118,7 +119,7 @@ def timestamps(table: pa.Table, dataset: Dataset, max_gap_s: float, where: str) 
             f"{int((steps == 0).sum())} repeats; it is expected to increase",
             evidence=shown(row),
         )
-    if steps.size and steps.max() > max_gap_s:
+    if steps.size and steps.max() > max_gap_s + step_of(time):
         row = int(np.argmax(steps)) + 1
         raise Quarantined(
             Reason.TIME_GAP,

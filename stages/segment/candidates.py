@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import find_peaks
 
+from stages.seconds import ROUNDING_S
 from stages.segment.motion import GRID_HZ
 
 Float = npt.NDArray[np.float64]
@@ -57,7 +58,9 @@ def columns(time: npt.ArrayLike, kind: str, arm: str, strength: npt.ArrayLike) -
 
 def near(time: Float, marks: Float, seconds: float) -> Bool:
     """Is any mark (rising) within so many seconds of each time?"""
-    return np.asarray(np.searchsorted(marks, time + seconds) > np.searchsorted(marks, time - seconds))
+    return np.asarray(
+        np.searchsorted(marks, time + seconds + ROUNDING_S) > np.searchsorted(marks, time - seconds - ROUNDING_S)
+    )
 
 
 def peaks(values: Float, prominence: float, seconds: float) -> tuple[Int, dict[str, Float]]:

@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from stages.seconds import at_least, longer, whole_steps
 from stages.segment.config import SegmentConfig
 from stages.segment.motion import GRID_HZ, ArmMotion
 
@@ -141,8 +142,10 @@ def _attempts(found: list[Change], motion: ArmMotion, points: Float, config: Seg
     """Mark closings that are undone soon, with nothing carried in between, and the reopenings that undo them."""
     marked = list(found)
     for i, (closing, opening) in enumerate(pairwise(found)):
-        if closing.closes and not opening.closes and opening.start - closing.end < config.attempt_s:
-            a, b = (int(np.clip((t - points[0]) * GRID_HZ, 0, len(points) - 1)) for t in (closing.end, opening.start))
+        if closing.closes and not opening.closes and not at_least(opening.start - closing.end, config.attempt_s):
+            a, b = (
+                min(max(0, whole_steps(t - points[0], GRID_HZ)), len(points) - 1) for t in (closing.end, opening.start)
+            )
             if float(np.linalg.norm(motion.path[b] - motion.path[a])) < CARRIED:
                 marked[i] = replace(closing, missed=True)
                 marked[i + 1] = replace(opening, missed=True)
@@ -163,10 +166,10 @@ def handovers(
             continue
         for j in range(i + 1, len(ordered)):
             other = ordered[j]
-            if other.start > change.end + config.handover_s:
+            if longer(other.start - change.end, config.handover_s):
                 break
             gives = other.arm != change.arm and not other.closes and other.acts and not other.missed and not other.given
-            a, b = (int((t - points[0]) * GRID_HZ) for t in (change.start, other.end))
+            a, b = (whole_steps(t - points[0], GRID_HZ) for t in (change.start, other.end))
             meeting = slice(max(0, a), max(a, b) + 1)
             if gives and slow[meeting].any() and near[meeting].any():
                 ordered[i], ordered[j] = replace(change, given=True), replace(other, given=True)
@@ -192,7 +195,7 @@ def slips_of(changes: Sequence[Change], motion: ArmMotion, points: Float) -> Flo
     own = [c for c in changes if c.arm == motion.arm]
     for closing, opens in pairwise(own):
         if closing.closes and closing.acts and not closing.missed:
-            a, b = (int((t - points[0]) * GRID_HZ) for t in (closing.end + GRIPS_S, opens.start - GRIPS_S))
+            a, b = (whole_steps(t - points[0], GRID_HZ) for t in (closing.end + GRIPS_S, opens.start - GRIPS_S))
             if b > a and float(opening[a] - opening[a:b].min()) > drop:
                 found.append(points[0] + (a + int(np.argmax(opening[a:b] < opening[a] - drop / 2))) / GRID_HZ)
     return np.array(found)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from schemas.ids import LEVELS
 from schemas.labels import Label
+from stages.seconds import ROUNDING_S, at_least
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
@@ -44,7 +45,7 @@ def place(label: Label, starts: Float, end: float, source_frames: Int | None) ->
         first, last = np.searchsorted(shown, [label.start, label.end])
     else:
         edges = np.append(starts, end)
-        first, last = np.searchsorted((edges[1:] + edges[:-1]) / 2, [label.start, label.end])
+        first, last = np.searchsorted((edges[1:] + edges[:-1]) / 2, np.array([label.start, label.end]) - ROUNDING_S)
     return Placed(label, int(min(first, count)), int(min(last, count)))
 
 
@@ -124,7 +125,7 @@ def impose(
         stays = [every[0]]
         for cut, following in pairwise(every[1:]):
             shortest = min(edges[cut] - edges[stays[-1]], edges[following] - edges[cut])
-            if cut in fixed or shortest >= least[level] - 1e-9:
+            if cut in fixed or at_least(shortest, least[level]):
                 stays.append(cut)
         above = np.array(stays[1:], dtype=np.int64)
         result[level] = above
@@ -136,7 +137,7 @@ def _moved(cut: int, finer: Mapping[str, Sequence[Placed]], edges: Float, least:
     for level, own in finer.items():
         for p in _around(own, cut):
             nearest = min((p.start, p.end), key=lambda f: abs(f - cut))
-            if p.start < cut < p.end or abs(float(edges[cut] - edges[nearest])) < least[level] - 1e-9:
+            if p.start < cut < p.end or not at_least(abs(float(edges[cut] - edges[nearest])), least[level]):
                 return nearest
     return cut
 

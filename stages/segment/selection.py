@@ -19,6 +19,7 @@ from math import log
 import numpy as np
 import numpy.typing as npt
 
+from stages.seconds import ROUNDING_S, at_least, longer
 from stages.segment.candidates import Evidence
 
 Float = npt.NDArray[np.float64]
@@ -45,8 +46,8 @@ def nodes_of(evidence: Evidence, log_times: Float) -> Nodes:
         empty = np.zeros(0, dtype=np.int64)
         return Nodes(empty, np.zeros(0), np.zeros(0), np.zeros(1, dtype=np.int64))
     middles = (log_times[1:] + log_times[:-1]) / 2
-    frames = np.searchsorted(middles, evidence.time)
-    apart = np.flatnonzero(np.diff(evidence.time) > TOGETHER_S) + 1
+    frames = np.searchsorted(middles, evidence.time - ROUNDING_S)
+    apart = np.flatnonzero(longer(np.diff(evidence.time), TOGETHER_S)) + 1
     first = np.concatenate([[0], apart, [len(evidence)]])
     group = np.repeat(np.arange(len(first) - 1), np.diff(first))
     order = np.lexsort((evidence.time, -evidence.strength, group))
@@ -67,11 +68,16 @@ def put_on(nodes: Nodes, times: Float, strengths: Float) -> Nodes:
     place = np.clip(np.searchsorted(nodes.seen, times), 1, max(1, len(nodes.seen) - 1))
     before = np.maximum(place - 1, 0)
     place = np.minimum(place, len(nodes.seen) - 1)
-    nearest = np.where(times - nodes.seen[before] <= nodes.seen[place] - times, before, place)
+    nearest = np.where(at_least(nodes.seen[place] - times, times - nodes.seen[before]), before, place)
     strength = np.zeros(len(nodes.frame))
     np.maximum.at(strength, nearest, strengths)
     keep = strength > 0
     return Nodes(nodes.frame[keep], nodes.seen[keep], strength[keep], nodes.first[:1])
+
+
+def haste(length: float, usual: float) -> float:
+    """What a span of `length` costs, s; nothing from the usual length on, also where that is below the minimum."""
+    return HASTE * max(0.0, log(usual / length)) ** 2
 
 
 def choose(
@@ -93,16 +99,16 @@ def choose(
     start = 0  # the last boundary that must stay: nothing reaches over it
     far, far_best, far_at = 0, -np.inf, -1  # best of those at least `usual` away
     for i in range(1, len(at)):
-        while far < i and at[i] - at[far] >= max(usual, least):
+        while far < i and at_least(at[i] - at[far], max(usual, least)):
             if far >= start and best[far] > far_best:
                 far_best, far_at = best[far], far
             far += 1
         top, top_at = far_best, far_at
         for j in range(max(far, start), i):
             length = at[i] - at[j]
-            if length < least - 1e-9:
+            if not at_least(length, least):
                 break
-            value = best[j] - HASTE * log(usual / length) ** 2
+            value = best[j] - haste(length, usual)
             if value > top:
                 top, top_at = value, j
         best[i], before[i] = top + gain[i], top_at

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.signal import peak_widths
 
+from stages.seconds import at_least
 from stages.segment.candidates import SAME, Columns, Float, Int, columns, near, peaks
 from stages.segment.config import SegmentConfig
 from stages.segment.gripper import Change
@@ -41,7 +42,7 @@ def pauses(
     so is a stop at the very moment the hand acts, and the moment of waiting after it has opened.
     """
     start, end = rests(speed, config.still, config.moving)
-    long = (end - start) / GRID_HZ >= config.min_rest_s
+    long = at_least((end - start) / GRID_HZ, config.min_rest_s)
     start, end = start[long], end[long]
     seconds = (end - start) / GRID_HZ
     settled = 1.0 - np.exp(-seconds / 0.5)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from schemas.ids import ARMS, file_part
 from stages.episode import Signal
+from stages.seconds import at_least
 from stages.video.cut import cut
 
 
@@ -72,7 +73,7 @@ def low_dim(
     logs = [s.time_s for s in signals.values()]
     low, high = max(t[0] for t in logs), min(t[-1] for t in logs)
     slack = 0.5 / alignment["fps"]
-    arrays["valid"] = (times >= low - slack) & (times <= high + slack)
+    arrays["valid"] = at_least(times, low - slack) & at_least(high + slack, times)
     return arrays
 
 

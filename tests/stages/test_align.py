@@ -19,7 +19,7 @@ def strokes(length: int, seed: int) -> np.ndarray:
     return np.convolve(noise, np.ones(9) / 9, "same")[10:-10] ** 2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(lag=st.integers(-8, 8), seed=st.integers(0, 1000), gain=st.floats(0.01, 100), offset=st.floats(0, 0.5))
 def test_a_log_moved_by_k_frames_has_lag_k(lag, seed, gain, offset):
     speed = strokes(200, seed)

@@ -223,7 +223,7 @@ def test_each_arm_has_a_timeline_of_its_own():
 finite = st.floats(-1e6, 1e6, allow_nan=False)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     data=st.data(), length=st.integers(2, 120), rate=st.sampled_from([5.0, 10.0, 30.0, 200.0]), arms=st.integers(1, 2)
 )

@@ -249,9 +249,12 @@ def test_cost_is_linear_in_frames():
         time = times(60.0 * minutes, 30.0)
         rounds = minutes * 2
         signals = pick_and_place(time, 1, "left", rounds) | pick_and_place(time, 2, "right", rounds)
-        started = clocks.process_time()
-        tracks_of(signals, clock(time), CONFIG)
-        spent.append(clocks.process_time() - started)
+        tries = []
+        for _ in range(1 if minutes > 60 else 3):  # the machines are shared: the quickest of a few counts
+            started = clocks.process_time()
+            tracks_of(signals, clock(time), CONFIG)
+            tries.append(clocks.process_time() - started)
+        spent.append(min(tries))
     assert spent[1] < 2.0
     assert spent[1] < 20 * spent[0]
     assert spent[2] < 25 * spent[1]  # 9.3 times the frames

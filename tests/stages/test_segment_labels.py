@@ -96,7 +96,7 @@ spans = st.tuples(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(spans, max_size=8))
 def test_whatever_people_mark_spans_tile_and_nest(drawn):
     given_ = [label(level, start, start + length) for level, start, length in drawn]

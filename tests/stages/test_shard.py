@@ -54,7 +54,7 @@ def test_water_filling():
     assert inclusion(np.ones(4), 1.0).tolist() == [1.0] * 4
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     labels=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60),
     alpha=st.floats(0, 1),
