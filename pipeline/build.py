@@ -25,7 +25,7 @@ from pipeline.lock import locked
 from pipeline.parts import frame
 from pipeline.plan import STAGES, Plan
 from pipeline.progress import StageProgress
-from pipeline.run import Runner, Unpublished
+from pipeline.run import Died, Runner, StageDied, Unpublished
 from pipeline.survey import Survey, survey
 from pipeline.work import Context, Unit, refusal
 from schemas.labels import Label
@@ -79,6 +79,9 @@ class Build:
                     complete = until == STAGES[-1]
             except storage.Unreachable:
                 raise
+            except StageDied as error:
+                write_plan(self.ledger, plan, result.release, complete=False)
+                raise BuildFailedError(str(error)) from error
             except storage.Unusable:
                 with suppress(storage.Unusable):  # if there was room for no part, there may be some for this
                     write_plan(self.ledger, plan, result.release, complete=False)
@@ -123,32 +126,37 @@ class Build:
         if kept < total:
             units = make()
             with StageProgress(self.console, stage, kept, total) as progress:
-                left = self._collect(units, state, runner, progress)
-                made += len(units) - len(left)
-                if left:
-                    singles = smaller([name for unit in left for name, _ in unit.items])
-                    dead = self._collect(singles, state, runner, progress)
+                dead = self._collect(units, state, runner, progress, proven=False)
+                made += len(units) - len(dead)
+                if dead:
+                    singles = smaller([name for died in dead for name, _ in died.items])
+                    again = self._collect(singles, state, runner, progress, proven=made > 0)
                     made += len(singles)
-                    for unit in dead:
-                        state.add(self._bury(unit))
-                        progress.advance(len(unit.items), len(unit.items))
+                    by_items = {unit.items: unit for unit in singles}
+                    for died in again:
+                        state.add(self._bury(by_items[died.items], died.cause))
+                        progress.advance(len(died.items), len(died.items))
         elif total:
             self.console.print(f"{stage:<8} {total}/{total}  nothing to do", highlight=False)
         return made
 
-    def _collect(self, units: Sequence[Unit], state: State, runner: Runner, progress: StageProgress) -> list[Unit]:
-        """Run units, note their commits, and return those that did not come back."""
-        left = {unit.items: unit for unit in units}
-        for commit in runner.run(units, Context(self.root, self.config)):
-            if isinstance(commit, Unpublished):
-                commit = self._set_aside(left[commit.items], commit.error)
-            state.add(commit)
-            del left[tuple((i.name, i.fingerprint) for i in commit.items)]
-            progress.advance(len(commit.items), sum(i.status != OK for i in commit.items))
-        return list(left.values())
+    def _collect(
+        self, units: Sequence[Unit], state: State, runner: Runner, progress: StageProgress, proven: bool
+    ) -> list[Died]:
+        """Run units, note their commits, and return those that died."""
+        by_items, dead = {unit.items: unit for unit in units}, []
+        for outcome in runner.run(units, Context(self.root, self.config), proven):
+            if isinstance(outcome, Died):
+                dead.append(outcome)
+                continue
+            if isinstance(outcome, Unpublished):
+                outcome = self._set_aside(by_items[outcome.items], outcome.error)
+            state.add(outcome)
+            progress.advance(len(outcome.items), sum(i.status != OK for i in outcome.items))
+        return dead
 
-    def _bury(self, unit: Unit) -> Commit:
-        words = "the process that worked on it died twice (a crash in a decoder, or out of memory)"
+    def _bury(self, unit: Unit, cause: str) -> Commit:
+        words = f"the process that worked on it died twice: {cause}"
         return self._set_aside(unit, Quarantined(Reason.WORKER_DIED, words, retryable=True))
 
     def _set_aside(self, unit: Unit, error: Quarantined) -> Commit:

@@ -1,7 +1,8 @@
 """Running units as Ray tasks: embedded by default, a cluster where RAY_ADDRESS names one.
 
 In: units and the context. Out: their commits, as they come. Workers publish their own parts; only commits come back.
-A worker that dies takes its unit with it: Ray tries once more, then the caller sees which units are missing.
+A worker that dies takes its unit with it: Ray tries once more, then the caller is told of the death and its cause.
+Where no unit of a stage comes back, the stage is at fault, not its items: it stops after a few deaths.
 
 Tasks, not a Ray Data map: units are independent and return a few kB, so there is no stream of blocks to manage. A map
 costs 0.35 s a stage against 0.01, and its first one 2.3 s and two actors (1.8 s of CPU) more.
@@ -9,23 +10,25 @@ costs 0.35 s a stage against 0.01, and its first one 2.3 s and two actors (1.8 s
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
-import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any
 
 from pipeline.config import RunConfig
+from pipeline.deaths import LastWords
 from pipeline.ledger import Commit
-from pipeline.nodes import NodeError, check_nodes
+from pipeline.nodes import NodeError
+from pipeline.session import Session
 from pipeline.work import Context, Unit, as_quarantined
 from schemas.reasons import Quarantined
 from stages import storage
 
-CLOSING = "ray-closes"
+DEATHS = 4  # units that die one after another, twice each, before a stage of which none has come back is given up
+
+
+class StageDied(RuntimeError):
+    """No unit of a stage survives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +39,20 @@ class Unpublished:
     error: Quarantined
 
 
+@dataclass(frozen=True, slots=True)
+class Died:
+    """A unit whose worker died twice, and why."""
+
+    items: tuple[tuple[str, str], ...]
+    cause: str
+
+
 class Runner:
     """A Ray session, started by the first stage that has work and shut down on exit. A context manager."""
 
     def __init__(self, config: RunConfig, root: str) -> None:
-        self.root = root
         self.config, self.wanted = config, config.workers
-        self.started = False
-        self.mine = False
+        self.session = Session(config.workers, root)
 
     @property
     def workers(self) -> int:
@@ -51,88 +60,85 @@ class Runner:
         if self.wanted is not None:
             return self.wanted
         if os.environ.get("RAY_ADDRESS"):  # only the cluster knows how large it is
-            self._start()
-        if self.started:
+            self.session.start()
+        if self.session.started:
             import ray
 
             return max(1, int(ray.cluster_resources().get("CPU", 1)))
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-    def run(self, units: Sequence[Unit], context: Context) -> Iterator[Commit | Unpublished]:
-        """Commits in the order in which they are done; fewer than units where workers died. Raises Unusable."""
-        self._start()
+    def run(
+        self, units: Sequence[Unit], context: Context, proven: bool = False
+    ) -> Iterator[Commit | Unpublished | Died]:
+        """What came of each unit, in the order in which they are done. `proven`: some unit of this stage has come back
+        already. Raises StageDied, storage.Unusable, NodeError."""
+        self.session.start()
         import ray
 
-        gpus = dict[str, float](**self.config.gpus).get(units[0].stage, 0.0)
-        at_once = self.workers
-        if gpus:
-            nodes = [n["Resources"].get("GPU", 0) for n in ray.nodes() if n["Alive"]]
-            if max(nodes) < gpus:  # Ray would wait for ever
-                raise NodeError(
-                    f"run.gpus: a task of {units[0].stage} asks for {gpus} GPU, no node has more than {max(nodes):g}"
-                )
-            at_once = min(at_once, sum(int(n / gpus) for n in nodes))
+        gpus, at_once = self._resources(units[0].stage)
         task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=1)(_execute)
-        shared, left = ray.put(context), iter(units)
-        running = {task.remote(unit, shared): unit for unit in islice(left, at_once)}
-        while running:
+        shared, left = ray.put(context), deque(units)
+        words, tried, deaths = LastWords(self.session.logs()), set[str](), 0
+        running: dict[ray.ObjectRef, Unit] = {}
+        while left or running:
+            while left and len(running) < at_once:
+                unit = left.popleft()
+                tried |= set(unit.source_of.values())
+                running[task.remote(unit, shared)] = unit
             done, _ = ray.wait(list(running))
             for reference in done:
                 unit = running.pop(reference)
-                running |= {task.remote(following, shared): following for following in islice(left, 1)}
                 try:
-                    commit: Commit | Unpublished | storage.Unusable = ray.get(reference)
+                    outcome: Commit | Unpublished | storage.Unusable | Died = ray.get(reference)
                 except ray.exceptions.RayTaskError as error:  # the task could not even be unpacked
-                    commit = Unpublished(unit.items, as_quarantined(error))
-                except ray.exceptions.RayError:  # its worker died, twice
-                    continue
-                if isinstance(commit, storage.Unusable):
-                    raise commit
-                yield commit
+                    outcome = Unpublished(unit.items, as_quarantined(error))
+                except ray.exceptions.RayError as error:  # its worker died, twice
+                    cause, account = words.of(error)
+                    self.session.note(f"{unit.stage}, {unit.items[0][0]}: {account}")
+                    outcome = Died(unit.items, cause)
+                if isinstance(outcome, storage.Unusable):
+                    raise outcome
+                if isinstance(outcome, Died):
+                    deaths += 1
+                    others = _from_elsewhere(left, tried)
+                    if not proven and deaths >= DEATHS and not others:
+                        raise StageDied(
+                            f"{unit.stage} cannot run here: its first {deaths} tasks died twice each, of "
+                            f"{outcome.cause}; nothing is set aside for it ({self.session.log} has the whole account)"
+                        )
+                else:
+                    proven = True
+                yield outcome
 
-    def _start(self) -> None:
-        if self.started:
-            return
-        for thread in threading.enumerate():
-            if thread.name == CLOSING:  # of a build before this one
-                thread.join()
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    def _resources(self, stage: str) -> tuple[float, int]:
+        """(GPUs of a task, tasks at a time). Raises NodeError."""
         import ray
 
-        if not ray.is_initialized():
-            options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-            address = os.environ.get("RAY_ADDRESS")
-            if not address:  # "local", or Ray would join whatever cluster was last started on this machine
-                options |= {"address": "local", "num_cpus": self.wanted, "include_dashboard": False}
-            try:
-                ray.init(**options)
-            except ConnectionError as error:
-                raise NodeError(
-                    f"RAY_ADDRESS={address}: no Ray cluster answers there, or it does not know this user's token "
-                    f"(docs/cluster.md)"
-                ) from error
-            self.mine = True
-            if os.environ.get("RAY_ADDRESS"):
-                check_nodes(self.root)
-            if threading.current_thread() is threading.main_thread():  # Ray has set its own, which prints a trace
-                signal.signal(signal.SIGTERM, signal.default_int_handler)
-        logging.getLogger("ray").setLevel(logging.CRITICAL)
-        self.started = True
+        gpus = dict[str, float](**self.config.gpus).get(stage, 0.0)
+        if not gpus:
+            return gpus, self.workers
+        nodes = [n["Resources"].get("GPU", 0) for n in ray.nodes() if n["Alive"]]
+        if max(nodes) < gpus:  # Ray would wait for ever
+            raise NodeError(f"run.gpus: a task of {stage} asks for {gpus} GPU, no node has more than {max(nodes):g}")
+        return gpus, min(self.workers, sum(int(n / gpus) for n in nodes))
 
     def __enter__(self) -> Runner:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if not self.mine:
-            return
-        import ray
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self.session.__exit__(kind, *rest)
 
-        if kind is not None:
-            ray.shutdown()
-            return
-        closing = threading.Thread(target=ray.shutdown, name=CLOSING)  # 1.4 s of waiting: the report is drawn meanwhile
-        closing.start()  # the interpreter waits for it at its end
+
+def _from_elsewhere(left: deque[Unit], tried: set[str]) -> bool:
+    """Bring a unit of a source that has not been tried to the front, else one from the far end; whether there was such
+    a source. One bad source, which comes first, must not pass for a stage that cannot run."""
+    for unit in left:
+        if not tried >= set(unit.source_of.values()):
+            left.remove(unit)
+            left.appendleft(unit)
+            return True
+    left.reverse()
+    return False
 
 
 def _execute(unit: Unit, context: Context) -> Commit | Unpublished | storage.Unusable:

@@ -20,6 +20,7 @@ from pipeline.repair import NotComplete, collect_garbage
 from stages.ingest.sources import SourceError
 from tests.corpora import contents
 from tests.datasets import Episode, number_in, write_dataset
+from tests.rooms import with_room
 
 SMALL = ("shard.target_bytes=100000", "shard.keep=1.0")
 
@@ -188,7 +189,7 @@ def test_a_worker_that_dies_costs_only_its_episode(build, tmp_path, monkeypatch)
             os.abort()
         return original(unit, context)
 
-    monkeypatch.setattr("pipeline.run._execute", _with_room("lag", dying))
+    monkeypatch.setattr("pipeline.run._execute", with_room("lag", dying))
     build([source], tmp_path / "corpus", *SMALL, until="segment")
     rows = Corpus(str(tmp_path / "corpus")).quarantine().to_dicts()
     assert [(r["episode_id"], r["reason"], r["retryable"]) for r in rows] == [("logs/000002", "worker_died", True)]
@@ -207,28 +208,11 @@ def test_a_unit_that_cannot_be_published_says_why(build, tmp_path, monkeypatch):
 
         return Outcome(rows={"events": [{"event_id": "x"}]})
 
-    monkeypatch.setattr("pipeline.run._execute", _with_room("segment", unfit))
+    monkeypatch.setattr("pipeline.run._execute", with_room("segment", unfit))
     build([source], tmp_path / "corpus", *SMALL, until="segment")
     rows = Corpus(str(tmp_path / "corpus")).quarantine().to_dicts()
     assert {(r["reason"], r["retryable"]) for r in rows} == {("internal_error", True)}
     assert "SchemaError: events: a row lacks columns" in rows[0]["message"]
-
-
-def _with_room(stage, room):
-    """`pipeline.run._execute` as it is, over another room; Ray takes it along by value."""
-
-    def run(unit, context):
-        import pipeline.rooms as there
-        from pipeline.run import _execute
-
-        original = there.rooms
-        there.rooms = lambda: {**original(), stage: room}
-        try:
-            return _execute(unit, context)
-        finally:
-            there.rooms = original
-
-    return run
 
 
 def test_tables_can_be_taken_out_as_parquet(build, tmp_path):

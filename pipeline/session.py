@@ -1,0 +1,149 @@
+"""A Ray session for one build: started, kept quiet, shut down.
+
+In: the run's configuration and the corpus. Out: a running Ray. All that Ray prints goes to a file, not to the user's
+screen: it writes from threads of its own, as late as when it is shut down, and from C++.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+from pipeline.nodes import NodeError, check_nodes
+from stages import storage
+
+CLOSING = "ray-closes"
+LOG = "ray.log"
+INSIST = 3  # the signal that ends the process at once, whatever Ray is at
+
+
+class Session:
+    """A context manager; `start` is called by the first stage that has work."""
+
+    def __init__(self, workers: int | None, root: str) -> None:
+        self.workers, self.root = workers, root
+        self.started = self.mine = False
+        self.log = os.path.join(root if storage.is_local(root) else tempfile.gettempdir(), LOG)
+        self._quiet = ExitStack()
+
+    def start(self) -> None:
+        """Start Ray, or join the cluster of RAY_ADDRESS. Raises NodeError."""
+        if self.started:
+            return
+        for thread in threading.enumerate():
+            if thread.name == CLOSING:  # of a build before this one
+                thread.join()
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        self._quiet.enter_context(quiet(self.log))
+        import ray
+
+        # a raylet's messages are printed whatever `log_to_driver` says, and what was held back as a repetition when
+        # Ray is shut down; there is no public way to have them elsewhere
+        ray._private.worker.print_to_stdstream = self._heard
+        if not ray.is_initialized():
+            options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+            address = os.environ.get("RAY_ADDRESS")
+            if not address:  # "local", or Ray would join whatever cluster was last started on this machine
+                options |= {"address": "local", "num_cpus": self.workers, "include_dashboard": False}
+            self.mine = True
+            try:
+                with signals_wait():
+                    ray.init(**options)
+            except ConnectionError as error:
+                raise NodeError(
+                    f"RAY_ADDRESS={address}: no Ray cluster answers there, or it does not know this user's token "
+                    f"(docs/cluster.md)"
+                ) from error
+            if address:
+                check_nodes(self.root)
+        logging.getLogger("ray").setLevel(logging.CRITICAL)
+        self.started = True
+
+    def logs(self) -> Path | None:
+        """Folder of this machine's worker logs; None where Ray runs elsewhere."""
+        import ray
+
+        node = getattr(ray._private.worker, "_global_node", None)
+        return Path(node.get_logs_dir_path()) if node is not None else None
+
+    def _heard(self, data: Mapping[str, Any], ignore_prefix: bool = False) -> None:
+        self.note("\n".join(f"{data.get('pid')}: {line}" for line in data.get("lines", ())))
+
+    def note(self, words: str) -> None:
+        """Add to the file that has Ray's lines."""
+        with suppress(OSError), open(self.log, "a", encoding="utf-8", errors="replace") as file:
+            file.write(words.rstrip("\n") + "\n")
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._quiet:
+            if not self.mine:
+                return
+            import ray
+
+            if kind is not None:
+                with signals_wait():
+                    ray.shutdown()
+                return
+        threading.Thread(target=ray.shutdown, name=CLOSING).start()  # 1.4 s, in which the report is drawn
+
+
+@contextmanager
+def quiet(path: str) -> Iterator[None]:
+    """What is written to the process's standard error goes to a file, which is removed if it stays empty."""
+    try:
+        log: TextIO = open(path, "w", encoding="utf-8", errors="replace", buffering=1)  # noqa: SIM115
+    except OSError:  # a full or read-only disk: the build will say so itself
+        log = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    with log:
+        sys.stderr.flush()
+        kept = os.dup(2)
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+    with suppress(OSError):
+        if log.name == path and os.path.getsize(path) == 0:
+            os.remove(path)
+
+
+@contextmanager
+def signals_wait() -> Iterator[None]:
+    """SIGINT and SIGTERM are heeded at the end of the block: in the middle of starting or closing Ray they crash it.
+
+    Raises KeyboardInterrupt there. Who sends a third one means it: the process ends at once.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    seen: list[int] = []
+
+    def wait(number: int, _: FrameType | None) -> None:
+        seen.append(number)
+        if len(seen) >= INSIST:
+            os._exit(130)
+
+    before = signal.signal(signal.SIGINT, wait)
+    signal.signal(signal.SIGTERM, wait)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has set its own, which prints a trace
+    if seen:
+        raise KeyboardInterrupt
