@@ -6,6 +6,8 @@ UV ?= $(shell command -v uv 2>/dev/null)
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && command -v $$p && break; done)
 
+PIP = $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c requirements.lock -e '.[dev]'
+
 SOURCE ?= pipeline/sample
 TIMES ?= 1
 CORPUS ?= corpus
@@ -65,15 +67,31 @@ clean:  ## Remove the environment, caches and the sample's corpus
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
 
+# An install takes minutes in which pip and uv are still: $(call watched,COMMAND) runs one and says every few seconds how
+# far it has come; its output is shown if it fails.
+define watched
+@log=$(VENV)/install.log; { $(1); } >$$log 2>&1 & job=$$!; begun=$$(date +%s); \
+trap 'pkill -P $$job; kill $$job 2>/dev/null; exit 130' INT TERM; \
+while kill -0 $$job 2>/dev/null; do \
+	sleep 1; passed=$$(( $$(date +%s) - begun )); \
+	if [ -t 1 ] || [ $$((passed % 20)) = 0 ]; then \
+		last=$$(tr '\r' '\n' <$$log | grep -vE 'WARNING|uninstall' | tail -n 1 | sed 's/^ *//' | cut -c1-70); \
+		printf '  %3d s, %5d MB installed   %-70s' $$passed $$(du -sm $(VENV) 2>/dev/null | cut -f1) "$$last"; \
+		if [ -t 1 ]; then printf '\r'; else echo; fi; \
+	fi; \
+done; wait $$job && echo || { echo; cat $$log; exit 1; }
+endef
+
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11, 3.12 or 3.13 found; give one: make PYTHON=/path/to/python3.11"; exit 2; }
+	@echo "Installing into $(VENV), once: 2 to 5 minutes. It takes 2.6 GB with torch's CPU build, 6.3 GB with the CUDA build"
+	@echo "(3 GB to download), which is what pip gets on most machines; neither needs a GPU."
 ifneq ($(UV),)
 	$(UV) venv --quiet --allow-existing --seed --python $(PYTHON) $(VENV)
-	$(UV) pip install --quiet --python $(BIN)/python --torch-backend=auto -c requirements.lock -e '.[dev]' || { \
-		echo "make: uv could not install (it asks PyTorch's own index for torch); trying pip"; \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'; }
+	$(call watched,$(UV) pip install --python $(BIN)/python --torch-backend=auto -c requirements.lock -e '.[dev]' || { \
+		echo "make: uv could not install (it asks PyTorch's own index for torch); trying pip"; $(PIP); })
 else
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	$(call watched,$(PIP))
 endif
 	@touch $@
