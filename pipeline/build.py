@@ -33,6 +33,10 @@ from schemas.reasons import Quarantined, Reason
 from stages import storage
 from stages.align.lag import decide
 from stages.ingest.sources import SourceError
+from stages.text import printable
+
+LINE = 1000  # characters of a line on the screen
+SHOWN = 5  # notes on a source's metadata that are printed
 
 
 class BuildFailedError(RuntimeError):
@@ -98,7 +102,7 @@ class Build:
         if lost:
             number = sum(len(labels[episode]) for episode in lost)
             words = f"labels: {number} spans of {len(lost)} episodes that no source has, such as {lost[0]}"
-            self.console.print(words, highlight=False, markup=False)
+            self._say(words)
 
     def _room(self, stage: str, plan: Plan, runner: Runner, result: Result) -> None:
         if stage == "align":
@@ -137,7 +141,7 @@ class Build:
                         state.add(self._bury(by_items[died.items], died.cause))
                         progress.advance(len(died.items), len(died.items))
         elif total:
-            self.console.print(f"{stage:<8} {total}/{total}  nothing to do", highlight=False)
+            self._say(f"{stage:<8} {total}/{total}  nothing to do")
         return made
 
     def _collect(
@@ -238,7 +242,7 @@ class Build:
         else:
             tars = releases.manifest(self.root, name)["shards"]
             plan.wanted["shard"] = {item: item for item in (releases.item_of(name, tar) for tar in tars)}
-            self.console.print(f"{'shard':<8} release {name} is complete, nothing to do", highlight=False)
+            self._say(f"{'shard':<8} release {name} is complete, nothing to do")
         releases.point_latest(self.root, name)
         result.release = name
 
@@ -255,21 +259,26 @@ class Build:
             layout = found.layouts[name]
             number = sum(r.source == name for r in found.episodes.values())
             what = f"LeRobot {dataset.version}, robot {dataset.robot}, profile {layout.profile}"
-            text = f"source   {name}: {number} episodes, {what}"
-            self.console.print(text, highlight=False)
+            self._say(f"source   {name}: {number} episodes, {what}")
+            for note in dataset.notes[:SHOWN]:
+                self._say(f"         {note}")
+            if len(dataset.notes) > SHOWN:
+                self._say(f"         and {len(dataset.notes) - SHOWN} other notes on its metadata")
+            if dataset.lost_entries:
+                self._say(
+                    f"         {len(dataset.lost_entries)} entries of its list of episodes cannot be read: quarantine"
+                )
             if layout.inferred:
                 for stream in layout.streams:
-                    self.console.print(
-                        f"         inferred {stream.kind}/{stream.arm}: {stream.column}{list(stream.indices)}",
-                        highlight=False,
-                        markup=False,
-                    )
+                    self._say(f"         inferred {stream.kind}/{stream.arm}: {stream.column}{list(stream.indices)}")
         for name in self._forgotten(found):
-            self.console.print(f"source   {name}: in the corpus before, not asked for now; it will no longer be in it")
+            self._say(f"source   {name}: in the corpus before, not asked for now; it will no longer be in it")
         for lost in found.lost:
-            self.console.print(
-                f"source   {lost.source}: cannot be used: {lost.error.message}", highlight=False, markup=False
-            )
+            self._say(f"source   {lost.source}: cannot be used: {lost.error.message.splitlines()[0]}")
+
+    def _say(self, words: str) -> None:
+        """A line on the screen; nothing that a source brought along may be more than text in it."""
+        self.console.print(printable(words[:LINE]), highlight=False, markup=False, emoji=False)
 
     def _forgotten(self, found: Survey) -> list[str]:
         """Sources of the last build that this one leaves out."""
@@ -281,7 +290,7 @@ class Build:
 
     def _lost(self, found: Survey) -> None:
         """Sources that cannot be used, in the quarantine table."""
-        for lost in found.lost:
+        for lost in found.refused:
             pairs = tuple(lost.items())
             unit = Unit("survey", pairs, {}, dict.fromkeys((i for i, _ in pairs), lost.source))
             rows = [refusal(unit, i, lost.error) for i, _ in pairs]

@@ -42,7 +42,7 @@ def write_plan(ledger: Ledger, plan: Plan, release: str | None, complete: bool) 
     nothing away from what an earlier one made.
     """
     rows = [(stage, item, print_) for stage, wanted in plan.wanted.items() for item, print_ in wanted.items()]
-    rows += [("survey", item, print_) for lost in plan.survey.lost for item, print_ in lost.items()]
+    rows += [("survey", item, print_) for lost in plan.survey.refused for item, print_ in lost.items()]
     table = pl.DataFrame(rows, schema=record.SCHEMA, orient="row")
     try:
         before, manifest_before = record.read(ledger.root)

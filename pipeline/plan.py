@@ -178,7 +178,12 @@ class Plan:
                 self.config.ingest,
                 layout,
                 dataclasses.replace(
-                    dataset, ranges={}, tasks={}, subtasks=_subtasks(dataset, self.config.ingest.labels)
+                    dataset,
+                    ranges={},
+                    tasks={},
+                    notes=(),
+                    lost_entries={},
+                    subtasks=_subtasks(dataset, self.config.ingest.labels),
                 ),
             )
             for (name, dataset), layout in zip(self.survey.datasets.items(), self.survey.layouts.values(), strict=True)

@@ -18,8 +18,10 @@ from pipeline.ledger import OK, QUARANTINED, RETRY, Commit, Item, Ledger, PartFi
 from pipeline.memory import forget_peak, peak_memory
 from schemas.reasons import Evidence, Quarantined, Reason
 from stages import storage
+from stages.text import printable
 
 Row = dict[str, Any]
+MESSAGE = 4000  # characters of a refusal that are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def refusal(unit: Unit, name: str, error: Quarantined) -> Row:
         "source": unit.source_of.get(name, ""),
         "stage": unit.stage,
         "reason": error.reason.value,
-        "message": error.message,
+        "message": printable(error.message[:MESSAGE]),
         "retryable": error.retryable,
         "evidence": None if error.evidence is None else _evidence(error.evidence),
     }

@@ -20,6 +20,8 @@ class Reason(StrEnum):
     NO_MOTION_SIGNAL = "no_motion_signal"  # neither pose, joints nor velocity: nothing to segment by
     MISSING_FILE = "missing_file"  # the data file that the metadata names is absent
     UNREADABLE_FILE = "unreadable_file"  # the data file is there and cannot be parsed
+    ENTRY_UNREADABLE = "entry_unreadable"  # an entry of the source's list of episodes that cannot be read
+    WRONG_TYPE = "wrong_type"  # a signal's column holds no numbers
     MISSING_COLUMN = "missing_column"  # a column that the metadata or the profile names is absent
     WRONG_SHAPE = "wrong_shape"  # a feature's width is not what the metadata says
     EMPTY_EPISODE = "empty_episode"  # no rows
@@ -61,6 +63,9 @@ class Flag(StrEnum):
     PAIRED_BY_POSITION = "paired_by_position"
     LAG_WEAK = "lag_weak"
     LAG_DISAGREES = "lag_disagrees"
+    METADATA_REFUSED = "metadata_refused"  # an optional file of the source's metadata cannot be used
+    CALIBRATION_REFUSED = "calibration_refused"  # a camera's calibration cannot be used; it counts as uncalibrated
+    TASK_SHORTENED = "task_shortened"  # longer than any instruction: cut where it is kept
 
 
 @dataclass(frozen=True, slots=True)

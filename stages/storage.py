@@ -11,6 +11,7 @@ import errno
 import os
 import re
 import shutil
+import stat
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -51,7 +52,11 @@ class Unreachable(Unusable):
 
 
 class UnknownStore(ValueError):
-    """A URI of a kind that pyarrow does not know."""
+    """A URI of a kind that pyarrow does not know, or a path that is no text."""
+
+
+class NotAFile(OSError):
+    """Something of that name is there, and it is no file that could be read to its end."""
 
 
 @contextmanager
@@ -94,15 +99,23 @@ class FileIdentity:
     mtime_ns: int
 
 
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
+
+
 def normalise(uri: str) -> str:
-    """An absolute local path, or the URI as given without a trailing slash."""
-    if "://" in uri and not uri.startswith("file://"):
+    """An absolute local path, or the URI as given without a trailing slash. Raises UnknownStore for a path that is no
+    text: other programs, tables and JSON could not name it."""
+    try:
+        uri.encode()
+    except UnicodeEncodeError as error:
+        raise UnknownStore(f"{uri!a}: the path is not UTF-8, and cannot be written down; rename it") from error
+    if not is_local(uri) and not uri.startswith("file://"):
         return uri.rstrip("/")
     return os.path.abspath(uri.removeprefix("file://"))
 
 
 def is_local(uri: str) -> bool:
-    return "://" not in uri
+    return SCHEME.match(uri) is None
 
 
 def join(uri: str, *parts: str) -> str:
@@ -127,12 +140,30 @@ def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
     return fs, path
 
 
-def read_bytes(uri: str) -> bytes:
-    """Whole file. Raises FileNotFoundError, Unreachable."""
+@contextmanager
+def opened(uri: str) -> Iterator[tuple[pa.NativeFile, int]]:
+    """(a file to read, its size in bytes). Raises FileNotFoundError, NotAFile, Unreachable."""
+    _regular(uri)
     fs, path = filesystem(uri)
     with reaching(uri), fs.open_input_file(path) as file:
+        yield file, int(file.size())
+
+
+def read_bytes(uri: str) -> bytes:
+    """Whole file. Raises FileNotFoundError, NotAFile, Unreachable."""
+    with opened(uri) as (file, _):
         data: bytes = file.read()
     return data
+
+
+def _regular(uri: str) -> None:
+    """Raises NotAFile for a pipe, a socket or a device: opening one may wait for ever, and no signal would end it."""
+    if not is_local(uri):
+        return
+    kind = os.stat(uri).st_mode
+    if not stat.S_ISREG(kind):
+        what = "a folder" if stat.S_ISDIR(kind) else "a pipe, socket or device"
+        raise NotAFile(f"{uri} is {what}, a file is expected")
 
 
 def write_bytes(uri: str, data: bytes) -> None:
@@ -189,6 +220,7 @@ def is_temporary(path: str) -> bool:
 def local_copy(uri: str) -> Iterator[str]:
     """A local path with the file's content: the path itself on a disk, a temporary copy of a remote object."""
     if is_local(uri):
+        _regular(uri)
         yield uri
         return
     folder = tempfile.mkdtemp(prefix="corpus-")
@@ -206,6 +238,12 @@ def exists(uri: str) -> bool:
     fs, path = filesystem(uri)
     with reaching(uri):
         return bool(fs.get_file_info(path).type != pafs.FileType.NotFound)
+
+
+def is_file(uri: str) -> bool:
+    fs, path = filesystem(uri)
+    with reaching(uri):
+        return bool(fs.get_file_info(path).type == pafs.FileType.File)
 
 
 def listing(uri: str) -> dict[str, FileIdentity]:

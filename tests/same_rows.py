@@ -1,6 +1,7 @@
-"""`python -m tests.same_rows A B`: do two corpora of the same logs hold the same rows, built by other Pythons or torches?
+"""`python -m tests.same_rows A B`: do two corpora of the same logs hold the same rows?
 
-Rows, not bytes: compressors and encoders of other versions write other bytes, another BLAS rounds differently. Every
+Built by other Pythons, or other builds of torch. Rows, not bytes: compressors and encoders of other versions write
+other bytes, another BLAS rounds differently. Every
 table must have the same rows; numbers may differ by ABSOLUTE or RELATIVE, whichever is more. Prints a line a table with
 the largest difference; exit code 1 where rows differ.
 """

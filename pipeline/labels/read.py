@@ -18,6 +18,7 @@ from schemas.ids import LEVELS, TRACKS, episode_id
 from schemas.labels import Label
 from stages import storage
 from stages.ingest.sources import named
+from stages.text import plain
 
 NUMBER = re.compile(r"(\d+)(?:\.0*)?")  # an episode's, also as a spreadsheet writes it
 Found = tuple[str, Label]  # episode, its label
@@ -105,7 +106,7 @@ def _span(row: Mapping[str, Any], source: str | None, where: str, path: str) -> 
     if primitive is not None and primitive not in PRIMITIVES:
         raise LabelError(f"{where}: primitive is {primitive!r}, expected one of {', '.join(PRIMITIVES)}, or none")
     start, end, frames = _ends(row, where)
-    text = str(row.get("caption") or row.get("text") or "").strip()
+    text = plain(row.get("caption") or row.get("text") or "")
     label = Label(level, start, end, text, "frames" if frames else "seconds", track, primitive, storage.name_of(path))
     return _episode(row.get("episode_id"), source, where), label
 

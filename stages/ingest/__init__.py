@@ -2,6 +2,6 @@
 
 from stages.ingest.config import IngestConfig
 
-VERSION = 3
+VERSION = 4
 
 __all__ = ["VERSION", "IngestConfig"]

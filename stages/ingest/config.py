@@ -18,6 +18,9 @@ class IngestConfig(BaseModel):
     video: Literal["require", "ignore"] = Field(
         "require", description="require: a declared camera without its file quarantines the episode; ignore: no video"
     )
+    links: Literal["inside", "follow"] = Field(
+        "inside", description="inside: links that lead out of a dataset are refused (the Hub's cache is known); follow"
+    )
     min_rows: int = Field(8, ge=2, description="shortest episode, rows")
     max_gap_s: float = Field(2.0, gt=0, description="longest hole in the timestamps, s")
     max_speed_m_s: float = Field(5.0, gt=0, description="end-effector speed above which the state has jumped, m/s")

@@ -21,6 +21,7 @@ from stages.ingest.lerobot import Dataset, EpisodeRef
 from stages.ingest.profile import Layout, Stream
 from stages.ingest.rows import episode_rows, numeric, timestamps
 from stages.seconds import at_least, step_of
+from stages.text import SENTENCE, plain
 
 Float = npt.NDArray[np.float64]
 Row = dict[str, Any]
@@ -51,15 +52,13 @@ def extract(
             if camera.file is None:
                 raise Quarantined(
                     Reason.MISSING_CAMERA,
-                    f"camera {camera.feature} has no {camera.expected} (ingest.video=ignore goes without video)",
+                    f"camera {camera.feature}: {camera.expected} {camera.why} (ingest.video=ignore goes without video)",
                 )
     time = timestamps(table, dataset, config.max_gap_s, where)
     values = {c: numeric(table, c, dataset, where) for c in wanted_columns(dataset, layout)}
     signals = _streams(reference, layout, values, time, config, where)
-    flags = _flags(reference, layout, config)
     task = _task(reference, dataset, table, where)
-    if not task:
-        flags.append(Flag.TASK_MISSING)
+    flags = [*_flags(reference, layout, config), *_task_flags(task), *dataset.flags]
     labels = labels_of(reference.spans, table, dataset.subtasks, config.labels, where) if config.labels else []
     cameras = reference.cameras if config.video == "require" else ()
     episode = {
@@ -76,7 +75,7 @@ def extract(
         "n_rows": table.num_rows,
         "t0": float(time[0]),
         "t1": float(time[-1]),
-        "task": task or "",
+        "task": plain(task or ""),
         "split": split_of(reference.episode_id, config.val_share, config.split_seed),
         "cameras": [
             {
@@ -228,6 +227,12 @@ def _task(reference: EpisodeRef, dataset: Dataset, table: pa.Table, where: str) 
             retryable=True,  # the table is no part of the episode's fingerprint: one more task must not redo all
         )
     return reference.task or dataset.tasks[index]
+
+
+def _task_flags(task: str | None) -> list[Flag]:
+    if not task or not plain(task):
+        return [Flag.TASK_MISSING]
+    return [Flag.TASK_SHORTENED] if len(task) > SENTENCE else []
 
 
 def _checks(layout: Layout) -> list[str]:

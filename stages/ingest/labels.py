@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from schemas.labels import Label
 from schemas.reasons import Quarantined, Reason
+from stages.text import plain
 
 SUBTASKS = "subtask_index"
 
@@ -31,9 +32,9 @@ def action_spans(row: Mapping[str, Any]) -> tuple[tuple[int, int, str], ...]:
 
 def _action(action: Any) -> tuple[int, int, str]:
     try:
-        return int(action["start_frame"]), int(action["end_frame"]), str(action.get("action_text") or "")
+        return int(action["start_frame"]), int(action["end_frame"]), plain(action.get("action_text") or "")
     except (KeyError, TypeError, ValueError, AttributeError):
-        return 0, 0, f"unreadable: {action!r}"[:120]
+        return 0, 0, plain(f"unreadable: {action!r}", 120)
 
 
 def labels_of(

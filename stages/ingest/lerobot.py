@@ -7,29 +7,40 @@ https://huggingface.co/docs/lerobot (v2: one file an episode; v3: several episod
 
 from __future__ import annotations
 
-import json
+import math
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas.ids import episode_id, file_part
+from schemas.reasons import Flag
 from stages import storage
+from stages.bounded import WIDTH
+from stages.ingest import metadata
+from stages.ingest.files import Listing, listing
 from stages.ingest.labels import action_spans
 from stages.ingest.sources import SourceError
 from stages.storage import FileIdentity
+from stages.text import NAME, file_name, plain
 
 VERSIONS = ("v2.0", "v2.1", "v3.0")
+FPS = (1e-3, 1e5)  # between which a rate of rows and frames is plausible, Hz
+PLACE = re.compile(r"\{(\w+)(?::0?(\d{1,2})d?)?\}")  # {episode_index:06d}: all that a path template may hold
+UNLISTED = 1000  # episodes that are counted and not listed, which get a row each; the last one tells how many more
 PREFIX = "observation.images."
-IMAGES = "its pictures lie in the data files, dtype image, which are not read"
+ABSENT = "is absent"
+IMAGES = "holds its pictures, dtype image, which are not read"
 
 
 @dataclass(frozen=True, slots=True)
 class CameraRef:
-    """A camera of an episode: its file (None: absent), and where in it the episode lies, s."""
+    """A camera of an episode: its file, and where in it the episode lies, s. Without a file `why` says what is wrong
+    with `expected`, where it should be."""
 
     name: str
     feature: str
@@ -38,11 +49,12 @@ class CameraRef:
     from_s: float
     to_s: float | None
     calibration: str | None
+    why: str = ABSENT
 
 
 @dataclass(frozen=True, slots=True)
 class EpisodeRef:
-    """An episode as the metadata declares it; `file` is None where the data file is absent (`expected` names it)."""
+    """An episode as the metadata declares it; without a `file`, `why` says what is wrong with `expected`."""
 
     episode_id: str
     source: str
@@ -56,6 +68,9 @@ class EpisodeRef:
     spans: tuple[tuple[int, int, str], ...] = ()  # its own, as action_config lists them: frames and words
     listed: bool = True  # by the episode metadata
     counted: bool = True  # by total_episodes of info.json
+    more: int = 0  # so many others are counted and not listed, and have no row of their own
+    why: str = ABSENT
+    most_rows: int | None = None  # that its data file plausibly holds, from the lengths of all episodes in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,219 +96,215 @@ class Dataset:
     ranges: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]]
     tasks: Mapping[int, str]
     subtasks: Mapping[int, str] = field(default_factory=dict)
+    flags: tuple[Flag, ...] = ()  # for every episode
+    notes: tuple[str, ...] = ()  # what of its metadata is not used
+    lost_entries: Mapping[str, str] = field(
+        default_factory=dict
+    )  # episodes of its list that cannot be read: place, why
 
 
-def load(name: str, uri: str) -> tuple[Dataset, list[EpisodeRef]]:
-    """Dataset and its episodes in order. Raises SourceError where the metadata cannot be read or contradicts itself."""
+def load(name: str, uri: str, follow: bool = False) -> tuple[Dataset, list[EpisodeRef]]:
+    """Dataset and its episodes in order; follow: also through links that lead out of it. Raises SourceError where the
+    metadata cannot be read or contradicts itself."""
     try:
-        return _load(name, uri)
-    except (KeyError, TypeError, ValueError, AttributeError, OSError, pa.ArrowException) as error:
-        if isinstance(error, SourceError):
-            raise
-        raise SourceError(f"{uri}/meta cannot be read: {type(error).__name__}: {error}") from error
+        return _load(name, uri, follow)
+    except SourceError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, OSError, pa.ArrowException) as error:
+        raise SourceError(f"{uri}/meta cannot be read: {type(error).__name__}: {plain(error, 300)}") from error
 
 
-def _load(name: str, uri: str) -> tuple[Dataset, list[EpisodeRef]]:
-    read = partial(_read_json, uri)
-    info = read("meta/info.json") or {}
+def _load(name: str, uri: str, follow: bool) -> tuple[Dataset, list[EpisodeRef]]:
+    found, complaints = listing(uri, follow), metadata.Complaints()
+    info = metadata.required(found, "meta/info.json")
     version = str(info.get("codebase_version", "?"))
     if version not in VERSIONS:
-        raise SourceError(f"{uri}/meta/info.json: codebase_version is {version!r}, expected one of {VERSIONS}")
+        raise SourceError(
+            f"{uri}/meta/info.json: codebase_version is {plain(version, NAME)!r}, expected one of {VERSIONS}"
+        )
     fps, specs = float(info["fps"]), dict(info["features"])
-    if fps <= 0:
-        raise SourceError(f"{uri}/meta/info.json: fps is {fps}")
-    files = storage.listing(uri)
-    modality = read("meta/modality.json", required=False) or {}
+    if not (math.isfinite(fps) and FPS[0] <= fps <= FPS[1]):
+        raise SourceError(f"{uri}/meta/info.json: fps is {fps:g}, expected are {FPS[0]:g} to {FPS[1]:g} a second")
+    parts, videos = metadata.modality(found, complaints)
+    cameras = _camera_features(specs, videos)
+    calibrations = metadata.calibrations(found, complaints)
+    rows = metadata.episode_rows(found, version, complaints)
     dataset = Dataset(
         name=name,
         uri=uri,
         version=version,
-        robot=str(info.get("robot_type") or "unknown"),
+        robot=plain(info.get("robot_type") or "unknown", NAME),
         fps=fps,
         features=tuple(_features(specs)),
-        modality={
-            column: {k: (int(v["start"]), int(v["end"])) for k, v in modality.get(key, {}).items()}
-            for column, key in (("observation.state", "state"), ("action", "action"))
-        },
-        ranges=_ranges(uri, files),
-        tasks=_tasks(uri, version, files),
-        subtasks=_subtasks(uri, files),
+        modality=parts,
+        ranges=metadata.ranges(found, complaints),
+        tasks=metadata.task_table(found, version, complaints),
+        subtasks=metadata.subtask_table(found, complaints),
     )
-    cameras = _camera_features(specs, modality)
-    calibration = (read("meta/calibration.json", required=False) or {}).get("cameras") or {}
-    rows = list(_episodes_v3(uri, files) if version == "v3.0" else _jsonl(uri, "meta/episodes.jsonl"))
-    listed = [int(row["episode_index"]) for row in rows]
-    if len(set(listed)) < len(listed):
-        twice = sorted({i for i in listed if listed.count(i) > 1})
-        raise SourceError(f"{uri}/meta: episodes {twice[:5]} are listed more than once")
-    locate = _Locator(info, files, uri, version)
-    references = [_reference(dataset, row, cameras, calibration, locate) for row in rows]
-    total = int(info.get("total_episodes") or 0)  # 0: it does not say
-    if total and len(listed) > total:  # the last ones: a recorder that died listed them, then did not count them
+    locate, references = _Locator(info, found, version), []
+    for row in rows:
+        try:
+            references.append(_reference(dataset, row, cameras, calibrations, locate))
+        except metadata.OFF as error:
+            if isinstance(error, SourceError):
+                raise
+            place = f"episode {row['episode_index']}"
+            complaints.entries[place] = f"{uri}/meta: {place} cannot be placed: {plain(error, 300)}"
+    if rows and not references:
+        raise SourceError(next(iter(complaints.entries.values())))
+    total = info.get("total_episodes") or 0  # 0: it does not say
+    total = int(total) if isinstance(total, int | float) and 0 <= total < 1e18 else 0
+    if total and len(references) > total:  # the last ones: a recorder that died listed them, then did not count them
         references = [*references[:total], *(replace(r, counted=False) for r in references[total:])]
-    return dataset, references + [_unlisted(dataset, i) for i in sorted(set(range(total)) - set(listed))]
+    references = _with_plausible_rows(references) + _unlisted(dataset, total, {r.index for r in references})
+    complete = replace(
+        dataset,
+        flags=tuple(sorted(complaints.flags)),
+        notes=tuple(complaints.notes),
+        lost_entries={plain(k): plain(v) for k, v in complaints.entries.items()},
+    )
+    return complete, references
 
 
-def _unlisted(dataset: Dataset, index: int) -> EpisodeRef:
-    """An episode that info.json counts and nothing describes: it gets a quarantine row, not silence."""
-    name, expected = episode_id(dataset.name, index), f"{dataset.uri}/meta/episodes"
-    return EpisodeRef(name, dataset.name, dataset.uri, index, None, None, expected, None, (), listed=False)
+def _with_plausible_rows(references: list[EpisodeRef]) -> list[EpisodeRef]:
+    """Each with a bound on the rows of its data file: a few times those of the episodes that are said to lie in it, as
+    rows of episodes that were deleted may lie there too. None where a length is not given."""
+    rows, unknown = Counter[str](), set[str]()
+    for r in references:
+        if r.file is not None:
+            rows[r.file.uri] += r.length or 0
+            unknown |= {r.file.uri} if r.length is None else set()
+    return [
+        r if r.file is None or r.file.uri in unknown else replace(r, most_rows=4 * rows[r.file.uri] + 100_000)
+        for r in references
+    ]
+
+
+def _unlisted(dataset: Dataset, total: int, listed: set[int]) -> list[EpisodeRef]:
+    """Episodes that info.json counts and nothing describes: a quarantine row each, not silence; of very many the last
+    row says how many more there are."""
+    expected = f"{dataset.uri}/meta/episodes"
+    absent = list(islice((i for i in range(total) if i not in listed), UNLISTED))
+    more = max(0, total - sum(i < total for i in listed) - len(absent))
+    return [
+        EpisodeRef(
+            episode_id(dataset.name, i), dataset.name, dataset.uri, i, None, None, expected, None, (), listed=False,
+            more=more if i == absent[-1] else 0,
+        )
+        for i in absent
+    ]  # fmt: skip
 
 
 class _Locator:
     """Turns the path templates of info.json into files; where a template lies, the file's own name decides."""
 
-    def __init__(self, info: Mapping[str, Any], files: Mapping[str, FileIdentity], uri: str, version: str) -> None:
-        self.info, self.files, self.uri, self.v3 = info, files, uri, version == "v3.0"
+    def __init__(self, info: Mapping[str, Any], found: Listing, version: str) -> None:
+        self.info, self.found, self.uri, self.v3 = info, found, found.uri, version == "v3.0"
         self.by_name: dict[tuple[str, ...], FileIdentity] = {}
         if not self.v3:  # names of v2 files are unique per episode (and camera folder)
-            for path, identity in files.items():
+            for path, identity in found.files.items():
                 parts = path.split("/")
                 self.by_name[(parts[0], *parts[-2:])] = identity
                 self.by_name.setdefault((parts[0], parts[-1]), identity)
 
-    def data(self, row: Mapping[str, Any]) -> tuple[str, FileIdentity | None]:
+    def data(self, row: Mapping[str, Any]) -> tuple[str, FileIdentity | None, str]:
         path = self._fill("data_path", row, row.get("data/chunk_index"), row.get("data/file_index"))
-        return storage.join(self.uri, path), self.files.get(path) or self.by_name.get(("data", path.split("/")[-1]))
+        return self._place(path, self.by_name.get(("data", path.split("/")[-1])))
 
-    def video(self, row: Mapping[str, Any], feature: str) -> tuple[str, FileIdentity | None]:
+    def video(self, row: Mapping[str, Any], feature: str) -> tuple[str, FileIdentity | None, str]:
         chunk, file = row.get(f"videos/{feature}/chunk_index"), row.get(f"videos/{feature}/file_index")
         path = self._fill("video_path", row, chunk, file, video_key=feature)
-        identity = self.files.get(path) or self.by_name.get(("videos", feature, path.split("/")[-1]))
-        return storage.join(self.uri, path), identity
+        return self._place(path, self.by_name.get(("videos", feature, path.split("/")[-1])))
+
+    def _place(self, path: str, otherwise: FileIdentity | None) -> tuple[str, FileIdentity | None, str]:
+        """(where it should be, its identity, what is wrong where there is none)."""
+        why, place = self.found.why_refused(path), plain(storage.join(self.uri, path))
+        return (place, None, why) if why else (place, self.found.files.get(path) or otherwise, ABSENT)
 
     def _fill(self, key: str, row: Mapping[str, Any], chunk: Any, file: Any, **names: str) -> str:
-        index = int(row["episode_index"])
-        size = int(self.info.get("chunks_size") or 1000)
-        places = {"chunk_index": chunk, "file_index": file} if self.v3 else {"episode_chunk": index // size}
-        try:
-            return str(self.info[key]).format(episode_index=index, **places, **names)
-        except (KeyError, ValueError, TypeError) as error:
+        """A path template with its numbers; no format string of Python's: those can reach into objects, or be of any
+        width. Raises SourceError."""
+        index, size = int(row["episode_index"]), int(self.info.get("chunks_size") or 1000)
+        template = self.info.get(key)
+        if self.v3:
+            places = {"episode_index": index, "chunk_index": chunk, "file_index": file, **names}
+        else:
+            places = {"episode_index": index, **dict.fromkeys(("episode_chunk", "chunk_index"), index // size), **names}
+
+        def fill(match: re.Match[str]) -> str:
+            value, width = places.get(match[1]), int(match[2] or 0)
+            if value is None or (match[2] is not None and not isinstance(value, int)):
+                raise ValueError(
+                    f"{self.uri}/meta/info.json: {key} {plain(template)!r} cannot be filled for episode {index}: "
+                    f"{match[1]} is {plain(repr(value), NAME)}"
+                )
+            return f"{value:0{width}d}" if isinstance(value, int) else value
+
+        if not isinstance(template, str) or set("{}") & set(PLACE.sub("", template)):
             raise SourceError(
-                f"{self.uri}/meta/info.json: {key} cannot be filled for episode {index}: {error!r}"
-            ) from error
+                f"{self.uri}/meta/info.json: {key} is {plain(repr(template), 200)}; a path is expected, with places "
+                f"such as {{episode_index:06d}}, known are {', '.join(places)}"
+            )
+        return PLACE.sub(fill, template)
 
 
 def _reference(
     dataset: Dataset,
     row: Mapping[str, Any],
-    cameras: Mapping[str, str],
-    calibration: Mapping[str, Any],
+    cameras: Mapping[str, tuple[str, str]],
+    calibrations: Mapping[str, str],
     locate: _Locator,
 ) -> EpisodeRef:
     index = int(row["episode_index"])
-    expected, file = locate.data(row)
+    expected, file, why = locate.data(row)
     refs = []
-    for feature, dtype in cameras.items():
-        video_expected, video = locate.video(row, feature) if dtype == "video" else (f"video ({IMAGES})", None)
+    for feature, (name, dtype) in cameras.items():
+        place, video, video_why = locate.video(row, feature) if dtype == "video" else (expected, None, IMAGES)
         start, end = row.get(f"videos/{feature}/from_timestamp"), row.get(f"videos/{feature}/to_timestamp")
         refs.append(
             CameraRef(
-                name=feature.removeprefix(PREFIX),
-                feature=feature,
-                expected=video_expected,
+                name=name,
+                feature=plain(feature, NAME),
+                expected=place,
                 file=video,
-                from_s=float(start or 0.0),
-                to_s=None if end is None else float(end),
-                calibration=json.dumps(calibration[feature], sort_keys=True) if feature in calibration else None,
+                from_s=_seconds(start or 0.0),
+                to_s=None if end is None else _seconds(end),
+                calibration=calibrations.get(feature),
+                why=video_why,
             )
         )
-    tasks = row.get("tasks") or []
+    length = row.get("length")
+    if length is not None and not 0 <= int(length) < 10**12:
+        raise ValueError(f"length is {length}")
     return EpisodeRef(
         episode_id=episode_id(dataset.name, index),
         source=dataset.name,
         dataset_uri=dataset.uri,
         index=index,
-        length=None if row.get("length") is None else int(row["length"]),
-        task=str(tasks[0]) if tasks else None,
+        length=None if length is None else int(length),
+        task=metadata.first_task(row),
         expected=expected,
         file=file,
         cameras=tuple(refs),
         spans=action_spans(row),
+        why=why,
     )
 
 
-def _read_json(uri: str, path: str, required: bool = True) -> Any:
-    try:
-        return json.loads(storage.read_bytes(storage.join(uri, path)))
-    except FileNotFoundError as error:
-        if required:
-            raise SourceError(f"{uri}/{path} is missing") from error
-        return None
-    except ValueError as error:
-        raise SourceError(f"{uri}/{path} is not JSON: {error}") from error
-
-
-def _jsonl(uri: str, path: str) -> Iterator[dict[str, Any]]:
-    try:
-        lines = storage.read_bytes(storage.join(uri, path)).decode().splitlines()
-    except FileNotFoundError as error:
-        raise SourceError(f"{uri}/{path} is missing") from error
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise SourceError(f"{uri}/{path}, line {number} is not JSON: {error}") from error
-
-
-def _parquet(uri: str, columns: list[str] | None = None) -> pa.Table:
-    try:
-        return pq.read_table(pa.BufferReader(storage.read_bytes(uri)), columns=columns)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise SourceError(f"{uri} cannot be read as Parquet: {error}") from error
-
-
-def _episodes_v3(uri: str, files: Mapping[str, FileIdentity]) -> list[dict[str, Any]]:
-    paths = sorted(p for p in files if p.startswith("meta/episodes/") and p.endswith(".parquet"))
-    if not paths:
-        raise SourceError(f"{uri}/meta/episodes holds no Parquet file")
-    rows: list[dict[str, Any]] = []
-    for path in paths:
-        with pa.BufferReader(storage.read_bytes(storage.join(uri, path))) as buffer:  # ArrowInvalid: see load
-            names = [n for n in pq.read_schema(buffer).names if not n.startswith("stats/")]
-        rows += _parquet(storage.join(uri, path), names).to_pylist()
-    return sorted(rows, key=lambda row: int(row["episode_index"]))
-
-
-def _tasks(uri: str, version: str, files: Mapping[str, FileIdentity]) -> dict[int, str]:
-    if version != "v3.0":
-        if "meta/tasks.jsonl" not in files:
-            return {}
-        return {int(r["task_index"]): str(r["task"]) for r in _jsonl(uri, "meta/tasks.jsonl")}
-    path = storage.join(uri, "meta/tasks.parquet")
-    if not storage.exists(path):
-        return {}
-    return _indexed(path, "task")
-
-
-def _subtasks(uri: str, files: Mapping[str, FileIdentity]) -> dict[int, str]:
-    """{subtask_index: its words}; empty where the dataset has none."""
-    if "meta/subtasks.jsonl" in files:
-        return {int(r["subtask_index"]): str(r["subtask"]) for r in _jsonl(uri, "meta/subtasks.jsonl")}
-    if "meta/subtasks.parquet" not in files:
-        return {}
-    return _indexed(storage.join(uri, "meta/subtasks.parquet"), "subtask")
-
-
-def _indexed(path: str, what: str) -> dict[int, str]:
-    """{index: text} of a table whose texts are a column, or the index that pandas has written."""
-    table = _parquet(path)
-    text = next((n for n in (what, "__index_level_0__") if n in table.column_names), None)
-    if text is None:
-        raise SourceError(f"{path}: no column {what!r}, found {table.column_names}")
-    indices, texts = (table[n].to_pylist() for n in (f"{what}_index", text))
-    return {int(i): str(t) for i, t in zip(indices, texts, strict=True)}
+def _seconds(value: Any) -> float:
+    seconds = float(value)
+    if not 0 <= seconds < 1e9:
+        raise ValueError(f"a time of {seconds} s in a video file")
+    return seconds
 
 
 def _features(specs: Mapping[str, Any]) -> Iterator[Feature]:
+    """Numeric features; one with more than WIDTH values in a row is no signal of an arm."""
     for column, spec in specs.items():
-        if str(spec.get("dtype", "")).startswith(("float", "int", "double")):
-            width = 1
-            for size in spec.get("shape") or [1]:
-                width *= int(size)
-            names = tuple(_flatten(spec.get("names")))
-            yield Feature(column, width, names if len(names) == width else ())
+        if isinstance(spec, Mapping) and str(spec.get("dtype", "")).startswith(("float", "int", "double")):
+            width, names = metadata.shape_width(spec), tuple(_flatten(spec.get("names")))
+            if width <= WIDTH and column == plain(column):  # a column that no text can name is none
+                yield Feature(column, width, names if len(names) == width else ())
 
 
 def _flatten(names: Any) -> Iterator[str]:
@@ -307,43 +318,24 @@ def _flatten(names: Any) -> Iterator[str]:
             yield from _flatten(value)
 
 
-def _camera_features(specs: Mapping[str, Any], modality: Mapping[str, Any]) -> dict[str, str]:
-    """{feature: video or image} of declared cameras, depth maps left out.
+def _camera_features(specs: Mapping[str, Any], chosen: set[str]) -> dict[str, tuple[str, str]]:
+    """{feature: (name, video or image)} of declared cameras, depth maps left out.
 
-    Where meta/modality.json names the videos in use, it decides.
+    A name is a file name in media and shards. Where meta/modality.json names the videos in use (`chosen`), it decides.
+    Raises SourceError where two cameras would get one name: loaders of WebDataset read names without case.
     """
-    chosen = {v.get("original_key", f"{PREFIX}{k}") for k, v in modality.get("video", {}).items()}
-    cameras: dict[str, str] = {}
+    cameras: dict[str, tuple[str, str]] = {}
     for feature, spec in specs.items():
-        dtype = str(spec.get("dtype"))
+        dtype = str(spec.get("dtype")) if isinstance(spec, Mapping) else ""
         if dtype not in ("video", "image"):
             continue
         details = {**(spec.get("info") or {}), **(spec.get("video_info") or {})}
         if not details.get("video.is_depth_map") and (not chosen or feature in chosen):
-            cameras[feature] = dtype
-    names = [file_part(feature.removeprefix(PREFIX)) for feature in cameras]
-    if len(set(names)) < len(names):
-        raise SourceError(f"cameras {sorted(cameras)} would get the same name in a shard, where a dot becomes _")
+            cameras[feature] = (file_name(feature.removeprefix(PREFIX)), dtype)
+    names = Counter(file_part(name).casefold() for name, _ in cameras.values())
+    if max(names.values(), default=1) > 1:
+        alike = sorted(plain(f, NAME) for f, (name, _) in cameras.items() if names[file_part(name).casefold()] > 1)
+        raise SourceError(
+            f"cameras {alike} would get the same name in a shard, where a dot becomes _ and case does not count"
+        )
     return cameras
-
-
-def _ranges(uri: str, files: Mapping[str, FileIdentity]) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
-    """Smallest and largest value of each feature over the dataset, from its own statistics; empty if it has none."""
-    if "meta/stats.json" in files:
-        blocks = [_read_json(uri, "meta/stats.json")]
-    elif "meta/episodes_stats.jsonl" in files:
-        blocks = [row.get("stats", {}) for row in _jsonl(uri, "meta/episodes_stats.jsonl")]
-    else:
-        return {}
-    ranges: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
-    for block in blocks:
-        for column, stats in block.items():
-            low, high = stats.get("min"), stats.get("max")
-            if not isinstance(low, list) or not low or isinstance(low[0], list):
-                continue
-            lows, highs = tuple(map(float, low)), tuple(map(float, high))
-            if column in ranges:
-                lows = tuple(map(min, lows, ranges[column][0]))
-                highs = tuple(map(max, highs, ranges[column][1]))
-            ranges[column] = (lows, highs)
-    return ranges

@@ -14,7 +14,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stages import storage
+from stages import bounded, storage
 from stages.ingest.lerobot import Dataset, Feature
 from stages.ingest.sources import SourceError
 
@@ -95,7 +95,7 @@ def load_profiles() -> list[Profile]:
     """The profiles that come with the project, by file name."""
     folder = files("stages.ingest") / "profiles"
     paths = sorted((p for p in folder.iterdir() if p.name.endswith(".yaml")), key=lambda p: p.name)
-    return [_parse(p.read_text(), p.name) for p in paths]
+    return [_valid(yaml.safe_load(p.read_text()), p.name) for p in paths]
 
 
 def choose(dataset: Dataset, wanted: str | None) -> Profile | None:
@@ -103,7 +103,10 @@ def choose(dataset: Dataset, wanted: str | None) -> Profile | None:
     profiles = load_profiles()
     if wanted is not None:
         if wanted.endswith((".yaml", ".yml")):
-            return _parse(storage.read_bytes(storage.normalise(wanted)).decode(), wanted)
+            try:
+                return _valid(bounded.yaml_file(storage.normalise(wanted)), wanted)
+            except (OSError, bounded.Unreadable) as error:
+                raise SourceError(f"ingest.profile={wanted}: {error}") from error
         by_name = {p.name: p for p in profiles}
         if wanted not in by_name:
             raise SourceError(f"ingest.profile={wanted!r}: known are {sorted(by_name)}, or give a YAML file")
@@ -156,11 +159,11 @@ def _indices(selector: Selector, features: dict[str, Feature], dataset: Dataset)
         return tuple(feature.names.index(n) for n in selector.names)
     if selector.modality is not None:
         part = dataset.modality.get(selector.column, {}).get(selector.modality)
-        if part is None or part[1] > feature.width:
+        if part is None or not 0 <= part[0] < part[1] <= feature.width:
             return None
         return tuple(range(*part))[: selector.take]
     indices = selector.indices if selector.indices is not None else tuple(range(feature.width))
-    return indices if max(indices) < feature.width else None
+    return indices if indices and min(indices) >= 0 and max(indices) < feature.width else None
 
 
 def _range(
@@ -176,8 +179,8 @@ def _range(
     return (high, low) if selector.observed == "low_is_closed" else (low, high)
 
 
-def _parse(text: str, name: str) -> Profile:
+def _valid(value: object, name: str) -> Profile:
     try:
-        return Profile.model_validate(yaml.safe_load(text))
-    except (yaml.YAMLError, ValidationError) as error:
+        return Profile.model_validate(value)
+    except ValidationError as error:
         raise SourceError(f"robot profile {name}: {error}") from error

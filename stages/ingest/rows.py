@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from schemas.reasons import Evidence, Quarantined, Reason
-from stages import storage
+from stages import bounded
 from stages.ingest.lerobot import Dataset, EpisodeRef
 from stages.seconds import step_of
 
@@ -23,13 +22,15 @@ Float = npt.NDArray[np.float64]
 META_COLUMNS = ("episode_index", "task_index", "timestamp", "subtask_index")
 
 
-def read_file(reference: EpisodeRef, columns: Iterable[str]) -> pa.Table:
-    """The wanted columns of the episode's data file, all its episodes (v3 keeps several in one)."""
+def read_file(reference: EpisodeRef, columns: Iterable[str], dataset: Dataset | None = None) -> pa.Table:
+    """The wanted columns of the episode's data file, all its episodes (v3 keeps several in one); `dataset` tells how
+    many values a row of each may hold."""
     if not reference.listed:
         raise Quarantined(
             Reason.EPISODE_NOT_LISTED,
             f"{reference.dataset_uri}/meta/info.json counts episode {reference.index}, "
-            f"{reference.expected} does not list it",
+            f"{reference.expected} does not list it"
+            + (f", nor {reference.more} others after it" if reference.more else ""),
         )
     if not reference.counted:
         raise Quarantined(
@@ -38,18 +39,16 @@ def read_file(reference: EpisodeRef, columns: Iterable[str]) -> pa.Table:
             f"counts fewer: correct the one or the other",
         )
     if reference.file is None:
-        raise Quarantined(Reason.MISSING_FILE, f"{reference.expected} is absent")
+        raise Quarantined(Reason.MISSING_FILE, f"{reference.expected} {reference.why}")
     uri = reference.file.uri
+    most = {} if reference.most_rows is None else {"most_rows": reference.most_rows}
+    widths = {f.column: f.width for f in dataset.features} if dataset else {}
     try:
-        buffer = pa.BufferReader(storage.read_bytes(uri))
-        present = set(pq.read_schema(buffer).names)
-        wanted = [c for c in dict.fromkeys([*META_COLUMNS, *columns]) if c in present]
-        buffer.seek(0)
-        return pq.read_table(buffer, columns=wanted)
+        return bounded.table(uri, [*META_COLUMNS, *columns], widths=widths | dict.fromkeys(META_COLUMNS, 1), **most)
     except FileNotFoundError as error:
         raise Quarantined(Reason.MISSING_FILE, f"{uri} is absent") from error
-    except (OSError, pa.ArrowInvalid) as error:
-        raise Quarantined(Reason.UNREADABLE_FILE, f"{uri}: {error}") from error
+    except bounded.Unreadable as error:
+        raise Quarantined(Reason.UNREADABLE_FILE, str(error)) from error
 
 
 def episode_rows(table: pa.Table, reference: EpisodeRef) -> pa.Table:
@@ -73,15 +72,23 @@ def numeric(table: pa.Table, column: str, dataset: Dataset, where: str) -> Float
         raise Quarantined(Reason.MISSING_COLUMN, f"{where}: no column {column!r}, found {table.column_names}")
     array = table[column].combine_chunks()
     width = next((f.width for f in dataset.features if f.column == column), None)
-    if pa.types.is_list(array.type) or pa.types.is_large_list(array.type) or pa.types.is_fixed_size_list(array.type):
+    measured = 1
+    while _is_list(array.type):
         lengths = pc.unique(pc.list_value_length(array)).to_pylist()
-        if len(lengths) != 1 or lengths[0] != width:
+        if len(lengths) != 1 or lengths[0] is None:
+            widths = [w if w is None else w * measured for w in lengths[:5]]
             raise Quarantined(
-                Reason.WRONG_SHAPE, f"{where}: column {column} has rows of width {lengths}, metadata says {width}"
+                Reason.WRONG_SHAPE, f"{where}: column {column} has rows of width {widths}, metadata says {width}"
             )
+        measured *= lengths[0]
         array = pc.list_flatten(array)
-    elif width not in (None, 1):
-        raise Quarantined(Reason.WRONG_SHAPE, f"{where}: column {column} has width 1, metadata says {width}")
+    if measured != (width or 1):
+        raise Quarantined(
+            Reason.WRONG_SHAPE, f"{where}: column {column} has rows of width [{measured}], metadata says {width or 1}"
+        )
+    kind = array.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+        raise Quarantined(Reason.WRONG_TYPE, f"{where}: column {column} is of type {kind}, numbers are expected")
     values = np.asarray(array.to_numpy(zero_copy_only=False), dtype=np.float64).reshape(table.num_rows, -1)
     bad = ~np.isfinite(values)
     if bad.any():
@@ -93,6 +100,10 @@ def numeric(table: pa.Table, column: str, dataset: Dataset, where: str) -> Float
             evidence=Evidence.around(row, {f"{column}[{index}]": values[:, index].tolist()}),
         )
     return values
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def timestamps(table: pa.Table, dataset: Dataset, max_gap_s: float, where: str) -> Float:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.reasons import Quarantined, Reason
+from stages.bounded import PIXELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,15 @@ def probe(path: str, uri: str) -> Probe:
             ]
             context = stream.codec_context
             result = Probe(_family(stream), context.width, context.height, np.sort(np.array(pts)))
-    except (av.FFmpegError, OSError) as error:
+    except (av.FFmpegError, OSError, TypeError, ValueError, ArithmeticError) as error:  # no time base, no codec
         found = f"{os.path.getsize(path)} bytes, " if os.path.isfile(path) else ""
         words = f"{uri}: {found}{said(error)}; expected a whole video file"
         raise Quarantined(Reason.VIDEO_UNREADABLE, words) from error
+    if result.width * result.height > PIXELS:
+        raise Quarantined(
+            Reason.VIDEO_UNREADABLE,
+            f"{uri}: pictures of {result.width}x{result.height} px; at most {PIXELS} px are decoded",
+        )
     if not len(result.pts_s):
         raise Quarantined(Reason.VIDEO_UNREADABLE, f"{uri}: no frame in it")
     return result

@@ -17,6 +17,11 @@ from tests.datasets import Episode, pick_and_place, write_dataset
 CONFIG = IngestConfig()
 
 
+def info(meta, **changes):
+    path = meta / "info.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
 # -- sources
 
 
@@ -33,6 +38,26 @@ def test_two_sources_of_one_name_suggest_another(tmp_path):
         write_dataset(tmp_path / parent / "set", [Episode(20, 0)])
     with pytest.raises(SourceError, match=r"two sources are named 'set'.*set_2="):
         find_datasets([str(tmp_path / "a"), str(tmp_path / "b")])
+
+
+def test_names_that_differ_in_case_alone_are_one_name(tmp_path):
+    for name in ("a/Set", "b/set"):
+        write_dataset(tmp_path / name, [Episode(20, 0)])
+    with pytest.raises(SourceError, match=r"two sources are named 'set'"):
+        find_datasets([str(tmp_path / "a"), str(tmp_path / "b")])
+
+
+def test_links_that_lead_round_in_circles_end(tmp_path):
+    write_dataset(tmp_path / "many" / "one", [Episode(20, 0)])
+    (tmp_path / "many" / "again").symlink_to(tmp_path / "many")
+    assert list(find_datasets([str(tmp_path / "many")])) == ["one"]
+
+
+@pytest.mark.parametrize(("source", "words"), [("nowhere", "there is no such folder"), ("file", "it is a file")])
+def test_a_source_that_is_none_says_what_it_is(tmp_path, source, words):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(SourceError, match=words):
+        find_datasets([str(tmp_path / source)])
 
 
 def test_a_folder_without_datasets_says_what_was_looked_for(tmp_path):
@@ -93,13 +118,21 @@ def test_an_unknown_version_is_named(tmp_path):
             lambda m: (m / "episodes.jsonl").write_text('{"episode_index": 0}\n{"episode_index": 0}'),
             "listed more than once",
         ),
-        (lambda m: (m / "episodes.jsonl").write_text('{"length": 3}'), "KeyError"),
+        (lambda m: (m / "episodes.jsonl").write_text('{"length": 3}'), "jsonl:1: no episode_index"),
         (lambda m: (m / "episodes.jsonl").write_text("nonsense"), "line 1 is not JSON"),
-        (lambda m: (m / "episodes.jsonl").write_bytes(b"\xff\xfe"), "UnicodeDecodeError"),
-        (lambda m: (m / "info.json").write_text("[]"), "codebase_version is|AttributeError"),
+        (lambda m: (m / "episodes.jsonl").write_bytes(b"\xff\xfe"), "line 1 is not JSON: 'utf-8' codec"),
+        (lambda m: (m / "episodes.jsonl").unlink(), "episodes.jsonl is missing"),
+        (lambda m: (m / "info.json").write_text("[]"), "a mapping is expected, found list"),
+        (lambda m: (m / "info.json").write_text("[" * 100_000), "nested too deep"),
+        (lambda m: info(m, fps=float("nan")), "fps is nan"),
+        (lambda m: info(m, fps=float("inf")), "fps is inf"),
+        (lambda m: info(m, fps=1e300), "fps is 1e\\+300"),
+        (lambda m: info(m, data_path="data/{episode_index:06000000000d}.parquet"), "a path is expected, with places"),
+        (lambda m: info(m, data_path="data/{episode_index.__class__}.parquet"), "a path is expected, with places"),
+        (lambda m: info(m, data_path="data/{user}.parquet"), "cannot be filled for episode 0: user is None"),
+        (lambda m: info(m, data_path=["data"]), "a path is expected"),
+        (lambda m: info(m, features={"action": {"dtype": "float32", "shape": [2.5]}}), "whole numbers are expected"),
         (lambda m: (m / "info.json").write_text('{"codebase_version": "v2.1", "fps": 0, "features": {}}'), "fps is 0"),
-        (lambda m: (m / "modality.json").write_text('{"state": {"arm": {"end": 3}}}'), "KeyError"),
-        (lambda m: (m / "stats.json").write_text("[]"), "AttributeError"),
     ],
 )
 def test_odd_metadata_is_an_error_of_that_source(tmp_path, break_it, complaint):
@@ -107,6 +140,88 @@ def test_odd_metadata_is_an_error_of_that_source(tmp_path, break_it, complaint):
     break_it(tmp_path / "meta")
     with pytest.raises(SourceError, match=complaint):
         load("d", str(tmp_path))
+
+
+K = [[100.0, 0, 96], [0, 100.0, 48], [0, 0, 1]]
+CAMERA = "observation.images.front"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "flag"),
+    [
+        ("modality.json", '{"state": {"arm": {"end": 3}}}', "metadata_refused"),
+        ("stats.json", "[]", "metadata_refused"),
+        ("stats.json", "{", "metadata_refused"),
+        ("stats.json", '{"action": {"min": ["a"], "max": ["b"]}}', "metadata_refused"),
+        ("tasks.jsonl", "nonsense", "metadata_refused"),
+        ("calibration.json", "{", "metadata_refused"),
+        ("calibration.json", json.dumps({"cameras": {CAMERA: 7}}), "calibration_refused"),
+        ("calibration.json", json.dumps({"cameras": {CAMERA: {"K": K[:2]}}}), "calibration_refused"),
+        ("calibration.json", json.dumps({"cameras": {CAMERA: {}}}), "calibration_refused"),
+        ("calibration.json", json.dumps({"cameras": {CAMERA: {"K": [["1"] * 3] * 3}}}), "calibration_refused"),
+        ("calibration.json", json.dumps({"cameras": {CAMERA: {"K": K, "note": float("nan")}}}), "calibration_refused"),
+        ("calibration.json", json.dumps({"cameras": {CAMERA: {"K": K, "note": "\udc00"}}}), "calibration_refused"),
+        ("calibration.json", json.dumps({"cameras": {CAMERA: {"K": K, "T_base_camera": K}}}), "calibration_refused"),
+    ],
+)
+def test_an_optional_file_that_cannot_be_used_is_lost_alone_told_and_flagged(tmp_path, name, content, flag):
+    write_dataset(tmp_path, [Episode(20, 0), Episode(20, 20)])
+    (tmp_path / "meta" / name).write_text(content)
+    dataset, references = load("d", str(tmp_path))
+    assert dataset.flags == (flag,)
+    assert any(name in note for note in dataset.notes)
+    assert [c.calibration for c in references[0].cameras] == [None]
+    layout = layout_of(dataset, references, CONFIG)
+    row, _ = extract(dataset, references[0], layout, read_file(references[0], wanted_columns(dataset, layout)), CONFIG)
+    assert row["flags"] == [flag]
+
+
+def test_a_calibration_that_a_clip_can_carry_is_kept(tmp_path):
+    write_dataset(tmp_path, [Episode(20, 0)])
+    (tmp_path / "meta/calibration.json").write_text(json.dumps({"cameras": {CAMERA: {"K": K}}}))
+    dataset, (reference,) = load("d", str(tmp_path))
+    assert (dataset.flags, json.loads(reference.cameras[0].calibration)) == ((), {"K": K})
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["nonsense", '{"length": 3}', '{"episode_index": true}', "[]", '{"episode_index": 1, "length": "x"}', "[" * 9999],
+)
+def test_one_bad_line_of_the_list_costs_that_entry(tmp_path, line):
+    write_dataset(tmp_path, [Episode(20, 0), Episode(20, 20), Episode(20, 40)])
+    path = tmp_path / "meta/episodes.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], line, lines[2]]))
+    dataset, references = load("d", str(tmp_path))
+    assert [r.index for r in references] == [0, 2]
+    ((place, why),) = dataset.lost_entries.items()
+    assert place in ("meta/episodes.jsonl:2", "episode 1")
+    assert str(tmp_path) in why
+
+
+def test_one_cut_part_of_the_v3_list_costs_its_episodes(tmp_path):
+    write_dataset(tmp_path, [Episode(20, 0), Episode(20, 20)], version="v3.0")
+    first = tmp_path / "meta/episodes/chunk-000/file-000.parquet"
+    first.with_name("file-001.parquet").write_bytes(first.read_bytes()[:-20])
+    dataset, references = load("d", str(tmp_path))
+    assert [r.index for r in references] == [0, 1]
+    assert list(dataset.lost_entries) == ["meta/episodes/chunk-000/file-001.parquet"]
+    assert "does not end as a Parquet file ends" in next(iter(dataset.lost_entries.values()))
+
+
+def test_a_count_beyond_belief_costs_no_memory_and_is_told(tmp_path):
+    write_dataset(tmp_path, [Episode(20, 0), Episode(20, 20)])
+    info(tmp_path / "meta", total_episodes=10**12)
+    _, references = load("d", str(tmp_path))
+    assert len(references) == 1002
+    with pytest.raises(Quarantined, match="does not list it, nor 999999998998 others after it"):
+        read_file(references[-1], [])
+
+
+def test_both_names_of_a_chunk_are_known_in_v2(tmp_path):
+    write_dataset(tmp_path, [Episode(20, 0)])
+    info(tmp_path / "meta", data_path="data/chunk-{chunk_index:03d}/episode_{episode_index:06d}.parquet")
+    assert load("d", str(tmp_path))[1][0].file is not None
 
 
 def test_an_episode_that_is_counted_but_not_listed_is_not_forgotten(tmp_path):
@@ -131,8 +246,9 @@ def test_an_episode_that_is_listed_but_not_counted_is_set_aside(tmp_path):
     assert error.value.reason is Reason.EPISODE_NOT_COUNTED
 
 
-def test_cameras_whose_names_would_collide_are_refused(tmp_path):
-    write_dataset(tmp_path, [Episode(20, 0)], cameras=("cam.left", "cam_left"))
+@pytest.mark.parametrize("cameras", [("cam.left", "cam_left"), ("Top", "top"), ("a b", "a_b")])
+def test_cameras_whose_names_would_collide_are_refused(tmp_path, cameras):
+    write_dataset(tmp_path, [Episode(20, 0)], cameras=cameras)
     with pytest.raises(SourceError, match="would get the same name"):
         load("d", str(tmp_path))
 

@@ -1,0 +1,189 @@
+"""How much of a source is read: the one place that says so, and the readers that keep to it.
+
+In: a URI. Out: JSON values, lines, Arrow tables. A file costs no more than the metadata makes plausible: its size is
+looked at before it is read, a Parquet file's rows and values before they are decoded (50 million equal rows fit in a
+megabyte), nesting before anything walks it. What goes beyond a bound raises `Unreadable` with the bound in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from stages import storage
+
+MB = 1 << 20
+JSON_BYTES = 64 * MB  # of a file that is one JSON or YAML value
+LINE_BYTES = 16 * MB  # of a line of a .jsonl file
+DEPTH = 64  # nesting of a value
+VALUES = 5_000_000  # values in it, those counted twice that are named twice (YAML)
+EPISODES = 2_000_000  # that a source may list
+FOOTER_BYTES = 64 * MB  # of a Parquet file's description of itself
+COLUMNS = 20_000  # of a Parquet file
+DECODED_BYTES = 2048 * MB  # of the wanted columns of a Parquet file
+WHOLE_BYTES = 64 * MB  # a file up to this size is fetched at once; of a larger one only what is wanted
+WIDTH = 4096  # values of a feature in one row
+PIXELS = 8192 * 8192  # of a picture: 100 MB in memory
+FOLDERS = 100_000  # that are looked into for datasets
+
+
+class Unreadable(ValueError):
+    """A file of a source that cannot be read, or not within bounds; the message names it."""
+
+
+def json_file(uri: str) -> Any:
+    """The value in a JSON file. Raises FileNotFoundError, Unreadable."""
+    return parse(_bytes(uri), uri, json.loads, "JSON")
+
+
+def yaml_file(uri: str) -> Any:
+    """The value in a YAML file. Raises FileNotFoundError, Unreadable."""
+    return parse(_bytes(uri), uri, yaml.safe_load, "YAML")
+
+
+def parse(data: bytes, where: str, parser: Callable[[str], Any], what: str) -> Any:
+    """The value in `data`, not deeper than DEPTH. Raises Unreadable."""
+    try:
+        value = parser(data.decode("utf-8-sig"))
+    except (ValueError, yaml.YAMLError, OverflowError) as error:
+        raise Unreadable(f"{where} is not {what}: {_brief(error)}") from error
+    except RecursionError as error:
+        raise Unreadable(f"{where} is nested too deep to be read; at most {DEPTH} levels are") from error
+    level, seen, deep = [value], 0, 0
+    while level:
+        seen, deep = seen + len(level), deep + 1
+        if deep > DEPTH or seen > VALUES:
+            raise Unreadable(f"{where} is too large a value: at most {DEPTH} levels and {VALUES} values are read")
+        level = list(islice((inner for outer in level for inner in _inside(outer)), VALUES + 1))
+    return value
+
+
+def json_lines(uri: str) -> Iterator[tuple[int, Any]]:
+    """(line number, its value; Unreadable where it is none) of a .jsonl file. Raises FileNotFoundError, Unreadable."""
+    for number, line in enumerate(_lines(uri), 1):
+        if number > EPISODES:
+            raise Unreadable(f"{uri} has more than {EPISODES} lines, which is the most that is read")
+        if line.strip():
+            try:
+                yield number, parse(line, f"{uri}, line {number}", json.loads, "JSON")
+            except Unreadable as error:
+                yield number, error
+
+
+def table(
+    uri: str, columns: Sequence[str] | None = None, most_rows: int = EPISODES, widths: Mapping[str, int] | None = None
+) -> pa.Table:
+    """The wanted columns (None: all) that a Parquet file has. widths: how many values a row of a column may hold, where
+    that is known. Raises FileNotFoundError, Unreadable."""
+    try:
+        with storage.opened(uri) as (file, size):
+            source = pa.BufferReader(file.read()) if size <= WHOLE_BYTES else file
+            _footer(source, size, uri)
+            parquet = pq.ParquetFile(source, page_checksum_verification=True)
+            about, names = parquet.metadata, parquet.schema_arrow.names
+            if len(names) > COLUMNS:
+                raise Unreadable(f"{uri} has {len(names)} columns, at most {COLUMNS} are read")
+            wanted = list(names) if columns is None else [c for c in dict.fromkeys(columns) if c in set(names)]
+            if about.num_rows > most_rows:
+                raise Unreadable(
+                    f"{uri} has {about.num_rows} rows; by its metadata at most {most_rows} are plausible, and read"
+                )
+            _values(about, set(wanted), widths or {}, uri)
+            return parquet.read(columns=wanted)
+    except (pa.ArrowException, OSError, EOFError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise Unreadable(f"{uri} cannot be read as Parquet: {_brief(error)}") from error
+
+
+def column_names(uri: str) -> list[str]:
+    """Names of a Parquet file's columns. Raises FileNotFoundError, Unreadable."""
+    try:
+        with storage.opened(uri) as (file, size):
+            _footer(file, size, uri)
+            names: list[str] = pq.read_schema(file).names
+            return names
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise Unreadable(f"{uri} cannot be read as Parquet: {_brief(error)}") from error
+
+
+def _values(about: pq.FileMetaData, wanted: set[str], widths: Mapping[str, int], uri: str) -> None:
+    decoded, values = 0, dict.fromkeys(wanted, 0)
+    leaves = {i: _column_of(about.schema.column(i).path, wanted) for i in range(about.num_columns)}
+    for group in map(about.row_group, range(about.num_row_groups)):
+        for index, name in leaves.items():
+            if name is not None:
+                column = group.column(index)
+                decoded += column.total_uncompressed_size
+                values[name] += column.num_values
+    for name, number in values.items():
+        most = about.num_rows * (4 * widths.get(name, WIDTH) + 64)
+        if number > most:
+            raise Unreadable(
+                f"{uri}: column {name} has {number} values in {about.num_rows} rows; by its metadata at most {most} "
+                f"are plausible, and read"
+            )
+    if decoded > DECODED_BYTES:
+        raise Unreadable(f"{uri}: {decoded / MB:.0f} MB when decoded, at most {DECODED_BYTES / MB:.0f} MB are read")
+
+
+def _column_of(path: str, wanted: set[str]) -> str | None:
+    """Which wanted column a leaf such as `observation.state.list.element` belongs to; None: to none."""
+    while path not in wanted:
+        path, dot, _ = path.rpartition(".")
+        if not dot:
+            return None
+    return path
+
+
+def _footer(source: Any, size: int, uri: str) -> None:
+    """How long a Parquet file says that its footer is, before anything believes it."""
+    if size < 12:
+        raise Unreadable(f"{uri} has {size} bytes: no Parquet file")
+    source.seek(size - 8)
+    end = source.read(8)
+    if end[4:] != b"PAR1":
+        raise Unreadable(f"{uri} does not end as a Parquet file ends; it was cut, or is none")
+    length = int.from_bytes(end[:4], "little")
+    if length > min(size, FOOTER_BYTES):
+        raise Unreadable(f"{uri}: a footer of {length} bytes, at most {min(size, FOOTER_BYTES)} are read")
+    source.seek(0)
+
+
+def _bytes(uri: str) -> bytes:
+    with storage.opened(uri) as (file, size):
+        if size > JSON_BYTES:
+            raise Unreadable(f"{uri} has {size} bytes, at most {JSON_BYTES} are read")
+        data: bytes = file.read()
+    return data
+
+
+def _lines(uri: str) -> Iterator[bytes]:
+    rest = b""
+    with storage.opened(uri) as (file, _):
+        while block := file.read(MB):
+            *whole, rest = (rest + block).split(b"\n")
+            yield from whole
+            if len(rest) > LINE_BYTES:
+                raise Unreadable(f"{uri} has a line of over {LINE_BYTES} bytes, which is the most that is read")
+    if rest:
+        yield rest
+
+
+def _inside(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        yield from value.values()
+    elif isinstance(value, list | tuple | set):
+        yield from value
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
