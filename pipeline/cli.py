@@ -22,17 +22,18 @@ from pipeline.compact import DamagedPart
 from pipeline.config import ConfigError
 from pipeline.corpus import WRITTEN_BY, Corpus
 from pipeline.explain import UnknownEpisode
+from pipeline.garbage import NotComplete
 from pipeline.labels import FORMATS, LabelError
 from pipeline.lock import Locked
 from pipeline.nodes import NodeError
 from pipeline.plan import STAGES
 from pipeline.record import DamagedPlan, NoCorpus
-from pipeline.repair import NotComplete
 from schemas.events import ORIGINS
 from schemas.ids import LEVELS, TRACKS
 from schemas.reasons import Quarantined
 from stages import storage
 from stages.ingest.sources import SourceError
+from stages.text import printable
 
 TABLE_NAMES = (*WRITTEN_BY, "quarantine")
 MENDABLE = (
@@ -66,7 +67,7 @@ def _told(command: Callable[..., Any]) -> Callable[..., Any]:
             click.echo("\nStopped. What is done is kept: run the same command to go on.", err=True)
             sys.exit(130)
         except MENDABLE as error:
-            click.echo(f"corpus: {error}", err=True)
+            click.echo(f"corpus: {printable(str(error))}", err=True)
             sys.exit(2)
 
     return wrapper
@@ -98,7 +99,8 @@ def build(sources: tuple[str, ...], root: str, path: str | None, overrides: tupl
     from pipeline.build import Build, BuildFailedError
     from pipeline.progress import console
     from pipeline.report import page as reports
-    from pipeline.summary import quarantined_shares, summary_lines
+    from pipeline.session import wait_until_closed
+    from pipeline.summary import failed_shares, summary_lines
 
     config, screen, started = configs.load(path, overrides), console(), time.monotonic()
     try:
@@ -107,15 +109,18 @@ def build(sources: tuple[str, ...], root: str, path: str | None, overrides: tupl
         click.echo(f"corpus: {error}", err=True)
         sys.exit(1)
     corpus = Corpus(root)
-    if any(result.computed.values()) or not storage.exists(corpus.ledger.path(reports.NAME)):
-        reports.write(corpus)
+    try:
+        if any(result.computed.values()) or not storage.exists(corpus.ledger.path(reports.NAME)):
+            reports.write(corpus)
+    finally:
+        wait_until_closed()
     for line in summary_lines(corpus, time.monotonic() - started):
-        screen.print(line, highlight=False, markup=False)
-    over = {s: x for s, x in quarantined_shares(corpus).items() if x > config.quarantine.max_share}
+        screen.print(printable(line), highlight=False, markup=False, emoji=False)
+    over = {s: x for s, x in failed_shares(corpus).items() if x > config.quarantine.max_share}
     if over:
         worst = ", ".join(f"{source} {share:.0%}" for source, share in sorted(over.items()))
         click.echo(
-            f"corpus: more than {config.quarantine.max_share:.0%} of the episodes in quarantine: {worst}", err=True
+            f"corpus: nothing came of more than {config.quarantine.max_share:.0%} of the episodes: {worst}", err=True
         )
         sys.exit(1)
 
@@ -166,7 +171,7 @@ def quarantine(root: str, target: str | None) -> None:
     if target is None:
         for row in table.to_dicts():
             again = "  (retryable)" if row["retryable"] else ""
-            click.echo(f"{row['item']}  {row['stage']}  {row['reason']}{again}\n    {row['message']}")
+            click.echo(printable(f"{row['item']}  {row['stage']}  {row['reason']}{again}\n    {row['message']}"))
         click.echo(f"{table.height} in quarantine")
     else:
         _show(table, target, 0)
@@ -269,15 +274,18 @@ def repair(root: str) -> None:
 @main.command()
 @click.option("--corpus", "root", required=True, metavar="DIR")
 @click.option("--releases", is_flag=True, help="Also remove every release but the newest.")
+@click.option("--dry-run", is_flag=True, help="List what would be removed, and remove nothing.")
 @_told
-def gc(root: str, releases: bool) -> None:
-    """Remove what newer builds have superseded."""
+def gc(root: str, releases: bool, dry_run: bool) -> None:
+    """Remove what newer builds have superseded: files that builds wrote, and nothing else."""
+    from pipeline.garbage import collect_garbage
     from pipeline.lock import locked
-    from pipeline.repair import collect_garbage
 
     with locked(storage.normalise(root)):
-        removed, size = collect_garbage(Corpus(root), releases)
-    click.echo(f"{len(removed)} files removed, {size / 1e6:.1f} MB")
+        removed, size = collect_garbage(Corpus(root), releases, dry_run)
+    for path in removed if dry_run else ():
+        click.echo(path)
+    click.echo(f"{len(removed)} files {'would be ' * dry_run}removed, {size / 1e6:.1f} MB")
 
 
 @main.command()
@@ -334,7 +342,3 @@ def _show(table: pl.DataFrame, target: str | None, rows: int) -> None:
         click.echo(head)
     if table.height > rows:
         click.echo(f"{table.height} rows in all; --rows N prints more, --to F.parquet writes them")
-
-
-if __name__ == "__main__":
-    main()

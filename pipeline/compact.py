@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.corpus import Corpus
+from pipeline.garbage import NotComplete
 from pipeline.ledger import OK, Commit, Item, PartFile
 from pipeline.parts import read
 from pipeline.plan import EPISODE_STAGES
-from pipeline.repair import NotComplete
 from schemas import TABLES
 from stages import storage
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from stages import storage
+from stages import bounded, storage
 from stages.align import AlignConfig
 from stages.caption import CaptionConfig
 from stages.cluster import ClusterConfig
@@ -84,13 +84,11 @@ def load(path: str | None, overrides: Iterable[str] = ()) -> CorpusConfig:
     values: dict[str, Any] = {}
     if path is not None:
         try:
-            values = yaml.safe_load(storage.read_bytes(storage.normalise(path))) or {}
+            values = bounded.yaml_file(storage.normalise(path)) or {}
         except FileNotFoundError as error:
             raise ConfigError(f"no configuration file {path}") from error
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {error}") from error
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{path} is not YAML: {error}") from error
+        except (OSError, bounded.Unreadable) as error:
+            raise ConfigError(str(error)) from error
         if not isinstance(values, dict):
             raise ConfigError(f"{path}: expected a mapping of stages, found {type(values).__name__}")
     for override in overrides:
@@ -126,9 +124,9 @@ def _set(values: dict[str, Any], override: str) -> None:
         if not isinstance(place, dict):
             raise ConfigError(f"--set {override!r}: {part} holds a value, not keys")
     try:
-        place[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override!r}: the value is not YAML") from error
+        place[last] = bounded.parse(text.encode(), f"--set {override!r}: the value", yaml.safe_load, "YAML")
+    except bounded.Unreadable as error:
+        raise ConfigError(str(error)) from error
 
 
 def to_yaml(config: CorpusConfig) -> str:

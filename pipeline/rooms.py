@@ -39,7 +39,7 @@ def ingest(unit: Unit, context: Context) -> Outcome:
         episode, signals = extract(dataset, reference, layout, last[1], context.config.ingest)
         outcome.add("episodes", [episode])
         outcome.add("signals", signals)
-        outcome.count(name, rows=episode["n_rows"], hours=(episode["t1"] - episode["t0"]) / 3600)
+        outcome.count(name, episodes=1, rows=episode["n_rows"], hours=(episode["t1"] - episode["t0"]) / 3600)
 
     each(unit, outcome, work)
     return outcome

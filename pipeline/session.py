@@ -39,9 +39,7 @@ class Session:
         """Start Ray, or join the cluster of RAY_ADDRESS. Raises NodeError."""
         if self.started:
             return
-        for thread in threading.enumerate():
-            if thread.name == CLOSING:  # of a build before this one
-                thread.join()
+        wait_until_closed()  # of a build before this one
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         self._quiet.enter_context(quiet(self.log))
@@ -59,6 +57,8 @@ class Session:
             try:
                 with signals_wait():
                     ray.init(**options)
+            except SystemExit as stopped:  # Ray's own handler of SIGTERM, which it has just put in place
+                raise KeyboardInterrupt from stopped
             except ConnectionError as error:
                 raise NodeError(
                     f"RAY_ADDRESS={address}: no Ray cluster answers there, or it does not know this user's token "
@@ -88,16 +88,27 @@ class Session:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        with self._quiet:
-            if not self.mine:
-                return
-            import ray
+        if not self.mine:
+            self._quiet.close()
+        elif kind is not None:
+            with signals_wait():
+                _close(self._quiet)
+        else:  # 1.4 s of waiting, in which the report is drawn
+            threading.Thread(target=_close, args=(self._quiet,), name=CLOSING).start()
 
-            if kind is not None:
-                with signals_wait():
-                    ray.shutdown()
-                return
-        threading.Thread(target=ray.shutdown, name=CLOSING).start()  # 1.4 s, in which the report is drawn
+
+def wait_until_closed() -> None:
+    """Until no session of this process is being shut down: until then standard error goes to its file."""
+    for thread in threading.enumerate():
+        if thread.name == CLOSING:
+            thread.join()
+
+
+def _close(quiet: ExitStack) -> None:
+    import ray
+
+    with quiet:
+        ray.shutdown()
 
 
 @contextmanager

@@ -1,31 +1,43 @@
 """The last words of a build: what went in, what came out, what was set aside and why, and where to look.
 
-In: a corpus. Out: plain lines, and the share of each source's episodes in quarantine, which decides the exit code.
+In: a corpus. Out: plain lines, each with what its figures mean, and the share of each source's episodes of which
+nothing comes out, which decides the exit code.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import polars as pl
 
 from pipeline.corpus import Corpus
 from stages import storage
 
+FATES = {  # of an event of the shard level, in words
+    "sampled": "in a shard",
+    "reserve": "in reserve (kept back: their clusters are crowded)",
+    "static": "static (nothing moves)",
+    "too_short": "too short (shard.min_frames)",
+    "too_long": "too long (shard.max_frames)",
+    "quarantined": "in quarantine",
+}
+SPACES = {"vl": "vl (what is seen and said)", "action": "action (how the arms move)"}
+
 
 def summary_lines(corpus: Corpus, seconds: float) -> Iterator[str]:
     """Lines to print."""
-    ingest, observe = corpus.counts("ingest"), corpus.counts("observe")
-    episodes = len(corpus.wanted("ingest"))
-    yield f"episodes   {episodes} of {len(corpus.manifest['sources'])} sources, {ingest.get('hours', 0.0):.2f} h"
+    yield from _sources(corpus)
+    observe = corpus.counts("observe")
     if observe:
         decoded, frames = int(observe.get("decoded_frames", 0)), int(observe.get("source_frames", 0))
-        ratio = f"{decoded / frames:.2f}" if frames else "-"
-        yield f"video      {decoded} source frames decoded / {frames} in the sources = {ratio}"
+        times = f", each {decoded / frames:.2f} times" if frames else ""
+        yield f"video      {decoded} of {frames} frames in the sources decoded{times}"
     yield from _lags(corpus)
     segment = corpus.counts("segment")
-    levels = ", ".join(f"{level} {int(segment[level])}" for level in ("L3", "L2", "L1", "L0") if level in segment)
+    names = {"L3": "tasks", "L2": "subtasks", "L1": "actions", "L0": "local events"}
+    levels = ", ".join(f"{level} {int(segment[level])} {words}" for level, words in names.items() if level in segment)
     if levels:
         yield f"events     {levels}"
     yield from _release(corpus)
@@ -42,29 +54,69 @@ def summary_lines(corpus: Corpus, seconds: float) -> Iterator[str]:
     yield f"took       {seconds:.0f} s"
 
 
-def quarantined_shares(corpus: Corpus) -> dict[str, float]:
-    """{source: share of its episodes that are in quarantine}; a source that cannot be used at all counts as 1."""
-    episodes = [item for item, _ in corpus.wanted("ingest")]
-    table = pl.DataFrame({"episode_id": episodes}, schema={"episode_id": pl.String}).with_columns(
-        source=pl.col("episode_id").str.split("/").list.first()
+def _sources(corpus: Corpus) -> Iterator[str]:
+    ingest, lost = corpus.counts("ingest"), corpus.manifest["lost"]
+    read, listed = int(ingest.get("episodes", 0)), len(corpus.wanted("ingest"))
+    named = len(corpus.manifest["sources"]) + len(lost)
+    sources = f"{named - len(lost)} of {named} sources" if lost else f"{named} source{'s' if named > 1 else ''}"
+    yield f"episodes   {read} of {listed} listed could be read, {ingest.get('hours', 0.0):.2f} h, of {sources}"
+    for source in sorted(lost):
+        yield f"           {source} is not in the corpus: {lost[source].splitlines()[0]}"
+    for source in sorted(barren(corpus)):
+        yield f"           {source}: no sample came of it"
+
+
+def failed_shares(corpus: Corpus) -> dict[str, float]:
+    """{source: share of its episodes of which nothing comes out}: those in quarantine, entries of its list that cannot
+    be read among them. 1 for a source that cannot be used at all, and for one of which no sample came."""
+    refused = corpus.quarantine(evidence=False).filter(pl.col("event_id").is_null())
+    entries = refused.filter(stage="survey").select("episode_id")
+    episodes = pl.DataFrame(
+        {"episode_id": [item for item, _ in corpus.wanted("ingest")]}, schema={"episode_id": pl.String}
     )
-    bad = corpus.quarantine(evidence=False).filter(pl.col("event_id").is_null())["episode_id"].unique().to_list()
-    shares = table.group_by("source").agg(pl.col("episode_id").is_in(bad).mean())
-    return {**dict(shares.iter_rows()), **dict.fromkeys(corpus.manifest["lost"], 1.0)}
+    table = (
+        pl.concat([episodes, entries]).unique().with_columns(source=pl.col("episode_id").str.split("/").list.first())
+    )
+    bad = refused.select("episode_id").unique().with_columns(bad=pl.lit(1.0))
+    shares = table.join(bad, on="episode_id", how="left").group_by("source").agg(pl.col("bad").fill_null(0.0).mean())
+    whole = [*corpus.manifest["lost"], *barren(corpus)]
+    return {**dict(shares.iter_rows()), **dict.fromkeys(whole, 1.0)}
+
+
+def barren(corpus: Corpus) -> list[str]:
+    """Sources with events of the shard level of which none is in a shard, nor merely kept back by the balance. Empty
+    before a release."""
+    if not corpus.wanted("samples"):
+        return []
+    samples = corpus.table("samples", columns=["episode_id", "status"])
+    sources = samples.with_columns(source=pl.col("episode_id").str.split("/").list.first())
+    fates = sources.group_by("source").agg(
+        drawn=(pl.col("status") == "sampled").any(),
+        kept=(pl.col("status") == "reserve").any() & (pl.col("status") != "quarantined").all(),
+    )
+    return fates.filter(~pl.col("drawn") & ~pl.col("kept"))["source"].to_list()
 
 
 def _lags(corpus: Corpus) -> Iterator[str]:
     if not corpus.wanted("vote"):
         return
     for row in corpus.table("lag_votes").to_dicts():
-        if not row["estimates"]:
-            continue
-        if row["weak"] or row["disagrees"]:
-            why = "too few votes" if row["weak"] else "votes disagree"
-            text = f"not applied: {why}, {row['voted_frames']:+d} has {row['votes']} of {row['voters']}"
-        else:
-            text = f"{row['votes']} of {row['voters']} votes for {row['voted_frames']:+d}, score {row['score']:.2f}"
-        yield f"lag        {row['source']}: {row['lag_frames']} frames ({text})"
+        if row["estimates"]:
+            yield f"lag        {row['source']}: {_lag(row)}"
+
+
+def _lag(row: Mapping[str, Any]) -> str:
+    """What was measured first, then what was done about it."""
+    voted, votes = row["voted_frames"], f"{row['votes']} of {row['voters']} votes"
+    found = "in step" if not voted else f"the log is {abs(voted)} frame{'s' * (abs(voted) > 1)} "
+    found += "" if not voted else "behind the video" if voted > 0 else "ahead of the video"
+    score = "" if row["score"] is None else f", score {row['score']:.2f}"
+    if row["weak"] or row["disagrees"]:
+        why = "too few votes to go by" if row["weak"] else "too few votes agree"
+        return f"not shifted: {why} ({votes} say {found}{score})"
+    if row["lag_frames"]:
+        return f"{found}, shifted by that ({votes}{score})"
+    return f"{found}{', within what can be told: not shifted' if voted else ''} ({votes}{score})"
 
 
 def _release(corpus: Corpus) -> Iterator[str]:
@@ -74,16 +126,20 @@ def _release(corpus: Corpus) -> Iterator[str]:
     folder = storage.join(corpus.root, "shards", name)
     manifest = json.loads(storage.read_bytes(storage.join(folder, "manifest.json")))
     size = sum(s["bytes"] for s in manifest["shards"].values())
-    fates = ", ".join(f"{number} {status}" for status, number in sorted(manifest["events"].items()))
-    yield f"shards     {len(manifest['shards'])} tars, {manifest['samples']} samples, {size / 1e6:.1f} MB ({fates})"
+    level = manifest["config"]["shard"]["level"]
+    yield f"shards     {len(manifest['shards'])} tars, {manifest['samples']} samples, {size / 1e6:.1f} MB"
+    fates = manifest["events"]
+    words = ", ".join(f"{fates[status]} {text}" for status, text in FATES.items() if status in fates)
+    yield f"           of {sum(fates.values())} {level} events {words}"
     balance = json.loads(storage.read_bytes(storage.join(folder, "stats.json")))["balance"]
-    for space in ("vl", "action"):
+    for space, text in SPACES.items():
         if space in balance:
-            steps = [
-                f"{balance[space][k]['gini']:.3f}/{balance[space][k]['entropy']:.2f}"
-                for k in ("before", "sampled", "weighted")
-            ]
+            before, drawn, weighted = (balance[space][k]["gini"] for k in ("before", "sampled", "weighted"))
             sizes = len(balance[space]["before"]["sizes"])
-            figures = f"{steps[0]} before, {steps[1]} in shards, {steps[2]} weighted"
-            yield f"balance    {space}: {sizes} clusters, Gini/entropy {figures}"
+            yield (
+                f"balance    {text}, {sizes} clusters: Gini {before:.2f} as recorded, {drawn:.2f} in the shards, "
+                f"{weighted:.2f} by weight"
+            )
+    if any(space in balance for space in SPACES):
+        yield "           (Gini: 0 where all clusters are equally large, near 1 where one has nearly all)"
     yield f"           look: {storage.join(corpus.root, 'shards', 'latest')}"

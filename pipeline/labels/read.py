@@ -41,6 +41,8 @@ def _file(name: str) -> list[Found]:
     source, path = named(name)
     try:
         data = storage.read_bytes(path).decode("utf-8-sig")
+    except storage.NotAFile as error:
+        raise LabelError(f"segment.labels={name}: {error}") from error
     except FileNotFoundError as error:
         raise LabelError(f"segment.labels={name}: there is no such file") from error
     except (OSError, UnicodeDecodeError) as error:

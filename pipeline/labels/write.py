@@ -10,6 +10,8 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import polars as pl
@@ -98,10 +100,10 @@ def _lerobot(corpus: Corpus, uri: str, rows: Rows) -> None:
     for source, own in by_source.items():
         words = {text: number for number, text in enumerate(dict.fromkeys(r["caption"] for r in own))}
         columns: dict[str, list[int]] = {"episode_index": [], "frame_index": [], "subtask_index": []}
-        for episode in dict.fromkeys(r["episode_id"] for r in own):
+        for episode, spans in groupby(own, key=itemgetter("episode_id")):  # they are sorted by episode
             shown = frames[episode]
             index = [-1] * shown[-1]
-            for row in (r for r in own if r["episode_id"] == episode):
+            for row in spans:
                 for frame in range(shown[row["start_frame"]], shown[row["end_frame"]]):
                     index[frame] = words[row["caption"]]
             columns["episode_index"] += [int(episode.rsplit("/", 1)[1])] * len(index)

@@ -47,6 +47,8 @@ WORDS: dict[Reason, tuple[str, str]] = {
     Reason.UNKNOWN_TASK: ("a task index that the task table does not hold", NO_PICTURE),
     Reason.MISSING_CAMERA: ("a declared camera has no video file", "The file is absent."),
     Reason.VIDEO_UNREADABLE: ("a video cannot be opened, or a frame cannot be decoded", "No frame can be decoded."),
+    Reason.ENTRY_UNREADABLE: ("an entry of the source's list of episodes cannot be read", NO_PICTURE),
+    Reason.WRONG_TYPE: ("a signal's column holds no numbers", NO_PICTURE),
     Reason.VIDEO_TRUNCATED: ("fewer frames come out than the episode needs", "No frame of it can be decoded."),
     Reason.OVERLAPPING_SPANS: (
         "two episodes claim the same frames of a video file",

@@ -2,6 +2,6 @@
 
 from stages.align.config import AlignConfig
 
-VERSION = 1
+VERSION = 2
 
 __all__ = ["VERSION", "AlignConfig"]

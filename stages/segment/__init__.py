@@ -2,6 +2,6 @@
 
 from stages.segment.config import SegmentConfig
 
-VERSION = 2
+VERSION = 3
 
 __all__ = ["VERSION", "SegmentConfig"]

@@ -50,7 +50,7 @@ def timed_build(sources: list[str], corpus: Path, *overrides: str, fresh: bool =
     if fresh:
         shutil.rmtree(corpus, ignore_errors=True)
     words = [w for s in sources for w in ("--source", s)] + [w for o in overrides for w in ("--set", o)]
-    command = [sys.executable, "-m", "pipeline.cli", "build", *words, "--corpus", str(corpus)]
+    command = [sys.executable, "-m", "pipeline", "build", *words, "--corpus", str(corpus)]
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
     started = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=ROOT, env=environment)

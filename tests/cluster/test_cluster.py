@@ -84,7 +84,7 @@ class Cluster:
         pytest.fail(f"no cluster of {number} nodes within {seconds:.0f} s")
 
     def build(self, words: list[str], *module: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", *(module or ("pipeline.cli",)), *words]
+        command = [sys.executable, "-m", *(module or ("pipeline",)), *words]
         environment = {**os.environ, **OPEN, "RAY_ADDRESS": self.address}
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
 
@@ -103,7 +103,7 @@ def cluster() -> Iterator[Cluster]:
 def test_three_nodes_and_one_killed_in_mid_build_make_the_same_corpus(cluster, tmp_path):
     source = dataset(tmp_path / "logs", 12, 200)
     alone = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", *arguments(source, tmp_path / "alone")], capture_output=True, text=True,
+        [sys.executable, "-m", "pipeline", *arguments(source, tmp_path / "alone")], capture_output=True, text=True,
         env={k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}, check=False, timeout=200,
     )  # fmt: skip
     assert alone.returncode == 0, alone.stdout + alone.stderr

@@ -28,7 +28,7 @@ def arguments(source: Path | str, corpus: Path | str, *overrides: str) -> list[s
 
 def start(words: list[str], point: Point | None = None) -> subprocess.Popen[str]:
     """`corpus WORDS` in a process group of its own, with a point to die at."""
-    command = point.arguments() if point else [sys.executable, "-m", "pipeline.cli"]
+    command = point.arguments() if point else [sys.executable, "-m", "pipeline"]
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
     return subprocess.Popen(
         [*command, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,

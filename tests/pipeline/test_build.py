@@ -16,7 +16,7 @@ import pytest
 import webdataset
 
 from pipeline.corpus import Corpus
-from pipeline.repair import NotComplete, collect_garbage
+from pipeline.garbage import NotComplete, collect_garbage
 from stages.ingest.sources import SourceError
 from tests.corpora import contents
 from tests.datasets import Episode, number_in, write_dataset

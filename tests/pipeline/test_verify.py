@@ -13,8 +13,8 @@ from pipeline.build import BuildFailedError
 from pipeline.cli import main
 from pipeline.compact import compact
 from pipeline.corpus import Corpus
+from pipeline.garbage import collect_garbage
 from pipeline.ledger import Ledger
-from pipeline.repair import collect_garbage
 from pipeline.verify import look, verify
 from schemas.reasons import Quarantined
 from tests.corpora import contents

@@ -126,7 +126,7 @@ def mirror(tmp_path: Path):  # type: ignore[no-untyped-def]
 def corpus(*words: str, code: int = 0) -> str:
     """What `corpus WORDS` prints."""
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", *words], capture_output=True, text=True, check=False, timeout=300
+        [sys.executable, "-m", "pipeline", *words], capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr

@@ -134,7 +134,7 @@ def _where() -> str:
 
 def _built(source: str, folder: str, name: str) -> str:
     root = f"{folder}/{name}"
-    words = [sys.executable, "-m", "pipeline.cli", "build", "--source", source, "--corpus", root, "--until", "align"]
+    words = [sys.executable, "-m", "pipeline", "build", "--source", source, "--corpus", root, "--until", "align"]
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
     return root
 

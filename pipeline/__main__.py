@@ -1,0 +1,28 @@
+"""`corpus`, and `python -m pipeline`: the command line, which a signal ends quietly even while its libraries load."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+
+
+def main() -> None:
+    """Run the command line. Exit code 130 on SIGINT and SIGTERM."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    from pipeline.cli import main as command
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    command()
+
+
+def _stop(number: int, _: FrameType | None) -> None:
+    """Nothing has begun: there is nothing to clean up, and a half imported library could not be left in order."""
+    os.write(sys.stderr.fileno(), b"\nStopped.\n")
+    os._exit(130)
+
+
+if __name__ == "__main__":
+    main()
