@@ -78,7 +78,7 @@ class Build:
                 with Runner(self.config.run, self.root) as runner:
                     for stage in STAGES[: STAGES.index(until) + 1]:
                         self._room(stage, plan, runner, result)
-                        if stage == "ingest":  # from here on a killed build can be looked at
+                        if stage == "ingest" or result.computed.get(stage):  # what is there can be looked at meanwhile
                             write_plan(self.ledger, plan, None, complete=False)
                     complete = until == STAGES[-1]
             except storage.Unreachable:
@@ -258,8 +258,13 @@ class Build:
         for name, dataset in found.datasets.items():
             layout = found.layouts[name]
             number = sum(r.source == name for r in found.episodes.values())
-            what = f"LeRobot {dataset.version}, robot {dataset.robot}, profile {layout.profile}"
-            self._say(f"source   {name}: {number} episodes, {what}")
+            how = (
+                "no robot profile fits, its columns are guessed"
+                if layout.inferred
+                else f"read by profile {layout.profile}"
+            )
+            what = f"{number} episode{'s' * (number != 1)}, LeRobot {dataset.version}, robot {dataset.robot}, {how}"
+            self._say(f"source   {name}: {what}")
             for note in dataset.notes[:SHOWN]:
                 self._say(f"         {note}")
             if len(dataset.notes) > SHOWN:

@@ -90,6 +90,9 @@ def table(
             if len(names) > COLUMNS:
                 raise Unreadable(f"{uri} has {len(names)} columns, at most {COLUMNS} are read")
             wanted = list(names) if columns is None else [c for c in dict.fromkeys(columns) if c in set(names)]
+            twice = sorted(c for c in set(wanted) if names.count(c) > 1)
+            if twice:
+                raise Unreadable(f"{uri} has column {', '.join(twice)} more than once")
             if about.num_rows > most_rows:
                 raise Unreadable(
                     f"{uri} has {about.num_rows} rows; by its metadata at most {most_rows} are plausible, and read"

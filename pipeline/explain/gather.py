@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import polars as pl
+
 from pipeline.corpus import Corpus
 from pipeline.explain import UnknownEpisode
 from pipeline.report.episodes import Timeline, timeline_of
@@ -50,9 +52,7 @@ def explanation(corpus: Corpus, episode: str) -> Explanation:
     """Raises UnknownEpisode."""
     events = corpus.table("events", [episode], list(SPAN)).sort("start_frame").to_dicts()
     if not events:
-        known = [name for name, _ in corpus.wanted("segment")]
-        there = f"there are {len(known)}, such as {known[0]}" if known else "the build has not come to segment"
-        raise UnknownEpisode(f"{episode}: no episode of this corpus has events under that name; {there}")
+        raise UnknownEpisode(f"{episode}: {_why_none(corpus, episode)}")
     boundaries = _boundaries([e for e in events if e["track"] == "all"])
     marks = _marks(corpus, episode, boundaries)
     arms = {
@@ -64,6 +64,19 @@ def explanation(corpus: Corpus, episode: str) -> Explanation:
     whole = [e | {"caption": drawn.task} for e in events if e["track"] == "all" and e["level"] == "L3"]
     drawn = replace(drawn, spans={"L3": whole, **drawn.spans}, marks=marks, arms={k: v for k, v in arms.items() if v})
     return Explanation(drawn, boundaries, len(marks))
+
+
+def _why_none(corpus: Corpus, episode: str) -> str:
+    """Why an episode has no events."""
+    aside = corpus.quarantine(evidence=False).filter(pl.col("event_id").is_null(), episode_id=episode).to_dicts()
+    if aside:
+        return f"set aside by {aside[0]['stage']}, {aside[0]['reason']}: {aside[0]['message'].splitlines()[0]}"
+    cut = [name for name, print_ in corpus.wanted("segment") if corpus.state("segment").status(name, print_)]
+    if not cut:
+        return "no episode is cut into events yet: the build has not come to segment"
+    if episode in {name for name, _ in corpus.wanted("ingest")}:
+        return "it is not cut into events yet; the build is at it, or was stopped"
+    return f"no episode of this corpus has that name; there are {len(cut)} with events, such as {cut[0]}"
 
 
 def _boundaries(events: list[dict[str, Any]]) -> list[Boundary]:

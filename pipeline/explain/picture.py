@@ -24,9 +24,11 @@ LETTER = 0.0075  # width of a letter, as a share of the picture's
 
 
 def picture(found: Explanation) -> bytes:
+    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    matplotlib.rcParams["text.parse_math"] = False  # a $ in the words of a log is a $
     item = found.timeline
     lanes = [*item.spans.items(), *item.arms.items()]
     heights = [1.4, 1.0, 1.0, 0.38 * len(lanes) + 0.1, *(1.3 for _ in item.strips)]

@@ -7,6 +7,7 @@ count as events and not among the lengths.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,11 +79,12 @@ def cuts(events: pl.DataFrame) -> tuple[list[Cut], int]:
     return rows, max(0, sizes.height - SOURCES)
 
 
-def least_confident(events: pl.DataFrame) -> list[tuple[str, float]]:
-    """(episode, mean confidence of its actions weighed by their length), the least first; events: of `load`."""
+def least_confident(events: pl.DataFrame, drawn: Iterable[str] = ()) -> list[tuple[str, float]]:
+    """(episode, mean confidence of its actions weighed by their length), the least first, without those that are drawn
+    already; events: of `load`."""
     weight = pl.col("end_s") - pl.col("start_s")
     means = (
-        events.filter(level="L1")
+        events.filter(pl.col("level") == "L1", ~pl.col("episode_id").is_in(list(drawn)))
         .group_by("episode_id")
         .agg(confidence=(pl.col("confidence") * weight).sum() / weight.sum())
         .sort("confidence", "episode_id")

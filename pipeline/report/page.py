@@ -39,7 +39,10 @@ def render(corpus: Corpus) -> str:
     shown = episodes.timelines(corpus)
     events = cutting.load(corpus)
     by_source, sources_more = cutting.cuts(events)
-    unsure = [(episodes.timeline_of(corpus, e, cameras=1), share) for e, share in cutting.least_confident(events)]
+    unsure = [
+        (episodes.timeline_of(corpus, e, cameras=1), share)
+        for e, share in cutting.least_confident(events, {item.episode_id for item in shown})
+    ]
     used, fates = facts.fates(corpus)
     return template("page.html.j2").render(
         version=version("event-corpus"),

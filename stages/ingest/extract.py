@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from schemas.ids import split_of
 from schemas.reasons import Evidence, Flag, Quarantined, Reason
+from stages.ingest.columns import values_of
 from stages.ingest.config import IngestConfig
 from stages.ingest.labels import labels_of
 from stages.ingest.lerobot import Dataset, EpisodeRef
@@ -219,8 +220,9 @@ def _task(reference: EpisodeRef, dataset: Dataset, table: pa.Table, where: str) 
     """Task text of the episode metadata, else of the rows' task index. Raises Quarantined for an unknown index."""
     if "task_index" not in table.column_names or not dataset.tasks:
         return reference.task
-    index = table["task_index"][0].as_py()
-    if index not in dataset.tasks:
+    first = values_of(table.slice(0, 1), "task_index", 1, where)[0, 0]
+    index = int(first) if np.isfinite(first) else None
+    if index is None or index not in dataset.tasks:
         raise Quarantined(
             Reason.UNKNOWN_TASK,
             f"{where}: task_index {index} is not in the task table ({len(dataset.tasks)} tasks)",

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from schemas.labels import Label
 from schemas.reasons import Quarantined, Reason
+from stages.ingest.columns import values_of
 from stages.text import plain
 
 SUBTASKS = "subtask_index"
@@ -49,10 +49,7 @@ def labels_of(
 
 def _runs(table: pa.Table, subtasks: Mapping[int, str], level: str, where: str) -> Iterator[Label]:
     """A label for each run of rows of one subtask; rows without one (null or negative) have none."""
-    column = table[SUBTASKS].combine_chunks()
-    if pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type):
-        column = pc.list_flatten(column)
-    index = np.nan_to_num(np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64), nan=-1.0).astype(
+    index = np.nan_to_num(values_of(table, SUBTASKS, 1, where)[:, 0], nan=-1.0, posinf=-1.0, neginf=-1.0).astype(
         np.int64
     )
     edges = [0, *(np.flatnonzero(np.diff(index)) + 1).tolist(), len(index)]

@@ -40,6 +40,8 @@ def probe(path: str, uri: str) -> Probe:
                 if packet.pts is not None and packet.size and not packet.is_discard
             ]
             context = stream.codec_context
+            if context is None:
+                raise Quarantined(Reason.VIDEO_UNREADABLE, f"{uri}: the codec of its video stream is not known")
             result = Probe(_family(stream), context.width, context.height, np.sort(np.array(pts)))
     except (av.FFmpegError, OSError, TypeError, ValueError, ArithmeticError) as error:  # no time base, no codec
         found = f"{os.path.getsize(path)} bytes, " if os.path.isfile(path) else ""

@@ -106,6 +106,14 @@ def test_only_what_is_wanted_is_read_in_its_order(tmp_path):
     assert bounded.column_names(uri) == ["b", "a", "c"]
 
 
+def test_a_column_that_is_there_twice_is_not_chosen_from(tmp_path):
+    table = pa.table({"a": [1], "b": [2]}).append_column("a", pa.array([3]))
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(Unreadable, match="has column a more than once"):
+        bounded.table(str(tmp_path / "x.parquet"), ["a"])
+    assert bounded.table(str(tmp_path / "x.parquet"), ["b"]).to_pylist() == [{"b": 2}]
+
+
 @pytest.mark.parametrize("cut", [0, 5, 11, -1, -8])
 def test_half_a_parquet_file_is_told_as_such(tmp_path, cut):
     path = tmp_path / "x.parquet"

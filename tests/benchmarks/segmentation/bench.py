@@ -38,7 +38,10 @@ def main() -> None:
     parser.add_argument(
         "--events", help="events table to score: Parquet, as `corpus show events --to` writes it, or a label file"
     )
-    parser.add_argument("--truth", help="true spans: Parquet of the same columns, or a label file; times in seconds")
+    parser.add_argument(
+        "--truth",
+        help="true spans: CSV or JSON as segment.labels takes it (episode_id, level, start_s, end_s), or such Parquet",
+    )
     parser.add_argument(
         "--truth-level", help="level of the truth to hold the events against; all of its spans if not given"
     )
@@ -88,6 +91,9 @@ def _given(options: argparse.Namespace) -> list[str]:
 def _spans(path: str) -> pl.DataFrame:
     if path.endswith(".parquet"):
         frame = pl.read_parquet(path)
+        missing = [c for c in ("episode_id", "start_s", "end_s") if c not in frame.columns]
+        if missing:
+            sys.exit(f"{path}: no column {', '.join(missing)}; found are {', '.join(frame.columns)}")
         return frame if "level" in frame.columns else frame.with_columns(level=pl.lit("truth"))
     rows = [(e, x.level, x.track, x.start, x.end) for e, own in read([path]).items() for x in own if _seconds(x, path)]
     return pl.DataFrame(rows, schema=["episode_id", "level", "track", "start_s", "end_s"], orient="row")
