@@ -13,8 +13,9 @@ TIMES ?= 1
 CORPUS ?= corpus
 CONFIG ?= $(if $(filter pipeline/sample,$(SOURCE)),pipeline/configs/sample.yaml,)
 SET ?=
-BUILD = $(BIN)/corpus build $(foreach s,$(SOURCE),--source $(s)) --corpus $(CORPUS) \
-	$(if $(CONFIG),--config $(CONFIG)) $(foreach s,$(SET),--set $(s))
+quoted = '$(subst ','\'',$(1))'
+BUILD = $(BIN)/corpus build $(foreach s,$(SOURCE),--source $(call quoted,$(s))) --corpus $(call quoted,$(CORPUS)) \
+	$(if $(CONFIG),--config $(call quoted,$(CONFIG))) $(foreach s,$(SET),--set $(call quoted,$(s)))
 
 .DEFAULT_GOAL := help
 .PHONY: corpus report test cluster-test store-test soak bench bench-segment lint sample lock clean help
@@ -23,7 +24,7 @@ corpus: $(VENV)/.installed  ## Build the corpus of the sample, or of SOURCE="dir
 	$(BUILD)
 
 report: $(VENV)/.installed  ## Write the report of CORPUS again: one HTML page
-	$(BIN)/corpus report --corpus $(CORPUS)
+	$(BIN)/corpus report --corpus $(call quoted,$(CORPUS))
 
 test: $(VENV)/.installed  ## Run the tests
 	$(BIN)/python -m pytest
@@ -36,7 +37,7 @@ store-test: $(VENV)/.installed  ## Build on an S3 server on this machine, throug
 		$(VENV)/store/bin/python -m pip install --quiet --disable-pip-version-check -r tests/store/requirements.txt; }
 	S3_SERVER=$(VENV)/store/bin/moto_server $(BIN)/python -m pytest -m store tests/store
 
-soak: $(VENV)/.installed  ## Break builds and corpora in every way, over and over; writes docs/soak.md (about a quarter of an hour)
+soak: $(VENV)/.installed  ## Break inputs, builds and corpora in every way, over and over; writes docs/soak.md (about half an hour)
 	$(BIN)/python -m tests.faults.soak --write docs/soak.md
 
 bench: $(VENV)/.installed  ## Measure builds against the floor, memory, growth, idle reruns; writes docs/bench.md (a quarter of an hour; SOURCE, TIMES: a folder of your own as well)

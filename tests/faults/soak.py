@@ -2,8 +2,9 @@
 
 Part 1: builds killed at every point of every publish, and at random moments; the same command again; the corpus must
 then be the undisturbed one to the last byte. Part 2: wounds planted in tables, media, models, shards, commits, plan and
-manifest; `corpus verify` must find each and `corpus repair` mend it, to the last byte. Prints a line a case;
-`--write F` writes the tally as Markdown. Exit code 1 if one case fails.
+manifest; `corpus verify` must find each and `corpus repair` mend it, to the last byte. Part 3: datasets broken at
+random (tests/faults/broken_inputs.py). Part 4: the property tests, with other and more examples than `make test` draws.
+Prints a line a case; `--write F` writes the tally as Markdown. Exit code 1 if one case fails.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from click.testing import CliRunner
 from pipeline.cli import main as corpus_command
 from pipeline.verify import look
 from tests.corpora import contents
+from tests.faults import broken_inputs
 from tests.faults.builds import arguments, dataset, killed_after, killed_at
 from tests.faults.corruption import plant
 from tests.faults.crash import PHASES, Point
@@ -54,7 +56,9 @@ A kill is `kill -9` of the build's process group at a point of a publish (`begun
 command again. It passes if all table rows, proxies, tars, index, statistics and manifest are those of an
 undisturbed build to the last byte, `corpus verify` finds nothing, and after `corpus gc` no other file is there. A
 wound is damage to one file; it passes if `corpus verify` names the file and `corpus repair` brings back the same
-bytes."""
+bytes. An input is a dataset broken at random, twenty in a build beside a whole one; it passes if the build ends without
+a traceback (also none in quarantine) in five minutes, no process above 2 GB, and no intact episode is lost. Properties
+are the tests with drawn examples, twenty times as many as in `make test`, other ones each time."""
 
 
 @dataclass
@@ -129,6 +133,22 @@ class Soak:
         assert contents(corpus) == self.expected, f"{name}, {done}: repaired to something else"
         assert not look(str(corpus)), f"{name}, {done}: faults are left"
 
+    def inputs(self, number: int) -> Iterator[Case]:
+        for start in range(0, number, broken_inputs.BATCH):
+            begun, seeds = time.monotonic(), range(start, min(start + broken_inputs.BATCH, number))
+            found = broken_inputs.batch(self.folder / "broken", seeds)
+            each = (time.monotonic() - begun) / len(found)
+            for what, fault in found:
+                yield Case("input", what.split(" ", 1)[-1].split("/")[0], what, fault, each)
+
+    def properties(self) -> Iterator[Case]:
+        command = [sys.executable, "-m", "pytest", "-m", "hypothesis", "-q", "-p", "no:cacheprovider", "tests"]
+        begun = time.monotonic()
+        environment = {**os.environ, "HYPOTHESIS_PROFILE": "soak"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        tally = done.stdout.strip().splitlines()[-1]
+        yield Case("property", "tests", tally, done.stdout[-3000:] if done.returncode else "", time.monotonic() - begun)
+
     def _case(self, part: str, group: str, what: str, run) -> Case:  # type: ignore[no-untyped-def]
         started = time.monotonic()
         fault = ""
@@ -144,7 +164,7 @@ class Soak:
 def files(corpus: Path) -> set[str]:
     """Every file but parts and commits, whose names tell how episodes were grouped."""
     every = (str(p.relative_to(corpus)) for p in corpus.rglob("*") if p.is_file())
-    return {p for p in every if p.endswith(".tmp") or not p.startswith(("tables/", "ledger/"))}
+    return {p for p in every if p.endswith(".tmp") or not p.startswith(("tables/", "ledger/", "ray.log"))}
 
 
 def markdown(cases: list[Case], seconds: float) -> str:
@@ -173,6 +193,7 @@ def main() -> int:
     parser.add_argument("--write", type=Path, help="Markdown file for the tally")
     parser.add_argument("--random-kills", type=int, default=10)
     parser.add_argument("--wounds", type=int, default=100)
+    parser.add_argument("--inputs", type=int, default=200)
     asked = parser.parse_args()
     import ray
 
@@ -180,7 +201,10 @@ def main() -> int:
     started, cases = time.monotonic(), []
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         soak = Soak(Path(folder))
-        for case in itertools.chain(soak.kills(asked.random_kills), soak.wounds(asked.wounds)):
+        parts = (
+            soak.kills(asked.random_kills), soak.wounds(asked.wounds), soak.inputs(asked.inputs), soak.properties(),
+        )  # fmt: skip
+        for case in itertools.chain(*parts):
             cases.append(case)
             print(f"{case.part} {case.group} {case.what}: {case.fault or 'ok'} ({case.seconds:.0f} s)", flush=True)
     text = markdown(cases, time.monotonic() - started)

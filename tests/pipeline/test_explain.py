@@ -12,6 +12,8 @@ from pipeline.corpus import Corpus
 from pipeline.explain.gather import explanation
 from pipeline.explain.page import page
 from tests.datasets import Episode, write_dataset
+from tests.faults.builds import arguments, dataset, killed_at
+from tests.faults.crash import Point
 
 EPISODE = "cell_a/000016"  # its first grasp misses
 
@@ -48,7 +50,24 @@ def test_every_boundary_and_every_candidate_is_told(sample_corpus):
 def test_an_episode_that_is_not_there_is_told_what_there_is(sample_corpus, tmp_path):
     run = CliRunner().invoke(main, ["explain", "cell_a/999", "--corpus", str(sample_corpus), "--to", str(tmp_path)])
     assert run.exit_code == 2
-    assert "no episode of this corpus has events under that name; there are 44, such as cell_a/000000" in run.output
+    assert "no episode of this corpus has that name; there are 44 with events, such as cell_a/000000" in run.output
+
+
+def test_a_build_that_is_on_its_way_can_be_asked_too(tmp_path):
+    """Killed in embed: what segment has done is there to be looked at, as it was before the kill."""
+    source, corpus = dataset(tmp_path / "logs", 4), tmp_path / "corpus"
+    assert killed_at(Point("/ledger/embed/", "begun"), arguments(source, corpus))
+    run = CliRunner().invoke(main, ["explain", "logs/000001", "--corpus", str(corpus), "--to", str(tmp_path)])
+    assert run.exit_code == 0, run.output
+
+
+def test_an_episode_that_was_set_aside_is_told_why(build, tmp_path):
+    source = write_dataset(tmp_path / "logs", [Episode(80, 0), Episode(5, 80)])
+    build([source], tmp_path / "corpus", until="segment")
+    words = ["explain", "logs/000001", "--corpus", str(tmp_path / "corpus"), "--to", str(tmp_path)]
+    run = CliRunner().invoke(main, words)
+    assert run.exit_code == 2
+    assert "logs/000001: set aside by ingest, too_short: " in run.output
 
 
 @pytest.mark.parametrize("cameras", [(), ("front",)])

@@ -1,6 +1,7 @@
 """Logs are read as they are, whatever their version."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -197,6 +198,16 @@ def test_one_bad_line_of_the_list_costs_that_entry(tmp_path, line):
     ((place, why),) = dataset.lost_entries.items()
     assert place in ("meta/episodes.jsonl:2", "episode 1")
     assert str(tmp_path) in why
+
+
+def test_a_list_of_which_every_entry_is_there_twice_is_refused_in_no_time(tmp_path):
+    write_dataset(tmp_path, [Episode(20, 0)])
+    lines = [json.dumps({"episode_index": i, "length": 20}) for i in range(20_000)]
+    (tmp_path / "meta/episodes.jsonl").write_text("\n".join(lines * 2))
+    started = time.process_time()
+    with pytest.raises(SourceError, match="listed more than once"):
+        load("d", str(tmp_path))
+    assert time.process_time() - started < 5  # 21 s where each is looked for in all
 
 
 def test_one_cut_part_of_the_v3_list_costs_its_episodes(tmp_path):

@@ -1,0 +1,84 @@
+"""`corpus gc` removes what builds wrote and no build needs, and nothing else."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pipeline.cli import main
+from pipeline.corpus import Corpus
+from tests.corpora import contents
+from tests.datasets import Episode, write_dataset
+
+SMALL = ("shard.target_bytes=100000",)
+
+
+@pytest.fixture
+def sources(tmp_path) -> list[Path]:
+    return [write_dataset(tmp_path / name, [Episode(60, 0), Episode(60, 60)]) for name in ("one", "two")]
+
+
+def gc(corpus: Path, *options: str) -> str:
+    run = CliRunner().invoke(main, ["gc", "--corpus", str(corpus), *options])
+    assert run.exit_code == 0, run.output
+    return run.output
+
+
+def files(corpus: Path) -> set[str]:
+    return {str(p.relative_to(corpus)) for p in corpus.rglob("*") if p.is_file() or p.is_symlink()}
+
+
+def test_what_no_build_wrote_stays_wherever_it_lies(build, sources, tmp_path):
+    corpus = tmp_path / "corpus"
+    build(sources, corpus, *SMALL)
+    mine = [
+        "media/notes.txt", "media/one/000000/my.mp4", "tables/mine.parquet", "tables/events/mine.parquet",
+        "models/best.npz", "shards/readme.md", ".hidden.tmp", "ledger/note.txt", "tables/.backup.tmp",
+    ]  # fmt: skip
+    for name in mine:
+        (corpus / name).parent.mkdir(parents=True, exist_ok=True)
+        (corpus / name).write_text("mine")
+    before = files(corpus)
+    gc(corpus, "--releases")
+    assert files(corpus) == before
+
+
+def test_a_dry_run_lists_what_would_go_and_touches_nothing(build, sources, tmp_path):
+    corpus = tmp_path / "corpus"
+    build(sources, corpus, *SMALL)
+    build(sources, corpus, *SMALL, "segment.min_l1_s=1.5", "observe.crf=30")
+    before = files(corpus)
+    *listed, last = gc(corpus, "--releases", "--dry-run").splitlines()
+    assert files(corpus) == before
+    assert last.startswith(f"{len(listed)} files would be removed, ")
+    assert gc(corpus, "--releases").startswith(f"{len(listed)} files removed, ")
+    assert before - files(corpus) == set(listed)
+    assert any(path.startswith("media/") for path in listed)
+    build(sources, tmp_path / "fresh", *SMALL, "segment.min_l1_s=1.5", "observe.crf=30")
+    assert contents(corpus) == contents(tmp_path / "fresh")
+
+
+def test_centroids_that_the_configuration_points_at_stay(build, sources, tmp_path):
+    corpus = tmp_path / "corpus"
+    build(sources, corpus, *SMALL)
+    (centroids,) = (corpus / "models").glob("*.npz")
+    build(sources, corpus, *SMALL, f"cluster.centroids={centroids}")
+    gc(corpus, "--releases")
+    assert centroids.exists()
+    build(sources, corpus, *SMALL, f"cluster.centroids={centroids}")
+
+
+def test_work_on_a_source_that_is_away_today_stays(build, sources, tmp_path):
+    corpus = tmp_path / "corpus"
+    build(sources, corpus, *SMALL)
+    away = shutil.move(sources[1], tmp_path / "unmounted")
+    build(sources, corpus, *SMALL)
+    assert set(Corpus(str(corpus)).manifest["lost"]) == {"two"}
+    gc(corpus, "--releases")
+    shutil.move(away, sources[1])
+    again = build(sources, corpus, *SMALL)
+    assert again.computed["observe"] == 0
+    assert again.computed["segment"] == 0
+    build(sources, tmp_path / "fresh", *SMALL)
+    assert contents(corpus) == contents(tmp_path / "fresh")
