@@ -15,7 +15,9 @@ from pipeline.compact import compact
 from pipeline.corpus import Corpus
 from pipeline.garbage import collect_garbage
 from pipeline.ledger import Ledger
-from pipeline.verify import look, verify
+from pipeline.repair import take_back
+from pipeline.survey import Survey
+from pipeline.verify import Fault, look, verify
 from schemas.reasons import Quarantined
 from tests.corpora import contents
 from tests.datasets import Episode, write_dataset
@@ -92,6 +94,15 @@ def test_a_planted_fault_is_found_and_mended(whole, corpus, case, ray_session):
     assert mended.exit_code == 0, mended.output
     assert "0 left" in mended.output
     assert contents(corpus) == contents(whole)
+
+
+def test_the_ledger_of_a_stage_is_read_once_however_many_faults_it_has(corpus, monkeypatch):
+    units = [path.stem for path in (corpus / "ledger/segment").glob("*.json")]
+    faults = [Fault("missing", f"tables/events/{unit}", "gone", ("segment", unit)) for unit in units] * 50
+    read, original = [], Ledger.scan
+    monkeypatch.setattr(Ledger, "scan", lambda self, stage: read.append(stage) or original(self, stage))
+    take_back(str(corpus), faults, Survey())
+    assert read == ["segment"]
 
 
 def test_an_event_without_a_fate_is_a_fault(corpus):
