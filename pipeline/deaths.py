@@ -20,28 +20,25 @@ TAIL = 200_000  # bytes of a log that are read: a stack and what was said before
 
 
 class LastWords:
-    """Reads what dead workers wrote, each once."""
+    """Reads what workers that die from now on write, each once."""
 
     def __init__(self, folder: Path | None) -> None:
         """folder: the session's logs on this machine; None where there is none."""
         self.folder = folder
-        self._read: set[Path] = set()
+        self._read = {log: log.stat().st_size for log in self._logs()}
 
     def of(self, error: Exception) -> tuple[str, str]:
         """(one line: why the latest worker died, all that is known of it)."""
-        for log in self._new():
-            text = _tail(log)
+        for log in sorted(self._logs(), key=lambda p: p.stat().st_mtime, reverse=True):
+            text = _tail(log, self._read.get(log, 0))
             words = told_by(text)
             if words:
-                self._read.add(log)
+                self._read[log] = log.stat().st_size
                 return words, f"{log}\n{text}"
         return _by_ray(error), str(error)
 
-    def _new(self) -> list[Path]:
-        if self.folder is None:
-            return []
-        logs = [p for p in self.folder.glob("worker-*.err") if p not in self._read and p.stat().st_size]
-        return sorted(logs, key=lambda p: p.stat().st_mtime, reverse=True)
+    def _logs(self) -> list[Path]:
+        return [] if self.folder is None else list(self.folder.glob("worker-*.err"))
 
 
 def told_by(text: str) -> str | None:
@@ -76,10 +73,11 @@ def _by_ray(error: Exception) -> str:
     return "it was killed, or ended without a word (out of memory?)"
 
 
-def _tail(path: Path) -> str:
+def _tail(path: Path, start: int) -> str:
+    """What a log holds from a place on, TAIL bytes of it at most."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - TAIL))
+            file.seek(max(start, path.stat().st_size - TAIL))
             return file.read().decode(errors="replace")
     except OSError:
         return ""

@@ -78,10 +78,16 @@ class Runner:
         gpus, at_once = self._resources(units[0].stage)
         task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=1)(_execute)
         shared, left = ray.put(context), deque(units)
-        words, tried, deaths = LastWords(self.session.logs()), set[str](), 0
+        words, tried, deaths, cause = LastWords(self.session.logs()), set[str](), 0, ""
         running: dict[ray.ObjectRef, Unit] = {}
         while left or running:
-            while left and len(running) < at_once:
+            hopeless = not proven and deaths >= DEATHS and not _from_elsewhere(left, tried)
+            if hopeless and not running:
+                raise StageDied(
+                    f"{units[0].stage} cannot run here: its first {deaths} tasks died twice each, of {cause}; nothing "
+                    f"is set aside for it ({self.session.log} has the whole account)"
+                )
+            while left and len(running) < at_once and not hopeless:
                 unit = left.popleft()
                 tried |= set(unit.source_of.values())
                 running[task.remote(unit, shared)] = unit
@@ -100,12 +106,8 @@ class Runner:
                     raise outcome
                 if isinstance(outcome, Died):
                     deaths += 1
-                    others = _from_elsewhere(left, tried)
-                    if not proven and deaths >= DEATHS and not others:
-                        raise StageDied(
-                            f"{unit.stage} cannot run here: its first {deaths} tasks died twice each, of "
-                            f"{outcome.cause}; nothing is set aside for it ({self.session.log} has the whole account)"
-                        )
+                    if not proven and not _from_elsewhere(left, tried):
+                        left.reverse()
                 else:
                     proven = True
                 yield outcome
@@ -130,14 +132,13 @@ class Runner:
 
 
 def _from_elsewhere(left: deque[Unit], tried: set[str]) -> bool:
-    """Bring a unit of a source that has not been tried to the front, else one from the far end; whether there was such
-    a source. One bad source, which comes first, must not pass for a stage that cannot run."""
+    """Bring a unit of a source that has not been tried to the front; whether there is one. A bad source, which comes
+    first, must not pass for a stage that cannot run."""
     for unit in left:
         if not tried >= set(unit.source_of.values()):
             left.remove(unit)
             left.appendleft(unit)
             return True
-    left.reverse()
     return False
 
 

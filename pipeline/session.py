@@ -47,8 +47,10 @@ class Session:
 
         # a raylet's messages are printed whatever `log_to_driver` says, and what was held back as a repetition when
         # Ray is shut down; there is no public way to have them elsewhere
-        ray._private.worker.print_to_stdstream = self._heard
+        worker = ray._private.worker
+        printed, worker.print_to_stdstream = worker.print_to_stdstream, self._heard
         if not ray.is_initialized():
+            self._quiet.callback(setattr, worker, "print_to_stdstream", printed)
             options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
             address = os.environ.get("RAY_ADDRESS")
             if not address:  # "local", or Ray would join whatever cluster was last started on this machine
