@@ -50,6 +50,13 @@ def test_a_source_votes(estimates, applied, voted, votes, weak, disagrees):
     assert (d.lag_frames, d.voted_frames, d.votes, d.weak, d.disagrees) == (applied, voted, votes, weak, disagrees)
 
 
+def test_a_vote_weighs_as_much_as_its_score():
+    """Two weak estimates say +4, one good one says 0, and so do two of middling score that are more than they."""
+    config = AlignConfig(min_score=0.1, min_votes=1, min_agreement=0.0)
+    assert decide([("s/0", 4, 0.2), ("s/1", 4, 0.2), ("s/2", 0, 0.9)], config).voted_frames == 0
+    assert decide([("s/0", 4, 0.5), ("s/1", 4, 0.5), ("s/2", 0, 0.9)], config).voted_frames == 4
+
+
 def test_three_cameras_of_one_episode_are_one_episode():
     assert decide([("s/000000", 5, 0.9)] * 3, CONFIG).weak
 

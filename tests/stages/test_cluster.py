@@ -24,6 +24,21 @@ def test_three_far_groups_become_three_clusters():
     assert (distances >= 0).all()
 
 
+def test_of_several_starts_the_best_is_kept():
+    """Twelve small groups far apart: from one start some share a centroid; the best of twenty is never worse."""
+    random = np.random.default_rng(3)
+    centres = random.normal(size=(12, 8)) * 30
+    vectors = (centres[np.repeat(np.arange(12), 20)] + random.normal(size=(240, 8))).astype(np.float32)
+
+    def spread(restarts: int, seed: int) -> float:
+        clustering = fit(vectors, 12, ClusterConfig(restarts=restarts, seed=seed))
+        return float(clustering.assign(vectors)[1].sum())
+
+    once, often = ([spread(n, seed) for seed in range(5)] for n in (1, 20))
+    assert all(many <= one * (1 + 1e-6) for one, many in zip(once, often, strict=True))
+    assert sum(often) < 0.9 * sum(once)
+
+
 def test_a_fit_is_repeatable_and_survives_a_file():
     vectors, _ = blobs()
     first, second = fit(vectors, 3, CONFIG), fit(vectors, 3, CONFIG)

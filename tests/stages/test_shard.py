@@ -11,6 +11,7 @@ import webdataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.ids import unit_hash
 from stages.episode import Signal
 from stages.shard import ShardConfig
 from stages.shard.balance import effective_size, entropy, gini, inclusion, wanted_frequency
@@ -83,22 +84,18 @@ def test_figures_of_a_distribution():
 # -- selection
 
 
+def event(name: str, episode: str) -> dict:
+    span = {"start_frame": 0, "end_frame": 20, "static": False}
+    return {"event_id": name, "episode_id": episode, "level": "L1", **span}
+
+
 def corpus_of(sizes: list[int], config: ShardConfig, episodes: int = 40) -> list[dict]:
     """Samples rows for `sizes[c]` events of VL cluster c, over some episodes, all of split train."""
     events, clusters = [], {}
     for cluster, size in enumerate(sizes):
         for i in range(size):
             name = f"s/{i % episodes:06d}/L1/{cluster:03d}{i:04d}"
-            events.append(
-                {
-                    "event_id": name,
-                    "episode_id": f"s/{i % episodes:06d}",
-                    "level": "L1",
-                    "start_frame": 0,
-                    "end_frame": 20,
-                    "static": False,
-                }
-            )
+            events.append(event(name, f"s/{i % episodes:06d}"))
             clusters[name] = (cluster, i % 3)
     rows = {f"s/{e:06d}": {"split": "train", "robot": "r"} for e in range(episodes)}
     return select(events, clusters, rows, config)
@@ -121,6 +118,52 @@ def test_a_small_corpus_is_not_made_less_even_by_chance():
     sizes = np.bincount([r["vl_cluster"] for r in rows if r["status"] == "sampled"])
     assert sizes.sum() == 21  # 0.8 of 26
     assert gini(sizes) < gini([12, 8, 6])
+
+
+def test_a_cluster_gives_its_events_of_smallest_hash_not_the_first_by_name():
+    config = ShardConfig(alpha=1.0, keep=0.25)  # alpha 1: every event is as likely as any other
+    rows = corpus_of([40], config)
+    drawn = {r["event_id"] for r in rows if r["status"] == "sampled"}
+    ranked = sorted((r["event_id"] for r in rows), key=lambda e: unit_hash(f"draw:{e}", config.seed))
+    assert drawn == set(ranked[:10])
+    assert drawn != set(sorted(r["event_id"] for r in rows)[:10])
+    other = {r["event_id"] for r in corpus_of([40], config.model_copy(update={"seed": 1})) if r["status"] == "sampled"}
+    assert other != drawn
+
+
+def test_within_a_vl_cluster_events_that_are_wanted_more_are_drawn_more():
+    """One VL cluster, 900 events of a common motion and 100 of a rare one: uniform over motions, 500 are kept. Water
+    filling takes the rare ones for sure and 400 of the 900."""
+    events = [event(f"s/0/L1/{i:07d}", "s/0") for i in range(1000)]
+    clusters = {e["event_id"]: (0, int(i % 10 == 0)) for i, e in enumerate(events)}
+    episodes = {"s/0": {"split": "train", "robot": "r"}}
+    rows = select(events, clusters, episodes, ShardConfig(alpha=0.0, keep=0.5))
+    drawn = [r for r in rows if r["status"] == "sampled"]
+    assert len(drawn) == 500
+    assert sum(r["action_cluster"] == 1 for r in drawn) == pytest.approx(100, abs=5)
+    assert {r["inclusion"] for r in rows if r["action_cluster"] == 1} == {1.0}
+
+
+def test_val_is_all_kept_and_weighs_one():
+    events = [event(f"s/{i}/L1/0", f"s/{i}") for i in range(40)]
+    clusters = {e["event_id"]: (int(i > 30), 0) for i, e in enumerate(events)}
+    episodes = {f"s/{i}": {"split": "val" if i % 2 else "train", "robot": "r"} for i in range(40)}
+    rows = [r for r in select(events, clusters, episodes, ShardConfig(alpha=0.0, keep=0.3)) if r["split"] == "val"]
+    assert {(r["status"], r["inclusion"], r["weight"]) for r in rows} == {("sampled", 1.0, 1.0)}
+
+
+def test_episodes_are_laid_out_by_hash_and_so_are_the_events_of_a_tar():
+    config = ShardConfig(alpha=1.0, keep=1.0, target_bytes=200 * 1000)
+    rows = corpus_of([400], config)
+    shards = pack(rows, {r["event_id"]: 1000 for r in rows}, config)
+    assert sorted(shards) == ["train-000000.tar", "train-000001.tar"]
+    ranked = sorted({r["episode_id"] for r in rows}, key=lambda e: unit_hash(f"order:{e}", config.seed))
+    assert ranked != sorted(ranked)
+    assert {r["episode_id"] for r in shards["train-000000.tar"]} == set(ranked[:20])
+    for members in shards.values():
+        keys = [unit_hash(f"within:{r['event_id']}", config.seed) for r in members]
+        assert keys == sorted(keys)
+        assert [r["event_id"] for r in members] != sorted(r["event_id"] for r in members)
 
 
 def test_one_more_event_hardly_changes_the_draw_of_the_others():
