@@ -114,13 +114,15 @@ def build(sources: tuple[str, ...], root: str, path: str | None, overrides: tupl
             reports.write(corpus)
     finally:
         wait_until_closed()
-    for line in summary_lines(corpus, time.monotonic() - started):
+    for line in summary_lines(corpus, time.monotonic() - started, None if until == STAGES[-1] else until):
         screen.print(printable(line), highlight=False, markup=False, emoji=False)
     over = {s: x for s, x in failed_shares(corpus).items() if x > config.quarantine.max_share}
     if over:
-        worst = ", ".join(f"{source} {share:.0%}" for source, share in sorted(over.items()))
+        worst = ", ".join(f"{share:.0%} of {source}" for source, share in sorted(over.items()))
         click.echo(
-            f"corpus: nothing came of more than {config.quarantine.max_share:.0%} of the episodes: {worst}", err=True
+            f"corpus: exit code 1, since nothing came of {worst} "
+            f"(quarantine.max_share is {config.quarantine.max_share:.0%})",
+            err=True,
         )
         sys.exit(1)
 
@@ -136,16 +138,17 @@ def status(root: str) -> None:
     corpus = Corpus(root)
     with pl.Config(tbl_rows=-1, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True):
         click.echo(corpus.status())
-    release = corpus.manifest["release"]
-    click.echo(
-        f"release: {release or 'none yet'}{'' if corpus.manifest['complete'] else ' (the last build did not end)'}"
-    )
+    left = [stage for stage in STAGES if not corpus.wanted(stage)]
+    if left:
+        click.echo(f"not reached yet: {', '.join(left)}")
+    release, by = corpus.manifest["release"], holder(corpus.root)
+    why = "" if corpus.manifest["complete"] or by else " (the last build stopped before its end)"
+    click.echo(f"release: {release or 'none yet'}{why}")
     aside = corpus.quarantine(evidence=False)["reason"].value_counts(sort=True).rows()
     click.echo(f"quarantine: {', '.join(f'{n} x {reason}' for reason, n in aside) or 'empty'}")
     small = small_parts(corpus, corpus.manifest["config"]["run"]["episodes_per_part"])
-    if small:
+    if small and corpus.manifest["complete"]:
         click.echo(f"parts: {small} could be merged away: corpus compact --corpus {root}")
-    by = holder(corpus.root)
     if by:
         click.echo(f"building: process {by['pid']} on {by['host']}")
 
@@ -224,6 +227,7 @@ def explain(episode: str, root: str, folder: str) -> None:
 @_told
 def verify(root: str) -> None:
     """Hash every file again, hold tables to their laws, read every sample; exit 1 on any fault."""
+    from pipeline.lock import holder
     from pipeline.verify import look
 
     faults = look(root)
@@ -231,7 +235,15 @@ def verify(root: str) -> None:
         click.echo(f"{fault.kind}  {fault.where}: {fault.message}")
     click.echo(f"{len(faults)} faults" if faults else "no fault")
     if faults:
-        click.echo(f"mend them: corpus repair --corpus {root}")
+        by = holder(storage.normalise(root))
+        if by:
+            click.echo(
+                f"a build is at it, process {by['pid']} on {by['host']}: what it has yet to do counts as missing"
+            )
+        else:
+            click.echo(
+                f"mend them: corpus repair --corpus {root} (what a stopped build has yet to do counts as missing)"
+            )
         sys.exit(1)
 
 
@@ -328,6 +340,8 @@ def _short(value: pl.Series | list[Any] | dict[str, Any]) -> str:
 
 def _show(table: pl.DataFrame, target: str | None, rows: int) -> None:
     if target is not None:
+        if not target.lower().endswith((".parquet", ".pq")):
+            raise ConfigError(f"--to {target}: tables are written as Parquet; give a name that ends in .parquet")
         import io
 
         buffer = io.BytesIO()

@@ -26,14 +26,16 @@ FATES = {  # of an event of the shard level, in words
 SPACES = {"vl": "vl (what is seen and said)", "action": "action (how the arms move)"}
 
 
-def summary_lines(corpus: Corpus, seconds: float) -> Iterator[str]:
-    """Lines to print."""
+def summary_lines(corpus: Corpus, seconds: float, until: str | None = None) -> Iterator[str]:
+    """Lines to print; until: the stage at which the build was told to stop, None if it went to the end."""
+    if until:
+        yield f"until      {until}: what follows about later stages is as an earlier build left it"
     yield from _sources(corpus)
     observe = corpus.counts("observe")
     if observe:
         decoded, frames = int(observe.get("decoded_frames", 0)), int(observe.get("source_frames", 0))
-        times = f", each {decoded / frames:.2f} times" if frames else ""
-        yield f"video      {decoded} of {frames} frames in the sources decoded{times}"
+        times = f", each decoded {decoded / frames:.2f} times" if frames else ""
+        yield f"video      {frames} frames in the files that were read{times}"
     yield from _lags(corpus)
     segment = corpus.counts("segment")
     names = {"L3": "tasks", "L2": "subtasks", "L1": "actions", "L0": "local events"}
@@ -135,10 +137,10 @@ def _release(corpus: Corpus) -> Iterator[str]:
     for space, text in SPACES.items():
         if space in balance:
             before, drawn, weighted = (balance[space][k]["gini"] for k in ("before", "sampled", "weighted"))
-            sizes = len(balance[space]["before"]["sizes"])
+            sizes = balance[space]["before"]["sizes"]
             yield (
-                f"balance    {text}, {sizes} clusters: Gini {before:.2f} as recorded, {drawn:.2f} in the shards, "
-                f"{weighted:.2f} by weight"
+                f"balance    {text}, {sum(sizes)} train events in {len(sizes)} clusters: Gini {before:.2f} as "
+                f"recorded, {drawn:.2f} in the shards, {weighted:.2f} by weight"
             )
     if any(space in balance for space in SPACES):
         yield "           (Gini: 0 where all clusters are equally large, near 1 where one has nearly all)"

@@ -81,7 +81,7 @@ def _datasets(sources: Iterable[str], result: Survey) -> dict[str, str]:
             own = datasets_of(source)
         except SourceError as error:
             name, uri = name_of_source(source), named(source)[1]
-            result.lost.append(Lost(name, uri, Quarantined(Reason.MISSING_FILE, plain(error)), ()))
+            result.lost.append(Lost(name, uri, Quarantined(Reason.SOURCE_ABSENT, plain(error)), ()))
             add_datasets(found, {name: uri})  # also a name that another source cannot have
             continue
         add_datasets(found, own)

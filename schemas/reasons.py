@@ -18,6 +18,7 @@ class Reason(StrEnum):
     """Why something is in quarantine."""
 
     NO_MOTION_SIGNAL = "no_motion_signal"  # neither pose, joints nor velocity: nothing to segment by
+    SOURCE_ABSENT = "source_absent"  # the source is not there, or no dataset is in it
     MISSING_FILE = "missing_file"  # the data file that the metadata names is absent
     UNREADABLE_FILE = "unreadable_file"  # the data file is there and cannot be parsed
     ENTRY_UNREADABLE = "entry_unreadable"  # an entry of the source's list of episodes that cannot be read

@@ -55,7 +55,7 @@ def test_every_episode_is_in_events(corpus, truth):
 def test_every_source_frame_is_decoded_once(corpus):
     counts = corpus.counts("observe")
     assert counts["decoded_frames"] == counts["source_frames"] == 3 * corpus.counts("ingest")["rows"]
-    assert any("decoded, each 1.00 times" in line for line in summary_lines(corpus, 1.0))
+    assert any("each decoded 1.00 times" in line for line in summary_lines(corpus, 1.0))
 
 
 def test_the_lag_of_both_cells_is_found(corpus, truth):

@@ -95,13 +95,14 @@ def levels(events: pl.DataFrame) -> list[dict[str, Any]]:
         moving = own.filter(~pl.col("static"))
         seconds = (moving["end_s"] - moving["start_s"]).to_numpy()
         counts = own["primitive"].value_counts().sort("count", "primitive", descending=[True, False]).rows()
+        rest = sum(number for _, number in counts[PRIMITIVES:])
         rows.append(
             {
                 "level": level,
                 "events": own.height,
                 "static": own.height - moving.height,
                 "seconds": seconds,
-                "primitives": counts[:PRIMITIVES],
+                "primitives": [*counts[:PRIMITIVES], *([("others", rest)] if rest else [])],
             }
         )
     return rows

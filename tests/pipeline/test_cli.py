@@ -56,7 +56,7 @@ def test_too_much_in_quarantine_is_exit_code_1(ray_session, tmp_path):
     result = run(*arguments)
     assert result.exit_code == 1
     assert "2 x missing_camera" in result.output
-    assert "nothing came of more than 50% of the episodes: logs 100%" in result.output
+    assert "exit code 1, since nothing came of 100% of logs (quarantine.max_share is 50%)" in result.output
     shown = run("quarantine", "--corpus", tmp_path / "c")
     assert "logs/000000  ingest  missing_camera" in shown.output
     assert run(*arguments, "--set", "quarantine.max_share=1").exit_code == 0

@@ -19,13 +19,14 @@ NAMES = (
     "predicted / true", "R-value", "as many at random: 0.5 s, IoU 0.75", "as many evenly: the same",
 )  # fmt: skip
 HEAD = f"| {' | '.join(NAMES)} |\n{'| --- ' * len(NAMES)}|"
+ENDS_S = 0.05
 DRAWS = 20  # of random boundaries
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
     """An episode's extent and true spans, s; spans need not cover it. Boundaries are starts and ends of spans inside
-    it."""
+    it; one within ENDS_S of where the episode begins or ends is its end, written down in rounded seconds."""
 
     start: float
     end: float
@@ -34,7 +35,7 @@ class Truth:
     @property
     def boundaries(self) -> list[float]:
         edges = {round(t, 6) for span in self.spans for t in span}
-        return sorted(t for t in edges if self.start + 1e-6 < t < self.end - 1e-6)
+        return sorted(t for t in edges if self.start + ENDS_S < t < self.end - ENDS_S)
 
 
 @dataclass(frozen=True, slots=True)
