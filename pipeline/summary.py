@@ -7,12 +7,15 @@ nothing comes out, which decides the exit code.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import polars as pl
 
 from pipeline.corpus import Corpus
+from schemas.ids import source_of
+from schemas.reasons import Reason
 from stages import storage
 
 FATES = {  # of an event of the shard level, in words
@@ -69,20 +72,23 @@ def _sources(corpus: Corpus) -> Iterator[str]:
 
 
 def failed_shares(corpus: Corpus) -> dict[str, float]:
-    """{source: share of its episodes of which nothing comes out}: those in quarantine, entries of its list that cannot
-    be read among them. 1 for a source that cannot be used at all, and for one of which no sample came."""
+    """{source: share of its episodes of which nothing comes out}: those in quarantine, and entries of its list that
+    cannot be read. 1 for a source that cannot be used at all, and for one of which no sample came."""
     refused = corpus.quarantine(evidence=False).filter(pl.col("event_id").is_null())
-    entries = refused.filter(stage="survey").select("episode_id")
-    episodes = pl.DataFrame(
-        {"episode_id": [item for item, _ in corpus.wanted("ingest")]}, schema={"episode_id": pl.String}
-    )
-    table = (
-        pl.concat([episodes, entries]).unique().with_columns(source=pl.col("episode_id").str.split("/").list.first())
-    )
-    bad = refused.select("episode_id").unique().with_columns(bad=pl.lit(1.0))
-    shares = table.join(bad, on="episode_id", how="left").group_by("source").agg(pl.col("bad").fill_null(0.0).mean())
-    whole = [*corpus.manifest["lost"], *barren(corpus)]
-    return {**dict(shares.iter_rows()), **dict.fromkeys(whole, 1.0)}
+    bad, listed = set(refused["episode_id"].to_list()), Counter[str]()
+    failed = Counter[str]()
+    for episode, _ in corpus.wanted("ingest"):
+        source = source_of(episode)
+        listed[source] += 1
+        failed[source] += episode in bad
+    entries = Counter(refused.filter(reason=Reason.ENTRY_UNREADABLE.value)["source"].to_list())
+    told = Counter(refused.filter(reason=Reason.EPISODE_NOT_LISTED.value)["source"].to_list())
+    for source, number in entries.items():  # an entry that cannot be read may be counted by info.json: that is one too
+        more = max(0, number - told[source])
+        listed[source] += more
+        failed[source] += more
+    shares = {source: failed[source] / number for source, number in listed.items()}
+    return {**shares, **dict.fromkeys([*corpus.manifest["lost"], *barren(corpus)], 1.0)}
 
 
 def barren(corpus: Corpus) -> list[str]:

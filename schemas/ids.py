@@ -22,6 +22,11 @@ def episode_id(source: str, index: int) -> str:
     return f"{source}/{index:06d}"
 
 
+def source_of(episode: str) -> str:
+    """cr5_banana of `cr5_banana/000003`, and of any id that begins with it."""
+    return episode.split("/", 1)[0]
+
+
 def event_id(episode: str, level: str, start_s: float, track: str = "all") -> str:
     """`cr5_banana/000003/L1/0004250`; start_s in seconds from the episode's first source timestamp."""
     tier = level if track == "all" else f"{level}.{track}"

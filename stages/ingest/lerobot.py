@@ -98,9 +98,7 @@ class Dataset:
     subtasks: Mapping[int, str] = field(default_factory=dict)
     flags: tuple[Flag, ...] = ()  # for every episode
     notes: tuple[str, ...] = ()  # what of its metadata is not used
-    lost_entries: Mapping[str, str] = field(
-        default_factory=dict
-    )  # episodes of its list that cannot be read: place, why
+    lost_entries: Mapping[str, str] = field(default_factory=dict)  # entries of its list of episodes: {place: why lost}
 
 
 def load(name: str, uri: str, follow: bool = False) -> tuple[Dataset, list[EpisodeRef]]:

@@ -1,5 +1,7 @@
 """The last lines of a build are true and say what their words mean."""
 
+import json
+
 import pytest
 
 from pipeline.corpus import Corpus
@@ -79,7 +81,13 @@ def test_an_entry_of_a_list_that_cannot_be_read_counts_as_an_episode(build, tmp_
     path.write_text(path.read_text() + "\nnonsense\n")
     build([source], tmp_path / "corpus", *SMALL)
     corpus = Corpus(str(tmp_path / "corpus"))
-    assert failed_shares(corpus) == {"logs": pytest.approx(1 / 3)}
+    assert failed_shares(corpus) == {"logs": pytest.approx(1 / 3)}  # of three entries, one of them lost
     (row,) = corpus.quarantine().to_dicts()
     assert (row["reason"], row["item"]) == ("entry_unreadable", "logs/meta/episodes.jsonl:3")
     assert "line 3 is not JSON" in row["message"]
+    info = source / "meta/info.json"
+    info.write_text(json.dumps({**json.loads(info.read_text()), "total_episodes": 3}))
+    build([source], tmp_path / "counted", *SMALL)
+    corpus = Corpus(str(tmp_path / "counted"))
+    assert sorted(corpus.quarantine()["reason"]) == ["entry_unreadable", "episode_not_listed"]
+    assert failed_shares(corpus) == {"logs": pytest.approx(1 / 3)}  # the same one, counted by info.json
