@@ -23,6 +23,11 @@ from stages import storage
 
 CLOSING = "ray-closes"
 LOG = "ray.log"
+SETTINGS = {  # of Ray, read from the environment where it starts
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_worker_niceness": "0",  # 15 if not given: beside two busy programs a build then gets a thirtieth of the cores
+}
 INSIST = 3  # the signal that ends the process at once, whatever Ray is at
 
 
@@ -40,8 +45,8 @@ class Session:
         if self.started:
             return
         wait_until_closed()  # of a build before this one
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        for name, value in SETTINGS.items():
+            os.environ.setdefault(name, value)
         self._quiet.enter_context(quiet(self.log))
         import ray
 

@@ -36,8 +36,11 @@ REAL = ROOT.parent / "shared" / "data"
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
     """One Ray for all in-process builds: starting it takes seconds."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     import ray
+
+    from pipeline.session import SETTINGS
+
+    os.environ.update(SETTINGS)
 
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     yield

@@ -197,6 +197,9 @@ def main() -> int:
     asked = parser.parse_args()
     import ray
 
+    from pipeline.session import SETTINGS
+
+    os.environ.update(SETTINGS)
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     started, cases = time.monotonic(), []
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
