@@ -71,11 +71,11 @@ help:  ## List the targets
 # An install takes minutes in which pip and uv are still: $(call watched,COMMAND) runs one and says every few seconds how
 # far it has come; its output is shown if it fails.
 define watched
-@log=$(VENV)/install.log; { $(1); } >$$log 2>&1 & job=$$!; begun=$$(date +%s); \
+@log=$(VENV)/install.log; { $(1); } >$$log 2>&1 & job=$$!; begun=$$(date +%s); shown=0; \
 trap 'pkill -P $$job; kill $$job 2>/dev/null; exit 130' INT TERM; \
 while kill -0 $$job 2>/dev/null; do \
 	sleep 1; passed=$$(( $$(date +%s) - begun )); \
-	if [ -t 1 ] || [ $$((passed % 20)) = 0 ]; then \
+	if [ -t 1 ] || [ $$((passed - shown)) -ge 20 ]; then shown=$$passed; \
 		last=$$(tr '\r' '\n' <$$log | grep -vE 'WARNING|uninstall' | tail -n 1 | sed 's/^ *//' | cut -c1-70); \
 		printf '  %3d s, %5d MB installed   %-70s' $$passed $$(du -sm $(VENV) 2>/dev/null | cut -f1) "$$last"; \
 		if [ -t 1 ]; then printf '\r'; else echo; fi; \
