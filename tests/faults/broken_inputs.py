@@ -11,8 +11,10 @@ broken one that the wound did not touch.
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import os
+import platform
 import random
 import re
 import resource
@@ -20,6 +22,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -257,14 +260,43 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Break datasets at random and build them.")
     parser.add_argument("--number", type=int, default=200)
     parser.add_argument("--first", type=int, default=0, help="first seed")
-    asked, failed = parser.parse_args(), 0
+    parser.add_argument("--write", type=Path, help="Markdown file for the tally")
+    asked, found = parser.parse_args(), list[tuple[str, str]]()
     with tempfile.TemporaryDirectory(prefix="broken-") as folder:
         for start in range(asked.first, asked.first + asked.number, BATCH):
             for what, fault in batch(Path(folder), range(start, min(start + BATCH, asked.first + asked.number))):
-                failed += bool(fault)
+                found.append((what, fault))
                 print(f"{what}: {fault or 'ok'}", flush=True)
-    print(f"{failed} faults")
+    failed = [f"{what}: {fault}" for what, fault in found if fault]
+    print(f"{len(failed)} faults")
+    if asked.write:
+        asked.write.write_text(_markdown(found, failed, asked.first))
     return 1 if failed else 0
+
+
+def _markdown(found: list[tuple[str, str]], failed: list[str], first: int) -> str:
+    """How many of each kind of wound, and which failed."""
+    every, good = Counter[str](), Counter[str]()
+    for what, fault in found:
+        kind = re.split(r"[ ,:]", what.partition(": ")[2])[0] or what
+        every[kind] += 1
+        good[kind] += not fault
+    lines = [
+        "# Datasets broken at random",
+        "",
+        f"`python -m tests.faults.broken_inputs --number {len(found)} --first {first}`, {datetime.date.today()}, "
+        f"{os.cpu_count()} cores, Python {platform.python_version()}: {len(found)} datasets in builds of {BATCH}.",
+        "",
+        *str(__doc__).split("\n\n", 1)[1].strip().splitlines(),
+        "",
+        "| kind of wound | datasets | passed |",
+        "| --- | --- | --- |",
+        *(f"| {kind} | {number} | {good[kind]} |" for kind, number in every.most_common()),
+        f"| all | {len(found)} | {len(found) - len(failed)} |",
+        "",
+        *(f"Failed: {line}" for line in failed),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 if __name__ == "__main__":
