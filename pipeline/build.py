@@ -26,8 +26,9 @@ from pipeline.parts import frame
 from pipeline.plan import STAGES, Plan
 from pipeline.progress import StageProgress
 from pipeline.run import Died, Runner, StageDied, Unpublished
-from pipeline.survey import Survey, survey
+from pipeline.survey import Lost, Survey, survey
 from pipeline.work import Context, Unit, refusal
+from schemas.ids import source_of
 from schemas.labels import Label
 from schemas.reasons import Quarantined, Reason
 from stages import storage
@@ -121,20 +122,31 @@ class Build:
         result.computed[stage] = self._do(
             stage, plan.states[stage], runner, len(wanted) - len(missing), len(wanted),
             lambda: plan.units(stage, missing, runner.workers), lambda items: _singly(plan, stage, items),
+            _can_run(plan, stage, missing),
         )  # fmt: skip
 
-    def _do(self, stage: str, state: State, runner: Runner, kept: int, total: int, make: Any, smaller: Any) -> int:
+    def _do(
+        self,
+        stage: str,
+        state: State,
+        runner: Runner,
+        kept: int,
+        total: int,
+        make: Any,
+        smaller: Any,
+        proven: bool = False,
+    ) -> int:
         """Run units; those whose worker died once more one by one; what dies again is quarantined. Returns commits
-        made."""
+        made. proven: the stage is known to run."""
         made = 0
         if kept < total:
             units = make()
             with StageProgress(self.console, stage, kept, total) as progress:
-                dead = self._collect(units, state, runner, progress, proven=False)
+                dead = self._collect(units, state, runner, progress, proven)
                 made += len(units) - len(dead)
                 if dead:
                     singles = smaller([name for died in dead for name, _ in died.items])
-                    again = self._collect(singles, state, runner, progress, proven=made > 0)
+                    again = self._collect(singles, state, runner, progress, proven or made > 0)
                     made += len(singles)
                     by_items = {unit.items: unit for unit in singles}
                     for died in again:
@@ -295,11 +307,21 @@ class Build:
 
     def _lost(self, found: Survey) -> None:
         """Sources that cannot be used, in the quarantine table."""
+        by_source: dict[str, list[Lost]] = {}
         for lost in found.refused:
-            pairs = tuple(lost.items())
-            unit = Unit("survey", pairs, {}, dict.fromkeys((i for i, _ in pairs), lost.source))
-            rows = [refusal(unit, i, lost.error) for i, _ in pairs]
-            self.ledger.publish("survey", [Item(*pair, QUARANTINED) for pair in pairs], {"quarantine": rows}, {})
+            by_source.setdefault(lost.source, []).append(lost)
+        for source, together in by_source.items():  # one commit, however many entries of its list cannot be read
+            pairs = [(pair, lost.error) for lost in together for pair in lost.items()]
+            unit = Unit("survey", tuple(p for p, _ in pairs), {}, dict.fromkeys((i for (i, _), _ in pairs), source))
+            rows = [refusal(unit, i, error) for (i, _), error in pairs]
+            self.ledger.publish("survey", [Item(*pair, QUARANTINED) for pair, _ in pairs], {"quarantine": rows}, {})
+
+
+def _can_run(plan: Plan, stage: str, missing: Sequence[str]) -> bool:
+    """Whether some source has all its work of this stage done, and well: what then dies in the others is theirs."""
+    unfinished = {source_of(item) for item in missing}
+    wanted, state = plan.wanted[stage], plan.states[stage]
+    return any(state.status(i, p) == OK for i, p in wanted.items() if source_of(i) not in unfinished)
 
 
 def _singly(plan: Plan, stage: str, items: list[str]) -> list[Unit]:

@@ -50,6 +50,9 @@ MENDABLE = (
     storage.Unusable,
     storage.UnknownStore,
     PermissionError,
+    FileExistsError,
+    NotADirectoryError,
+    IsADirectoryError,
     Quarantined,
 )
 LIST_PREVIEW = 6  # values of a list column that `show` prints
@@ -293,6 +296,7 @@ def gc(root: str, releases: bool, dry_run: bool) -> None:
     from pipeline.garbage import collect_garbage
     from pipeline.lock import locked
 
+    Corpus(root)  # before the lock, which would make the folder of a corpus that is not there
     with locked(storage.normalise(root)):
         removed, size = collect_garbage(Corpus(root), releases, dry_run)
     for path in removed if dry_run else ():
@@ -353,6 +357,6 @@ def _show(table: pl.DataFrame, target: str | None, rows: int) -> None:
         pl.col(n).map_elements(_short, pl.String) for n, t in table.schema.items() if t.is_nested()
     )
     with pl.Config(tbl_rows=rows, tbl_cols=-1, tbl_width_chars=10_000, fmt_str_lengths=48, float_precision=3):
-        click.echo(head)
+        click.echo(printable(str(head)))
     if table.height > rows:
         click.echo(f"{table.height} rows in all; --rows N prints more, --to F.parquet writes them")

@@ -100,7 +100,9 @@ def load(path: str | None, overrides: Iterable[str] = ()) -> CorpusConfig:
             if is_file and not storage.exists(storage.normalise(str(file))):
                 raise ConfigError(f"{key}={file}: there is no such file")
         absolute = config.segment.model_copy(update={"labels": tuple(_absolute(f) for f in config.segment.labels)})
-        return config.model_copy(update={"segment": absolute})
+        given = config.cluster.centroids  # a later command may be started elsewhere
+        cluster = config.cluster.model_copy(update={"centroids": given and storage.normalise(given)})
+        return config.model_copy(update={"segment": absolute, "cluster": cluster})
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         where = path or "--set"

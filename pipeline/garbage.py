@@ -7,6 +7,7 @@ centroids are an input. So does the work on a source that could not be read this
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 
@@ -15,15 +16,19 @@ from pipeline.corpus import Corpus
 from pipeline.ledger import Commit
 from pipeline.verify import STAGES
 from stages import storage
+from stages.ingest.sources import named
 
 HASH, TAR = "[0-9a-f]{16}", r"(?:train|val)-\d{6}"
 OURS = re.compile(  # files that a build writes under a name of their own
     rf"tables/\w+/{HASH}-[0-9a-f]{{8}}\.parquet"
-    r"|media/.+-[0-9a-f]{8}\.(mp4|jpg)"
+    r"|media/[\w\-]+/\d{6,}/[^/]+-[0-9a-f]{8}\.(mp4|jpg)"
     rf"|models/clusters-{HASH}\.npz"
     rf"|tables/shard_stats/{HASH}-{TAR}\.npz"
 )
-TEMPORARY = re.compile(r"(.*/)?\.[^/]+\.[0-9a-f]{8}\.tmp|shards/\.latest\.tmp")  # of a process that was killed
+TEMPORARY = re.compile(  # of a process that was killed
+    r"(tables/\w+|ledger/\w+|media/[\w\-]+/\d{6,}|models|shards/[0-9a-f]{16}|shards)/\.[^/]+\.[0-9a-f]{8}\.tmp"
+    r"|\.(plan\.parquet|manifest\.json|report\.html|build\.lock)\.[0-9a-f]{8}\.tmp|shards/\.latest\.tmp"
+)
 RELEASE = re.compile(rf"shards/({HASH})/({TAR}\.tar|index\.parquet|stats\.json|manifest\.json)")
 
 
@@ -59,13 +64,15 @@ def collect_garbage(corpus: Corpus, releases: bool, dry_run: bool = False) -> tu
 
 
 def _configured(corpus: Corpus) -> Iterator[str]:
-    """Paths inside the corpus that the last build's configuration names."""
-    config = corpus.manifest["config"]
-    given = [config["cluster"]["centroids"], config["ingest"]["profile"], *config["segment"]["labels"]]
+    """Paths inside the corpus that the last build's configuration names, links followed."""
+    config, root = corpus.manifest["config"], corpus.root
+    given = [config["cluster"]["centroids"], config["ingest"]["profile"]]
+    given += [named(file)[1] for file in config["segment"]["labels"]]
     for uri in filter(None, given):
-        place = storage.normalise(uri.split("=", 1)[-1] if "=" in uri else uri)
-        if place.startswith(f"{corpus.root}/"):
-            yield place.removeprefix(f"{corpus.root}/")
+        place = storage.normalise(uri)
+        places = {place, os.path.realpath(place)} if storage.is_local(place) else {place}
+        for start in {root, os.path.realpath(root)} if storage.is_local(root) else {root}:
+            yield from (p.removeprefix(f"{start}/") for p in places if p.startswith(f"{start}/"))
 
 
 def _of_a_lost_source(corpus: Corpus, commit: Commit) -> bool:

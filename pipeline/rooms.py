@@ -35,7 +35,7 @@ def ingest(unit: Unit, context: Context) -> Outcome:
         reference = by_name[name]
         uri = reference.file.uri if reference.file else reference.expected
         if last is None or last[0] != uri:
-            last = (uri, read_file(reference, columns, dataset))
+            last = (uri, read_file(reference, columns))
         episode, signals = extract(dataset, reference, layout, last[1], context.config.ingest)
         outcome.add("episodes", [episode])
         outcome.add("signals", signals)

@@ -61,6 +61,8 @@ class Session:
             if not address:  # "local", or Ray would join whatever cluster was last started on this machine
                 options |= {"address": "local", "num_cpus": self.workers, "include_dashboard": False}
             self.mine = True
+            if not all(map(storage.is_text, sys.argv)):  # Ray takes the command line along, and only as UTF-8
+                ray._private.utils.get_entrypoint_name = lambda: "corpus"
             try:
                 with signals_wait():
                     ray.init(**options)

@@ -17,7 +17,7 @@ from stages.ingest import IngestConfig
 from stages.ingest.layout import layout_of
 from stages.ingest.lerobot import Dataset, EpisodeRef, load
 from stages.ingest.profile import Layout
-from stages.ingest.sources import SourceError, add_datasets, datasets_of, name_of_source, named
+from stages.ingest.sources import SourceError, add_datasets, datasets_of, name_of_source
 from stages.text import plain
 
 
@@ -74,19 +74,23 @@ def survey(sources: Iterable[str], config: IngestConfig) -> Survey:
 
 
 def _datasets(sources: Iterable[str], result: Survey) -> dict[str, str]:
-    """{name: URI}; a source in which there is no dataset is noted as lost."""
+    """{name: URI}; a source in which there is no dataset is noted as lost, under a name that no other has."""
     found: dict[str, str] = {}
+    absent: dict[str, str] = {}
     for source in sources:
         try:
             own = datasets_of(source)
-        except SourceError as error:
-            name, uri = name_of_source(source), named(source)[1]
-            result.lost.append(Lost(name, uri, Quarantined(Reason.SOURCE_ABSENT, plain(error)), ()))
-            add_datasets(found, {name: uri})  # also a name that another source cannot have
+        except (SourceError, storage.UnknownStore) as error:
+            absent.setdefault(source, plain(error))
             continue
         add_datasets(found, own)
-    for lost in result.lost:
-        del found[lost.source]
+    names = {name.casefold() for name in found}
+    for source, why in absent.items():
+        name, uri = name_of_source(source)
+        while name.casefold() in names:
+            name += "_lost"
+        names.add(name.casefold())
+        result.lost.append(Lost(name, uri, Quarantined(Reason.SOURCE_ABSENT, why), ()))
     return found
 
 

@@ -8,7 +8,7 @@ megabyte), nesting before anything walks it. What goes beyond a bound raises `Un
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -23,10 +23,13 @@ JSON_BYTES = 64 * MB  # of a file that is one JSON or YAML value
 LINE_BYTES = 16 * MB  # of a line of a .jsonl file
 DEPTH = 64  # nesting of a value
 VALUES = 5_000_000  # values in it, those counted twice that are named twice (YAML)
+LINE_VALUES = 100_000  # values in a line of a .jsonl file
 EPISODES = 2_000_000  # that a source may list
 FOOTER_BYTES = 64 * MB  # of a Parquet file's description of itself
 COLUMNS = 20_000  # of a Parquet file
-DECODED_BYTES = 2048 * MB  # of the wanted columns of a Parquet file
+DECODED_BYTES = 512 * MB  # of the wanted columns of a Parquet file
+FIRST_ROWS = 64  # of a Parquet file that are decoded first, to see how large they are
+BATCH_BYTES = 64 * MB  # that are decoded at a time, by the size of the rows before
 WHOLE_BYTES = 64 * MB  # a file up to this size is fetched at once; of a larger one only what is wanted
 WIDTH = 4096  # values of a feature in one row
 PIXELS = 8192 * 8192  # of a picture: 100 MB in memory
@@ -47,8 +50,9 @@ def yaml_file(uri: str) -> Any:
     return parse(_bytes(uri), uri, yaml.safe_load, "YAML")
 
 
-def parse(data: bytes, where: str, parser: Callable[[str], Any], what: str) -> Any:
-    """The value in `data`, not deeper than DEPTH. Raises Unreadable."""
+def parse(data: bytes, where: str, parser: Callable[[str], Any], what: str, most: int | None = None) -> Any:
+    """The value in `data`, not deeper than DEPTH, of `most` values (VALUES if not given). Raises Unreadable."""
+    most = VALUES if most is None else most
     try:
         value = parser(data.decode("utf-8-sig"))
     except (ValueError, yaml.YAMLError, OverflowError) as error:
@@ -58,9 +62,9 @@ def parse(data: bytes, where: str, parser: Callable[[str], Any], what: str) -> A
     level, seen, deep = [value], 0, 0
     while level:
         seen, deep = seen + len(level), deep + 1
-        if deep > DEPTH or seen > VALUES:
-            raise Unreadable(f"{where} is too large a value: at most {DEPTH} levels and {VALUES} values are read")
-        level = list(islice((inner for outer in level for inner in _inside(outer)), VALUES + 1))
+        if deep > DEPTH or seen > most:
+            raise Unreadable(f"{where} is too large a value: at most {DEPTH} levels and {most} values are read")
+        level = list(islice((inner for outer in level for inner in _inside(outer)), most + 1))
     return value
 
 
@@ -71,16 +75,13 @@ def json_lines(uri: str) -> Iterator[tuple[int, Any]]:
             raise Unreadable(f"{uri} has more than {EPISODES} lines, which is the most that is read")
         if line.strip():
             try:
-                yield number, parse(line, f"{uri}, line {number}", json.loads, "JSON")
+                yield number, parse(line, f"{uri}, line {number}", json.loads, "JSON", LINE_VALUES)
             except Unreadable as error:
                 yield number, error
 
 
-def table(
-    uri: str, columns: Sequence[str] | None = None, most_rows: int = EPISODES, widths: Mapping[str, int] | None = None
-) -> pa.Table:
-    """The wanted columns (None: all) that a Parquet file has. widths: how many values a row of a column may hold, where
-    that is known. Raises FileNotFoundError, Unreadable."""
+def table(uri: str, columns: Sequence[str] | None = None, most_rows: int = EPISODES) -> pa.Table:
+    """The wanted columns (None: all) that a Parquet file has. Raises FileNotFoundError, Unreadable."""
     try:
         with storage.opened(uri) as (file, size):
             source = pa.BufferReader(file.read()) if size <= WHOLE_BYTES else file
@@ -97,9 +98,8 @@ def table(
                 raise Unreadable(
                     f"{uri} has {about.num_rows} rows; by its metadata at most {most_rows} are plausible, and read"
                 )
-            _values(about, set(wanted), widths or {}, uri)
-            return parquet.read(columns=wanted)
-    except (pa.ArrowException, OSError, EOFError) as error:
+            return _decoded(parquet, wanted, uri)
+    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
         if isinstance(error, FileNotFoundError):
             raise
         raise Unreadable(f"{uri} cannot be read as Parquet: {_brief(error)}") from error
@@ -112,39 +112,28 @@ def column_names(uri: str) -> list[str]:
             _footer(file, size, uri)
             names: list[str] = pq.read_schema(file).names
             return names
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, FileNotFoundError):
             raise
         raise Unreadable(f"{uri} cannot be read as Parquet: {_brief(error)}") from error
 
 
-def _values(about: pq.FileMetaData, wanted: set[str], widths: Mapping[str, int], uri: str) -> None:
-    decoded, values = 0, dict.fromkeys(wanted, 0)
-    leaves = {i: _column_of(about.schema.column(i).path, wanted) for i in range(about.num_columns)}
-    for group in map(about.row_group, range(about.num_row_groups)):
-        for index, name in leaves.items():
-            if name is not None:
-                column = group.column(index)
-                decoded += column.total_uncompressed_size
-                values[name] += column.num_values
-    for name, number in values.items():
-        most = about.num_rows * (4 * widths.get(name, WIDTH) + 64)
-        if number > most:
-            raise Unreadable(
-                f"{uri}: column {name} has {number} values in {about.num_rows} rows; by its metadata at most {most} "
-                f"are plausible, and read"
-            )
-    if decoded > DECODED_BYTES:
-        raise Unreadable(f"{uri}: {decoded / MB:.0f} MB when decoded, at most {DECODED_BYTES / MB:.0f} MB are read")
+def _decoded(parquet: pq.ParquetFile, wanted: list[str], uri: str) -> pa.Table:
+    """The columns, decoded batch by batch: a dictionary makes gigabytes of a few kB, and no figure in the footer tells.
 
-
-def _column_of(path: str, wanted: set[str]) -> str | None:
-    """Which wanted column a leaf such as `observation.state.list.element` belongs to; None: to none."""
-    while path not in wanted:
-        path, dot, _ = path.rpartition(".")
-        if not dot:
-            return None
-    return path
+    Metadata of single columns are not asked for: those of a damaged footer end the process.
+    """
+    first = next(parquet.iter_batches(FIRST_ROWS, columns=wanted), None)
+    if first is None or not first.num_rows:
+        return parquet.read(columns=wanted)
+    rows = max(FIRST_ROWS, min(65_536, BATCH_BYTES * first.num_rows // max(1, first.nbytes)))
+    size, batches = 0, []
+    for batch in parquet.iter_batches(rows, columns=wanted):
+        size += batch.nbytes
+        if size > DECODED_BYTES:
+            raise Unreadable(f"{uri}: over {DECODED_BYTES // MB} MB when decoded, which is the most that is read")
+        batches.append(batch)
+    return pa.Table.from_batches(batches)
 
 
 def _footer(source: Any, size: int, uri: str) -> None:

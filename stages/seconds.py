@@ -16,6 +16,7 @@ import numpy.typing as npt
 Float = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 ROUNDING_S = 1e-6
+COARSE_S = 1e-2
 
 
 @overload
@@ -39,8 +40,9 @@ def longer(seconds: float | Float, bound: float | Float) -> bool | Bool:
 
 
 def step_of(times: Float) -> float:
-    """How finely a log's timestamps can be told apart, s: LeRobot keeps float32, 1.2e-4 s after half an hour."""
-    return max(ROUNDING_S, float(np.spacing(np.float32(np.abs(times).max(initial=0.0)))))
+    """How finely a log's timestamps can be told apart, s: LeRobot keeps float32, 1.2e-4 s after half an hour. At most
+    COARSE_S: doubles that count from 1970 are finer than their size says."""
+    return min(COARSE_S, max(ROUNDING_S, float(np.spacing(np.float32(np.abs(times).max(initial=0.0))))))
 
 
 def whole_steps(seconds: float, hz: float) -> int:

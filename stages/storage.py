@@ -249,6 +249,8 @@ def is_file(uri: str) -> bool:
 def listing(uri: str) -> dict[str, FileIdentity]:
     """Every file below a folder by its path relative to it; empty if there is no such folder. One call, however many
     files."""
+    if is_local(uri):
+        return dict(_walked(uri, ""))
     fs, path = filesystem(uri)
     selector = pafs.FileSelector(path, recursive=True, allow_not_found=True)
     files = {}
@@ -261,8 +263,37 @@ def listing(uri: str) -> dict[str, FileIdentity]:
     return files
 
 
+def is_text(name: str) -> bool:
+    """Whether a name can be written down: file systems allow any bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _walked(root: str, folder: str) -> Iterator[tuple[str, FileIdentity]]:
+    """(relative path, identity) of the files below a folder of a disk whose names are text; links to folders are not
+    followed."""
+    try:
+        with os.scandir(os.path.join(root, folder)) as found:
+            entries = [e for e in found if is_text(e.name)]
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in entries:
+        path = f"{folder}/{entry.name}" if folder else entry.name
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walked(root, path)
+        elif entry.is_file():
+            about = entry.stat()
+            yield path, FileIdentity(join(root, path), about.st_size, about.st_mtime_ns)
+
+
 def folders(uri: str) -> list[str]:
-    """Names of the folders directly below one, sorted."""
+    """Names of the folders directly below one, sorted; on a disk those that are text."""
+    if is_local(uri):
+        with os.scandir(uri) as entries:
+            return sorted(e.name for e in entries if e.is_dir() and is_text(e.name))
     fs, path = filesystem(uri)
     selector = pafs.FileSelector(path, allow_not_found=True)
     with reaching(uri):

@@ -10,6 +10,7 @@ import re
 import unicodedata
 
 NAME = 100  # characters of a name: of a robot, a column, a camera
+BYTES = 120  # of a file name, of which file systems allow 255 with all that is added to it
 SENTENCE = 2000  # characters of a task or instruction: it is repeated in every sample
 UNSAFE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 KEPT = "\n\u200c\u200d"  # the joiners are of category Cf, and part of how some languages are written
@@ -30,4 +31,5 @@ def printable(text: str) -> str:
 
 def file_name(text: str) -> str:
     """A name that is a file name on every system: letters, digits, `-`, `_`, `.`, anything else `_`; not hidden."""
-    return re.sub(r"^\.+", lambda dots: "_" * len(dots[0]), re.sub(r"[^\w.\-]", "_", plain(text, NAME)))
+    name = re.sub(r"^\.+", lambda dots: "_" * len(dots[0]), re.sub(r"[^\w.\-]", "_", plain(text, NAME)))
+    return name.encode()[:BYTES].decode(errors="ignore")

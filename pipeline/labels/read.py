@@ -51,6 +51,10 @@ def _file(name: str) -> list[Found]:
         return list(_csv(data, source, path) if path.lower().endswith(".csv") else _json(data, source, path))
     except json.JSONDecodeError as error:
         raise LabelError(f"{path} is not JSON: {error}") from error
+    except LabelError:
+        raise
+    except (csv.Error, RecursionError, OverflowError, ValueError) as error:
+        raise LabelError(f"{path} cannot be read: {plain(error, 300)}") from error
     except (TypeError, AttributeError) as error:
         raise LabelError(f"{path}: a list or a mapping is not where it should be: {error}") from error
 

@@ -222,6 +222,8 @@ def _task(reference: EpisodeRef, dataset: Dataset, table: pa.Table, where: str) 
         return reference.task
     first = values_of(table.slice(0, 1), "task_index", 1, where)[0, 0]
     index = int(first) if np.isfinite(first) else None
+    if reference.task and Flag.METADATA_REFUSED in dataset.flags:  # the table may have lost a line
+        return reference.task
     if index is None or index not in dataset.tasks:
         raise Quarantined(
             Reason.UNKNOWN_TASK,

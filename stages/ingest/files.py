@@ -71,7 +71,7 @@ def _entries(root: str, folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     try:
         with os.scandir(os.path.join(root, folder)) as found:
             for entry in found:
-                if _is_text(entry.name):
+                if storage.is_text(entry.name):
                     yield (f"{folder}/{entry.name}" if folder else entry.name), entry
     except OSError:  # no right to look into it, or gone meanwhile: what is in it counts as absent
         return
@@ -82,13 +82,6 @@ def _own_places(uri: str) -> Iterator[str]:
     real = os.path.realpath(uri)
     yield real
     parts = real.split("/")
-    if len(parts) > 2 and parts[-2] == "snapshots":  # <cache>/datasets--org--name/snapshots/<commit>
-        yield "/".join([*parts[:-2], "blobs"])
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    for place in range(1, len(parts) - 1):  # <cache>/datasets--org--name/snapshots/<commit>, or a folder in it
+        if parts[place] == "snapshots" and "--" in parts[place - 1]:
+            yield "/".join([*parts[:place], "blobs"])

@@ -27,13 +27,16 @@ def action_spans(row: Mapping[str, Any]) -> tuple[tuple[int, int, str], ...]:
     that it is refused as a label and the episode is not."""
     info = row.get("label_info") or row.get("lable_info") or {}  # the second as AgiBot's first release has it
     actions = row.get("action_config") or (info.get("action_config") if isinstance(info, Mapping) else None) or []
-    return tuple(_action(a) for a in actions)
+    return tuple(_action(a) for a in actions) if isinstance(actions, list) else (_action(actions),)
 
 
 def _action(action: Any) -> tuple[int, int, str]:
     try:
-        return int(action["start_frame"]), int(action["end_frame"]), plain(action.get("action_text") or "")
-    except (KeyError, TypeError, ValueError, AttributeError):
+        start, end = int(action["start_frame"]), int(action["end_frame"])
+        if not 0 <= start <= end < 10**12:
+            raise ValueError("no frames of an episode")
+        return start, end, plain(action.get("action_text") or "")
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return 0, 0, plain(f"unreadable: {action!r}", 120)
 
 

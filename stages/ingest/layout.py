@@ -33,7 +33,7 @@ def layout_of(dataset: Dataset, references: list[EpisodeRef], config: IngestConf
     columns: dict[str, list[np.ndarray]] = {}
     for reference in references[:LOOK_AT]:
         try:
-            file = read_file(reference, [f.column for f in dataset.features], dataset)
+            file = read_file(reference, [f.column for f in dataset.features])
             table = episode_rows(file, reference)
             for feature in dataset.features:
                 if feature.column.startswith(("observation", "action", "state", "qpos")):

@@ -133,7 +133,7 @@ def _load(name: str, uri: str, follow: bool) -> tuple[Dataset, list[EpisodeRef]]
         version=version,
         robot=plain(info.get("robot_type") or "unknown", NAME),
         fps=fps,
-        features=tuple(_features(specs)),
+        features=tuple(_features(specs, complaints)),
         modality=parts,
         ranges=metadata.ranges(found, complaints),
         tasks=metadata.task_table(found, version, complaints),
@@ -151,10 +151,12 @@ def _load(name: str, uri: str, follow: bool) -> tuple[Dataset, list[EpisodeRef]]
     if rows and not references:
         raise SourceError(next(iter(complaints.entries.values())))
     total = info.get("total_episodes") or 0  # 0: it does not say
-    total = int(total) if isinstance(total, int | float) and 0 <= total < 1e18 else 0
+    total = int(total) if isinstance(total, int | float) and total is not True and 0 <= total < 1e18 else 0
     if total and len(references) > total:  # the last ones: a recorder that died listed them, then did not count them
         references = [*references[:total], *(replace(r, counted=False) for r in references[total:])]
     references = _with_plausible_rows(references) + _unlisted(dataset, total, {r.index for r in references})
+    if not references:
+        raise SourceError(f"{uri}/meta lists no episode")
     complete = replace(
         dataset,
         flags=tuple(sorted(complaints.flags)),
@@ -231,6 +233,8 @@ class _Locator:
 
         def fill(match: re.Match[str]) -> str:
             value, width = places.get(match[1]), int(match[2] or 0)
+            if isinstance(value, float) and value.is_integer():  # a column of whole numbers in which one is missing
+                value = int(value)
             if value is None or (match[2] is not None and not isinstance(value, int)):
                 raise ValueError(
                     f"{self.uri}/meta/info.json: {key} {plain(template)!r} cannot be filled for episode {index}: "
@@ -296,11 +300,16 @@ def _seconds(value: Any) -> float:
     return seconds
 
 
-def _features(specs: Mapping[str, Any]) -> Iterator[Feature]:
-    """Numeric features; one with more than WIDTH values in a row is no signal of an arm."""
+def _features(specs: Mapping[str, Any], complaints: metadata.Complaints) -> Iterator[Feature]:
+    """Numeric features; one with more than WIDTH values in a row, or of no shape, is no signal of an arm."""
     for column, spec in specs.items():
         if isinstance(spec, Mapping) and str(spec.get("dtype", "")).startswith(("float", "int", "double")):
-            width, names = metadata.shape_width(spec), tuple(_flatten(spec.get("names")))
+            names = tuple(_flatten(spec.get("names")))
+            try:
+                width = metadata.shape_width(spec)
+            except SourceError as error:
+                complaints.about(f"feature {plain(column, NAME)}: {error}; it is not used")
+                continue
             if width <= WIDTH and column == plain(column):  # a column that no text can name is none
                 yield Feature(column, width, names if len(names) == width else ())
 
@@ -327,7 +336,9 @@ def _camera_features(specs: Mapping[str, Any], chosen: set[str]) -> dict[str, tu
         dtype = str(spec.get("dtype")) if isinstance(spec, Mapping) else ""
         if dtype not in ("video", "image"):
             continue
-        details = {**(spec.get("info") or {}), **(spec.get("video_info") or {})}
+        details: dict[str, Any] = {}
+        for about in (spec.get("info"), spec.get("video_info")):
+            details |= about if isinstance(about, Mapping) else {}
         if not details.get("video.is_depth_map") and (not chosen or feature in chosen):
             cameras[feature] = (file_name(feature.removeprefix(PREFIX)), dtype)
     names = Counter(file_part(name).casefold() for name, _ in cameras.values())

@@ -275,5 +275,5 @@ def shape_width(spec: Mapping[str, Any]) -> int:
 def first_task(row: Mapping[str, Any]) -> str | None:
     """Task of an episode; LeRobot lists tasks, and some writers give a string."""
     tasks = row.get("tasks") or []
-    words = tasks if isinstance(tasks, str) else str(tasks[0]) if isinstance(tasks, Sequence) else ""
+    words = tasks if isinstance(tasks, str) else str(tasks[0]) if isinstance(tasks, Sequence) and tasks else ""
     return words.strip() or None

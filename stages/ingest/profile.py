@@ -173,7 +173,10 @@ def _range(
         return (selector.open,) * len(indices), (selector.closed,) * len(indices)
     if selector.observed is None or selector.column not in dataset.ranges:
         return None
-    low, high = (tuple(side[i] for i in indices) for side in dataset.ranges[selector.column])
+    sides = dataset.ranges[selector.column]
+    if min(map(len, sides)) <= max(indices):  # statistics of another width than the feature
+        return None
+    low, high = (tuple(side[i] for i in indices) for side in sides)
     if any(a >= b for a, b in zip(low, high, strict=True)):
         return None
     return (high, low) if selector.observed == "low_is_closed" else (low, high)

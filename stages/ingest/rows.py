@@ -19,13 +19,13 @@ from stages.ingest.lerobot import Dataset, EpisodeRef
 from stages.seconds import step_of
 
 Float = npt.NDArray[np.float64]
-MOST = float(np.finfo(np.float32).max)  # shards hold float32: beyond it a number is infinite
+MOST = 1e15  # no signal is larger, and the square of this one is still a float32
+LEAST_STEP_S = 1e-7  # between two rows
 META_COLUMNS = ("episode_index", "task_index", "timestamp", "subtask_index")
 
 
-def read_file(reference: EpisodeRef, columns: Iterable[str], dataset: Dataset | None = None) -> pa.Table:
-    """The wanted columns of the episode's data file, all its episodes (v3 keeps several in one); `dataset` tells how
-    many values a row of each may hold."""
+def read_file(reference: EpisodeRef, columns: Iterable[str]) -> pa.Table:
+    """The wanted columns of the episode's data file, all its episodes (v3 keeps several in one)."""
     if not reference.listed:
         raise Quarantined(
             Reason.EPISODE_NOT_LISTED,
@@ -43,9 +43,8 @@ def read_file(reference: EpisodeRef, columns: Iterable[str], dataset: Dataset | 
         raise Quarantined(Reason.MISSING_FILE, f"{reference.expected} {reference.why}")
     uri = reference.file.uri
     most = {} if reference.most_rows is None else {"most_rows": reference.most_rows}
-    widths = {f.column: f.width for f in dataset.features} if dataset else {}
     try:
-        return bounded.table(uri, [*META_COLUMNS, *columns], widths=widths | dict.fromkeys(META_COLUMNS, 1), **most)
+        return bounded.table(uri, [*META_COLUMNS, *columns], **most)
     except FileNotFoundError as error:
         raise Quarantined(Reason.MISSING_FILE, f"{uri} is absent") from error
     except bounded.Unreadable as error:
@@ -78,7 +77,7 @@ def numeric(table: pa.Table, column: str, dataset: Dataset, where: str) -> Float
         raise Quarantined(
             Reason.NOT_FINITE,
             f"{where}: column {column}[{index}] is {values[row, index]} at row {row}, {int(bad.sum())} such values; "
-            "finite numbers are expected",
+            f"finite numbers are expected, at most {MOST:g}",
             evidence=Evidence.around(row, {f"{column}[{index}]": values[:, index].tolist()}),
         )
     return values
@@ -100,12 +99,12 @@ def timestamps(table: pa.Table, dataset: Dataset, max_gap_s: float, where: str) 
             f"it, {int((steps < 0).sum())} steps back; it is expected to increase",
             evidence=shown(row),
         )
-    if (steps == 0).any():
-        row = int(np.argmax(steps == 0)) + 1
+    if (steps < LEAST_STEP_S).any():
+        row = int(np.argmax(steps < LEAST_STEP_S)) + 1
         raise Quarantined(
             Reason.TIME_REPEATS,
             f"{where}: column timestamp is {time[row]:.4f} s at rows {row - 1} and {row}, "
-            f"{int((steps == 0).sum())} repeats; it is expected to increase",
+            f"{int((steps < LEAST_STEP_S).sum())} repeats; it is expected to increase",
             evidence=shown(row),
         )
     if steps.size and steps.max() > max_gap_s + step_of(time):

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from stages import storage
 from stages.bounded import FOLDERS
-from stages.text import NAME
+from stages.text import NAME, plain
 
 MAX_DEPTH = 4
 
@@ -74,10 +74,13 @@ def named(source: str) -> tuple[str | None, str]:
     return None, storage.normalise(source)
 
 
-def name_of_source(source: str) -> str:
-    """What a source argument is called where nothing is known of it but the argument."""
-    given, uri = named(source)
-    return given or _clean(storage.name_of(uri))[:NAME] or "source"
+def name_of_source(source: str) -> tuple[str, str]:
+    """(name, URI) of a source argument of which nothing is known but the argument."""
+    try:
+        given, uri = named(source)
+    except storage.UnknownStore:
+        given, uri = None, plain(source)
+    return given or _clean(storage.name_of(uri))[:NAME] or "source", uri
 
 
 def _clean(name: str) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 
 from schemas.events import PRIMITIVES
 from schemas.events import RECOVERIES as NAMES
+from stages.seconds import at_least
 from stages.segment.config import SegmentConfig
 from stages.segment.hand import Bool, Float, Hand, Int, Spans
 
@@ -113,7 +114,7 @@ def label_subtasks(hands: Sequence[Hand], spans: Spans, config: SegmentConfig) -
     known, which = last >= 0, np.maximum(last, 0)
     inside = known & (middles[which] >= spans.start)
     takes = np.array([c.end - c.start for c in acting])[which]
-    short = spans.seconds < SUBTASK_S + takes  # little but the grasp or the placing itself
+    short = ~at_least(spans.seconds, SUBTASK_S + takes)  # little but the grasp or the placing itself
     held = np.where(known, closes[which], ~closes[0])
     coming = (last + 1 < len(acting)) & closes[np.minimum(last + 1, len(acting) - 1)]
     let_go = np.append(False, (inside & ~closes[which])[:-1])  # the span before ended with a release

@@ -92,6 +92,10 @@ def test_one_source_that_kills_every_worker_costs_only_itself(build, observed, t
     assert {r["episode_id"] for r in rows} == {f"bad/{i:06d}" for i in range(6)}
     assert {r["reason"] for r in rows} == {"worker_died"}
     assert all("died twice: SIGSEGV" in r["message"] for r in rows)
+    build(
+        observed, tmp_path / "corpus", *SMALL, until="lag"
+    )  # again: only the bad one is tried, and is no stage's fault
+    assert Corpus(str(tmp_path / "corpus")).quarantine().height == 6
 
 
 def test_what_is_written_to_standard_error_meanwhile_goes_to_the_file(tmp_path, capfd):

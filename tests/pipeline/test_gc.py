@@ -35,6 +35,7 @@ def test_what_no_build_wrote_stays_wherever_it_lies(build, sources, tmp_path):
     mine = [
         "media/notes.txt", "media/one/000000/my.mp4", "tables/mine.parquet", "tables/events/mine.parquet",
         "models/best.npz", "shards/readme.md", ".hidden.tmp", "ledger/note.txt", "tables/.backup.tmp",
+        "media/holiday/IMG-20240101.jpg", "src/.x.0badc0de.tmp", ".notes.deadbeef.tmp",
     ]  # fmt: skip
     for name in mine:
         (corpus / name).parent.mkdir(parents=True, exist_ok=True)
@@ -59,11 +60,20 @@ def test_a_dry_run_lists_what_would_go_and_touches_nothing(build, sources, tmp_p
     assert contents(corpus) == contents(tmp_path / "fresh")
 
 
-def test_centroids_that_the_configuration_points_at_stay(build, sources, tmp_path):
-    corpus = tmp_path / "corpus"
+@pytest.mark.parametrize("how", ["as it is", "through a link", "relative"])
+def test_centroids_that_the_configuration_points_at_stay(build, sources, tmp_path, how, monkeypatch):
+    corpus = tmp_path / "a=b" / "corpus"
     build(sources, corpus, *SMALL)
     (centroids,) = (corpus / "models").glob("*.npz")
-    build(sources, corpus, *SMALL, f"cluster.centroids={centroids}")
+    named = str(centroids)
+    if how == "through a link":
+        (tmp_path / "link").symlink_to(tmp_path / "a=b")
+        named = str(tmp_path / "link" / centroids.relative_to(tmp_path / "a=b"))
+    elif how == "relative":
+        monkeypatch.chdir(corpus)
+        named = str(centroids.relative_to(corpus))
+    build(sources, corpus, *SMALL, f"cluster.centroids={named}")
+    monkeypatch.chdir(tmp_path)
     gc(corpus, "--releases")
     assert centroids.exists()
     build(sources, corpus, *SMALL, f"cluster.centroids={centroids}")

@@ -96,9 +96,13 @@ EPISODE_LOST = {  # how its one episode is made bad, the reason, what is said
     "text": (lambda r: state(r, lambda n: pa.array([["x"] * 4] * n)), "wrong_type", "is of type string, numbers"),
     "mapping": (lambda r: state(r, lambda n: pa.array([{"x": 1}] * n)), "wrong_shape|wrong_type", "metadata says 4"),
     "values": (
-        lambda r: state(r, lambda n: pa.array([np.zeros(20_000)] * n)), "unreadable_file", "values in 40 rows"
+        lambda r: state(r, lambda n: pa.array([np.zeros(20_000)] * n)), "wrong_shape",
+        "rows of width [20000], metadata says 4",
     ),
 }  # fmt: skip
+EPISODE_LOST["huge"] = (
+    lambda r: state(r, lambda n: pa.array([[1e20 * (-1) ** i] * 4 for i in range(n)])), "not_finite", "at most 1e+15"
+)  # fmt: skip
 USED = {  # what is odd and can be used all the same
     "robot": lambda r: info(r, robot_type="cr5[/red]\x1b[2J\x00{0}%s<b>"),
     "task": lambda r: (r / "meta/episodes.jsonl").write_text(
@@ -122,7 +126,13 @@ def hostile(tmp_path_factory) -> tuple[subprocess.CompletedProcess[str], Corpus]
         (how if callable(how) else how[0])(root)
         sources.append(str(root))
     (folder / "file").write_text("no folder")
-    sources.append(str(folder / "file"))
+    sources += [
+        str(folder / "file"),
+        "absent=/no/such",
+        "/no/such",
+        f"/no/{'good'}",
+        b"/no/\xff".decode(errors="surrogateescape"),
+    ]
     corpus = folder / "cor pus#1 {x} 100%"
     words = [w for s in sources for w in ("--source", s)]
     done = corpus_command("build", *words, "--corpus", str(corpus), *SMALL)
@@ -146,7 +156,7 @@ def test_the_build_ends_with_exit_code_1_and_without_a_traceback(hostile):
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f]", done.stdout + done.stderr)
     worst = done.stderr.strip().splitlines()[-1]
     assert "100% of absent" in worst
-    assert "good" not in worst
+    assert "of good," not in worst
 
 
 @pytest.mark.parametrize("name", SOURCE_LOST)
@@ -159,9 +169,21 @@ def test_a_bad_source_is_lost_alone_and_said(hostile, name):
     assert corpus.quarantine().filter(source=name).height == 1
 
 
-@pytest.mark.parametrize(("name", "words"), [("absent", "there is no such folder"), ("file", "it is a file")])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("absent", "there is no such folder"),
+        ("such", "there is no such folder"),
+        ("good_lost", "there is no such folder"),  # another of that name is there
+        ("file", "it is a file"),
+    ],
+)
 def test_so_is_one_that_is_not_there(hostile, name, words):
     assert words in hostile[1].manifest["lost"][name]
+
+
+def test_a_path_that_is_no_text_is_lost_alone_too(hostile):
+    assert sum("is not UTF-8" in why for why in hostile[1].manifest["lost"].values()) == 1
 
 
 @pytest.mark.parametrize("name", EPISODE_LOST)
@@ -192,9 +214,9 @@ def test_its_memory_stayed_small(hostile):
 
 
 def test_every_command_works_on_odd_paths_and_odd_text(hostile, tmp_path):
-    corpus = hostile[1]
     folder = tmp_path / "o ut#{1,2}$"
     folder.mkdir()
+    root = str(shutil.copytree(hostile[1].root, folder / "cor pus#1 {x} 100%", symlinks=True))
     commands = [
         ["status"], ["quarantine"], ["quarantine", "--to", f"{folder}/q.parquet"], ["show", "episodes"],
         ["show", "events", "--to", f"{folder}/e.parquet"], ["report"], ["verify"], ["compact"], ["gc", "--dry-run"],
@@ -203,10 +225,10 @@ def test_every_command_works_on_odd_paths_and_odd_text(hostile, tmp_path):
         ["labels", "--to", f"{folder}/lerobot", "--format", "lerobot"],
     ]  # fmt: skip
     for words in commands:
-        done = corpus_command(*words, "--corpus", corpus.root)
+        done = corpus_command(*words, "--corpus", root)
         assert done.returncode == 0, (words, done.stdout, done.stderr)
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f]", done.stdout), words
-    page = Path(corpus.root, "report.html").read_text()
+    page = Path(root, "report.html").read_text()
     assert "</script> " not in page.replace("</script>\n", "")
     assert "<b>" not in re.sub(r"<b[ >][^<]*</b>", "", page) or "%s<b>" not in page
 

@@ -75,6 +75,15 @@ def test_a_source_of_which_no_sample_comes_counts_as_failed(build, tmp_path):
     assert "           one: no sample came of it" in lines
 
 
+def test_a_thousand_entries_that_cannot_be_read_are_one_commit(build, tmp_path):
+    source = write_dataset(tmp_path / "logs", [Episode(60, 0)])
+    path = source / "meta/episodes.jsonl"
+    path.write_text(path.read_text() + "\nx" * 1000)
+    build([source], tmp_path / "corpus", *SMALL, until="ingest")
+    assert len(list((tmp_path / "corpus/ledger/survey").iterdir())) == 1
+    assert Corpus(str(tmp_path / "corpus")).quarantine().height == 1000
+
+
 def test_an_entry_of_a_list_that_cannot_be_read_counts_as_an_episode(build, tmp_path):
     source = write_dataset(tmp_path / "logs", [Episode(60, 0), Episode(60, 60)])
     path = source / "meta/episodes.jsonl"

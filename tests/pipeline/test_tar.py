@@ -72,7 +72,7 @@ def test_a_clip_that_cannot_be_cut_costs_its_sample_and_a_damaged_proxy_the_tar(
     unit, context = tar
     path = sorted(unit.payload["media"])[0]
     proxy = Path(context.root, path)
-    whole = proxy.read_bytes()
+    whole, committed = proxy.read_bytes(), unit.payload["media"][path]
     short = cut(str(proxy), range(12), 20.0, context.config.observe.gop(20.0), context.config.observe.crf)
     try:
         proxy.write_bytes(short)
@@ -82,6 +82,7 @@ def test_a_clip_that_cannot_be_cut_costs_its_sample_and_a_damaged_proxy_the_tar(
         made = corpus_rooms.shard(unit, context)
     finally:
         proxy.write_bytes(whole)
+        unit.payload["media"][path] = committed
     refused = [error.event_id for _, error in made.events_refused]
     episode = "logs/" + proxy.parent.name
     assert refused

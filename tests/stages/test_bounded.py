@@ -3,7 +3,10 @@
 import io
 import os
 import socket
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -94,10 +97,36 @@ def test_rows_are_counted_before_they_are_decoded(tmp_path):
         bounded.table(uri, ["a"], most_rows=1000)
 
 
-def test_values_in_a_row_are_counted_too(tmp_path):
-    uri = written(tmp_path / "x.parquet", **{"observation.state": [np.zeros(100_000)] * 10})
-    with pytest.raises(Unreadable, match=r"column observation.state has 1000000 values in 10 rows.*at most 800 "):
-        bounded.table(uri, ["observation.state"], widths={"observation.state": 4})
+def test_what_a_dictionary_makes_of_a_few_kilobytes_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(bounded, "DECODED_BYTES", 20_000_000)
+    uri = written(tmp_path / "x.parquet", a=pa.array(["x" * 100_000] * 1000))
+    assert os.path.getsize(uri) < 20_000  # and 100 MB when decoded
+    with pytest.raises(Unreadable, match="over 19 MB when decoded"):
+        bounded.table(uri)
+
+
+def test_a_damaged_footer_never_ends_the_process(tmp_path):
+    """Single bits of it flipped, one after the other, in a process of its own: an error of C++ would end this one."""
+    buffer = io.BytesIO()
+    columns = {f"c{i}": [[float(i)] * 3] * 5 for i in range(4)} | {"tasks": [["x"]] * 5}
+    pq.write_table(pa.table(columns), buffer)
+    (tmp_path / "whole").write_bytes(buffer.getvalue())
+    code = (
+        "import sys; from stages import bounded\n"
+        "data = open(sys.argv[1], 'rb').read()\n"
+        "length = int.from_bytes(data[-8:-4], 'little')\n"
+        "for bit in range(0, 8 * length, 11):\n"
+        "    broken = bytearray(data)\n"
+        "    broken[len(data) - 8 - length + bit // 8] ^= 1 << bit % 8\n"
+        "    open(sys.argv[2], 'wb').write(broken)\n"
+        "    try:\n"
+        "        bounded.column_names(sys.argv[2]); bounded.table(sys.argv[2])\n"
+        "    except bounded.Unreadable:\n"
+        "        pass\n"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "whole"), str(tmp_path / "broken")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr[-800:]
 
 
 def test_only_what_is_wanted_is_read_in_its_order(tmp_path):
@@ -169,8 +198,9 @@ def test_the_hub_caches_own_links_are_read(tmp_path):
     (snapshot / "one.parquet").symlink_to("../../../blobs/f00")
     (snapshot / "two.parquet").symlink_to("../../../../elsewhere")
     (tmp_path / "elsewhere").write_text("x")
-    found = listing(str(snapshot.parent))
-    assert (list(found.files), list(found.refused)) == (["data/one.parquet"], ["data/two.parquet"])
+    for root, folder in ((snapshot.parent, "data/"), (snapshot, "")):  # of one dataset, or of several in folders
+        found = listing(str(root))
+        assert (list(found.files), list(found.refused)) == ([f"{folder}one.parquet"], [f"{folder}two.parquet"])
 
 
 def test_pipes_sockets_and_devices_are_never_opened(dataset):

@@ -4,6 +4,8 @@ import json
 import time
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from schemas.reasons import Quarantined, Reason
@@ -132,7 +134,7 @@ def test_an_unknown_version_is_named(tmp_path):
         (lambda m: info(m, data_path="data/{episode_index.__class__}.parquet"), "a path is expected, with places"),
         (lambda m: info(m, data_path="data/{user}.parquet"), "cannot be filled for episode 0: user is None"),
         (lambda m: info(m, data_path=["data"]), "a path is expected"),
-        (lambda m: info(m, features={"action": {"dtype": "float32", "shape": [2.5]}}), "whole numbers are expected"),
+        (lambda m: (m / "episodes.jsonl").write_text(""), "meta lists no episode"),
         (lambda m: (m / "info.json").write_text('{"codebase_version": "v2.1", "fps": 0, "features": {}}'), "fps is 0"),
     ],
 )
@@ -175,6 +177,63 @@ def test_an_optional_file_that_cannot_be_used_is_lost_alone_told_and_flagged(tmp
     layout = layout_of(dataset, references, CONFIG)
     row, _ = extract(dataset, references[0], layout, read_file(references[0], wanted_columns(dataset, layout)), CONFIG)
     assert row["flags"] == [flag]
+
+
+@pytest.mark.parametrize("shape", [[2.5], ["x"], [-1]])
+def test_a_feature_of_no_shape_is_passed_over_alone(tmp_path, shape):
+    write_dataset(tmp_path, [Episode(20, 0)])
+    path = tmp_path / "meta/info.json"
+    features = json.loads(path.read_text())["features"] | {"force": {"dtype": "float32", "shape": shape}}
+    info(tmp_path / "meta", features=features)
+    dataset, _ = load("d", str(tmp_path))
+    assert [f.column for f in dataset.features] == ["observation.state", "action"]
+    assert "feature force" in dataset.notes[0]
+
+
+@pytest.mark.parametrize("tasks", ["", '"tasks": [],', '"tasks": null,'])
+def test_an_episode_without_a_task_is_an_episode(tmp_path, tasks):
+    write_dataset(tmp_path, [Episode(20, 0)])
+    (tmp_path / "meta/episodes.jsonl").write_text(f'{{"episode_index": 0, {tasks} "length": 20}}')
+    assert [(r.length, r.task) for r in load("d", str(tmp_path))[1]] == [(20, None)]
+
+
+def test_statistics_of_another_width_are_no_range(tmp_path):
+    write_dataset(tmp_path, [Episode(20, 0)], robot="so100")
+    (tmp_path / "meta/stats.json").write_text(json.dumps({"observation.state": {"min": [0.0], "max": [1.0]}}))
+    dataset, references = load("d", str(tmp_path))
+    layout_of(dataset, references, CONFIG)
+
+
+def test_words_of_an_episode_count_where_the_task_table_has_lost_a_line(tmp_path):
+    write_dataset(tmp_path, [Episode(20, 0, "one")])
+    (tmp_path / "meta/tasks.jsonl").write_text('{"task_index": 7, "task": "x"}\nnonsense')
+    dataset, references = load("d", str(tmp_path))
+    layout = layout_of(dataset, references, CONFIG)
+    row, _ = extract(dataset, references[0], layout, read_file(references[0], wanted_columns(dataset, layout)), CONFIG)
+    assert row["task"] == "one"
+
+
+@pytest.mark.parametrize(
+    "spans", ["5", '[{"start_frame": 1, "end_frame": 1e400}]', '[{"start_frame": 0, "end_frame": 1e19}]']
+)
+def test_spans_that_fit_nowhere_cost_the_label_not_the_episode(tmp_path, spans):
+    write_dataset(tmp_path, [Episode(20, 0)])
+    line = f'{{"episode_index": 0, "tasks": ["x"], "length": 20, "action_config": {spans}}}'
+    (tmp_path / "meta/episodes.jsonl").write_text(line)
+    (reference,) = load("d", str(tmp_path))[1]
+    assert [(a, b) for a, b, _ in reference.spans] == [(0, 0)]
+
+
+def test_a_column_of_whole_numbers_with_a_hole_in_it_costs_one_entry(tmp_path):
+    write_dataset(tmp_path, [Episode(20, 0), Episode(20, 20)], version="v3.0")
+    path = tmp_path / "meta/episodes/chunk-000/file-000.parquet"
+    rows = pq.read_table(path).to_pylist()
+    rows[0]["data/chunk_index"] = None
+    for row in rows[1:]:
+        row["data/chunk_index"] = float(row["data/chunk_index"])
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    dataset, references = load("d", str(tmp_path))
+    assert ([r.index for r in references], list(dataset.lost_entries)) == ([1], ["episode 0"])
 
 
 def test_a_calibration_that_a_clip_can_carry_is_kept(tmp_path):

@@ -1,9 +1,11 @@
 """Times that differ by a rounding are equal, wherever in a log they lie."""
 
 import numpy as np
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from schemas.reasons import Quarantined
 from stages.align.clock import pair
 from stages.align.config import AlignConfig
 from stages.episode import Signal
@@ -41,6 +43,21 @@ def test_of_two_rows_equally_near_the_later_is_taken_throughout(start):
     times = start + np.arange(40) / 30
     opening = Signal("gripper", "single", "1", times, np.arange(40.0)[:, None])
     assert np.diff(opening.at(times[:-1] + 1 / 60)[:, 0]).tolist() == [1.0] * 38
+
+
+def test_times_that_count_from_1970_have_their_holes_found():
+    import pyarrow as pa
+
+    from stages.ingest.lerobot import Dataset
+
+    dataset = Dataset("s", "s", "v2.1", "r", 10.0, (), {}, {}, {})
+    times = 1.7e9 + np.array([0.0, 0.1, 60.0, 60.1])
+    with pytest.raises(Quarantined, match=r"jumps by 59\.90 s"):
+        timestamps(pa.table({"timestamp": times}), dataset, 2.0, "s")
+    with pytest.raises(Quarantined, match="3 repeats"):
+        timestamps(pa.table({"timestamp": np.arange(4) * 1e-300}), dataset, 2.0, "s")
+    with pytest.raises(Quarantined, match="at most 1e"):
+        timestamps(pa.table({"timestamp": 1e30 + np.arange(4) * 1e20}), dataset, 2.0, "s")
 
 
 def test_float32_times_say_how_fine_they_are():
