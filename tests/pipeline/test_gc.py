@@ -60,7 +60,7 @@ def test_a_dry_run_lists_what_would_go_and_touches_nothing(build, sources, tmp_p
     assert contents(corpus) == contents(tmp_path / "fresh")
 
 
-@pytest.mark.parametrize("how", ["as it is", "through a link", "relative"])
+@pytest.mark.parametrize("how", ["through a link", "relative"])
 def test_centroids_that_the_configuration_points_at_stay(build, sources, tmp_path, how, monkeypatch):
     corpus = tmp_path / "a=b" / "corpus"
     build(sources, corpus, *SMALL)
