@@ -15,6 +15,7 @@ from pipeline import lock
 from pipeline.corpus import Corpus
 from pipeline.ledger import Commit
 from pipeline.verify import STAGES
+from schemas.ids import source_of
 from stages import storage
 from stages.ingest.sources import named
 
@@ -77,7 +78,7 @@ def _configured(corpus: Corpus) -> Iterator[str]:
 
 def _of_a_lost_source(corpus: Corpus, commit: Commit) -> bool:
     """Whether a commit holds work on a source that the last build could not read: it may be back tomorrow."""
-    return any(item.name.split("/")[0] in corpus.manifest["lost"] for item in commit.items)
+    return any(source_of(item.name) in corpus.manifest["lost"] for item in commit.items)
 
 
 def _whole_ledger(corpus: Corpus, stage: str) -> list[Commit]:

@@ -210,12 +210,6 @@ def staged(uri: str) -> Iterator[str]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def is_temporary(path: str) -> bool:
-    """Whether a path is one that `staged` writes to: what a killed process leaves behind."""
-    name = name_of(path)
-    return name.startswith(".") and name.endswith(".tmp")
-
-
 @contextmanager
 def local_copy(uri: str) -> Iterator[str]:
     """A local path with the file's content: the path itself on a disk, a temporary copy of a remote object."""
