@@ -2,6 +2,6 @@
 
 from stages.cluster.config import ClusterConfig
 
-VERSION = 3
+VERSION = 4
 
 __all__ = ["VERSION", "ClusterConfig"]

@@ -8,6 +8,7 @@ that very dataset. Chosen by `ingest.profile`, else by robot type, else by featu
 from __future__ import annotations
 
 import fnmatch
+from functools import cache
 from importlib.resources import files
 from typing import Literal
 
@@ -91,6 +92,7 @@ class Layout(_Frozen):
         return tuple(a for a in ("single", "left", "right") if any(s.arm == a for s in self.streams))
 
 
+@cache
 def load_profiles() -> list[Profile]:
     """The profiles that come with the project, by file name."""
     folder = files("stages.ingest") / "profiles"
