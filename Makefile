@@ -18,7 +18,7 @@ BUILD = $(BIN)/corpus build $(foreach s,$(SOURCE),--source $(call quoted,$(s))) 
 	$(if $(CONFIG),--config $(call quoted,$(CONFIG))) $(foreach s,$(SET),--set $(call quoted,$(s)))
 
 .DEFAULT_GOAL := help
-.PHONY: corpus report test cluster-test store-test soak bench bench-segment lint sample lock clean help
+.PHONY: corpus report test cluster-test store-test soak gpu-check bench bench-segment lint sample lock clean help
 
 corpus: $(VENV)/.installed  ## Build the corpus of the sample, or of SOURCE="dir1 name=dir2" [CORPUS=out] [CONFIG=my.yaml] [SET="a.b=1"]
 	$(BUILD)
@@ -43,6 +43,9 @@ soak: $(VENV)/.installed  ## Break inputs, builds and corpora in every way, over
 bench: $(VENV)/.installed  ## Measure builds against the floor, memory, growth, idle reruns; writes docs/bench.md (a quarter of an hour; SOURCE, TIMES: a folder of your own as well)
 	$(BIN)/python -m tests.benchmarks.bench --write docs/bench.md $(if $(filter-out pipeline/sample,$(SOURCE)),--source $(SOURCE) --times $(TIMES))
 
+gpu-check:  ## Run the models on this machine's GPU, held to the CPU, and print their rates (needs torch and transformers alone)
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m tests.benchmarks.gpu_check
+
 bench-segment: $(VENV)/.installed  ## Score boundaries against the truth, beside other methods; writes docs/segmentation.md, or EVENTS=e.parquet TRUTH=t.csv
 	$(BIN)/python -m tests.benchmarks.segmentation.bench $(if $(EVENTS),--events $(EVENTS) --truth $(TRUTH),--write docs/segmentation.md)
 
@@ -53,7 +56,7 @@ lint: $(VENV)/.installed  ## Check format, style and types
 
 sample: $(VENV)/.installed  ## Record the sample again (simulator: MuJoCo; needs EGL or OSMesa)
 	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[sample]'
-	$(BIN)/python -m pipeline.record_sample --out pipeline/sample --seed 0
+	$(BIN)/python -m pipeline.recorder --out pipeline/sample --seed 0
 
 lock: $(VENV)/.installed  ## Choose new pins for all dependencies (needs uv)
 	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-annotate --no-header --quiet --upgrade \

@@ -13,9 +13,10 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     from pipeline.cli import main as command
+    from pipeline.signals import heeded
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    command()
+    with heeded():
+        command()
 
 
 def _stop(number: int, _: FrameType | None) -> None:

@@ -6,28 +6,27 @@ In: a YAML file and `key=value` overrides. Out: a `CorpusConfig`. Raises ConfigE
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from functools import cache
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
+from pipeline.stages import STAGES, Stages
 from stages import bounded, storage
-from stages.align import AlignConfig
-from stages.caption import CaptionConfig
-from stages.cluster import ClusterConfig
-from stages.embed import EmbedConfig
-from stages.ingest import IngestConfig
-from stages.ingest.sources import named
-from stages.observe import ObserveConfig
-from stages.segment import SegmentConfig
-from stages.shard import ShardConfig
+from stages.cluster import CLUSTER
+from stages.embed import EMBED
+from stages.ingest import INGEST
+from stages.segment import SEGMENT
+from stages.shard import SHARD
+from stages.sources.find import named
+from stages.stage import Stage
+
+C = TypeVar("C", bound=BaseModel)
 
 
 class ConfigError(ValueError):
     """A configuration that cannot be used; the message names the key."""
-
-
-GpuStage = Literal["observe", "embed"]
 
 
 class RunConfig(BaseModel):
@@ -37,7 +36,7 @@ class RunConfig(BaseModel):
 
     workers: int | None = Field(None, ge=1, description="tasks at a time; null: the CPUs that Ray has")
     episodes_per_part: int = Field(32, ge=1, description="most episodes in one Parquet part")
-    gpus: dict[GpuStage, float] = Field(
+    gpus: dict[str, Annotated[float, Field(gt=0)]] = Field(
         {}, description="GPUs that each task of a stage asks Ray for, such as {embed: 0.5}"
     )
 
@@ -53,33 +52,46 @@ class QuarantineConfig(BaseModel):
 
 
 class CorpusConfig(BaseModel):
-    """Everything that a build can be told."""
+    """Everything that a build can be told: a section for each of its stages (`config_for`), `run` and `quarantine`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    stages: ClassVar[Stages] = ()
 
-    ingest: IngestConfig = IngestConfig()
-    observe: ObserveConfig = ObserveConfig()
-    align: AlignConfig = AlignConfig()
-    segment: SegmentConfig = SegmentConfig()
-    caption: CaptionConfig = CaptionConfig()
-    embed: EmbedConfig = EmbedConfig()
-    cluster: ClusterConfig = ClusterConfig()
-    shard: ShardConfig = ShardConfig()
     run: RunConfig = RunConfig()
     quarantine: QuarantineConfig = QuarantineConfig()
 
+    def of(self, stage: Stage[C, Any]) -> C:
+        """The section of a stage."""
+        found = getattr(self, stage.key)
+        assert isinstance(found, stage.config)
+        return found
+
     @model_validator(mode="after")
     def _parts_fit_together(self) -> CorpusConfig:
-        if self.shard.level not in self.embed.levels:
-            raise ValueError(
-                f"shard.level is {self.shard.level}, embed.levels are {list(self.embed.levels)} without it"
-            )
-        if self.embed.device == "cuda" and not self.run.gpus.get("embed"):
-            raise ValueError("embed.device is cuda: say how much of a GPU each task takes, such as run.gpus={embed: 1}")
+        can = sorted(s.name for s in self.stages if s.gpu)
+        cannot = sorted(set(self.run.gpus) - set(can))
+        if cannot:
+            raise ValueError(f"run.gpus: {', '.join(cannot)} can use no GPU; stages that can: {', '.join(can)}")
+        if SHARD in self.stages and EMBED in self.stages:
+            level, embed = self.of(SHARD).level, self.of(EMBED)
+            if level not in embed.levels:
+                raise ValueError(f"shard.level is {level}, embed.levels are {list(embed.levels)} without it")
+            if embed.device == "cuda" and not self.run.gpus.get("embed"):
+                words = "embed.device is cuda: say how much of a GPU each task takes, such as run.gpus={embed: 1}"
+                raise ValueError(words)
         return self
 
 
-def load(path: str | None, overrides: Iterable[str] = ()) -> CorpusConfig:
+@cache
+def config_for(stages: Stages) -> type[CorpusConfig]:
+    """The configuration of a build of these stages."""
+    sections: dict[str, Any] = {s.key: (s.config, s.config()) for s in stages}
+    model = create_model("CorpusConfig", __base__=CorpusConfig, **sections)
+    model.stages = stages
+    return model
+
+
+def load(path: str | None, overrides: Iterable[str] = (), stages: Stages = STAGES) -> CorpusConfig:
     """Configuration from an optional YAML file, then `stage.key=value` overrides. Raises ConfigError."""
     values: dict[str, Any] = {}
     if path is not None:
@@ -94,19 +106,24 @@ def load(path: str | None, overrides: Iterable[str] = ()) -> CorpusConfig:
     for override in overrides:
         _set(values, override)
     try:
-        config = CorpusConfig.model_validate(values)
-        for key, file in (("ingest.profile", config.ingest.profile), ("cluster.centroids", config.cluster.centroids)):
-            is_file = file is not None and (key != "ingest.profile" or file.endswith((".yaml", ".yml")))
-            if is_file and not storage.exists(storage.normalise(str(file))):
-                raise ConfigError(f"{key}={file}: there is no such file")
-        absolute = config.segment.model_copy(update={"labels": tuple(_absolute(f) for f in config.segment.labels)})
-        given = config.cluster.centroids  # a later command may be started elsewhere
-        cluster = config.cluster.model_copy(update={"centroids": given and storage.normalise(given)})
-        return config.model_copy(update={"segment": absolute, "cluster": cluster})
+        return _found(config_for(stages).model_validate(values))
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         where = path or "--set"
         raise ConfigError(f"{where}:\n" + "\n".join(lines) + "\nAll keys: corpus config") from error
+
+
+def _found(config: CorpusConfig) -> CorpusConfig:
+    """The configuration with its files by their whole paths: a later command may be started elsewhere. Raises
+    ConfigError for one that is not there."""
+    profile, centroids, labels = config.of(INGEST).profile, config.of(CLUSTER).centroids, config.of(SEGMENT).labels
+    of_profile = profile if profile is not None and profile.endswith((".yaml", ".yml")) else None
+    for key, file in (("ingest.profile", of_profile), ("cluster.centroids", centroids)):
+        if file is not None and not storage.is_file(storage.normalise(file)):
+            raise ConfigError(f"{key}={file}: there is no such file")
+    segment = config.of(SEGMENT).model_copy(update={"labels": tuple(_absolute(f) for f in labels)})
+    cluster = config.of(CLUSTER).model_copy(update={"centroids": centroids and storage.normalise(centroids)})
+    return config.model_copy(update={"segment": segment, "cluster": cluster})
 
 
 def _absolute(file: str) -> str:
@@ -134,7 +151,8 @@ def _set(values: dict[str, Any], override: str) -> None:
 def to_yaml(config: CorpusConfig) -> str:
     """The resolved configuration with a comment per key: its description."""
     lines = []
-    for stage, model in config:
+    ordered = [*dict.fromkeys(s.key for s in config.stages), *CorpusConfig.model_fields]
+    for stage, model in ((name, getattr(config, name)) for name in ordered):
         lines.append(f"{stage}:  # {' '.join((type(model).__doc__ or '').split())}")
         for name, field in type(model).model_fields.items():
             dumped = model.model_dump(mode="json")[name]

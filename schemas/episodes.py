@@ -12,6 +12,8 @@ CAMERA = pa.struct(
         pa.field("uri", pa.string(), nullable=False),  # video file
         pa.field("from_s", pa.float64(), nullable=False),  # where the episode starts inside that file, s
         pa.field("to_s", pa.float64()),  # where it ends, s; null: the file's end
+        pa.field("start_s", pa.float64(), nullable=False),  # time of that instant on the source's clock, s
+        pa.field("fps", pa.float64()),  # its declared rate, 1/s; null: the episode's
         pa.field("calibration", pa.string()),  # JSON, as in meta/calibration.json; null: uncalibrated
     ]
 )
@@ -24,18 +26,23 @@ EPISODES = Table(
         Column("source", pa.string(), "name of the source: the dataset's folder, or the name given as name=URI"),
         Column("recording_id", pa.string(), "the recording that the episode was cut from; splits hash this"),
         Column("dataset_uri", pa.string(), "root of the dataset"),
-        Column("episode_index", pa.int64(), "index in the source"),
-        Column("format", pa.string(), "lerobot/v2.0, lerobot/v2.1 or lerobot/v3.0"),
+        Column("episode_key", pa.string(), "key in the source, its own choice"),
+        Column("episode_index", pa.int64(), "index in the source; null where it does not number them", nullable=True),
+        Column("format", pa.string(), "such as lerobot/v3.0"),
         Column("robot", pa.string(), "robot type as the source declares it"),
         Column("profile", pa.string(), "robot profile that read it; 'inferred' if none matched"),
         Column("arms", pa.list_(pa.string()), "arms with a motion signal: single, or left and right"),
         Column("fps", pa.float64(), "declared rate of rows and frames, 1/s"),
-        Column("n_rows", pa.int64(), "rows of the log"),
+        Column("rows_are_frames", pa.bool_(), "each row of the log is declared to be a frame of every camera"),
+        Column("n_rows", pa.int64(), "rows of the log, of the stream that has most"),
         Column("t0", pa.float64(), "first timestamp of the log, s on the source's clock"),
         Column("t1", pa.float64(), "last timestamp of the log, s on the source's clock"),
         Column("task", pa.string(), "task text; empty if the source has none"),
         Column("split", pa.string(), "train or val, by hash of the recording"),
         Column("cameras", pa.list_(CAMERA), "cameras with the place of the episode in their files"),
+        Column("marks", pa.string(), "what the source says of the episode as a whole, JSON: success, operator, ..."),
+        Column("layout", pa.string(), "what the numbers of its streams are, JSON: schemas.sample.Layout"),
+        Column("extras_refused", pa.list_(pa.string()), "columns that only ride along and could not be used, and why"),
         Column("labels", pa.list_(LABEL), "spans that the source brings along, schemas.labels.Label"),
         Column("checks", pa.list_(pa.string()), "cleaning checks made and passed"),
         Column("flags", pa.list_(pa.string()), "schemas.reasons.Flag values"),

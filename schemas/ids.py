@@ -2,6 +2,7 @@
 
 `episode_id` is `source/000003`; `event_id` is `source/000003/L1/0004250`, the start in milliseconds on the source's own
 clock, so that moving one boundary renames one event. A track other than `all` is appended to the level: `L1.left`.
+A camera of an episode is `source/000003@wrist`. Ids are built and split here alone.
 """
 
 from __future__ import annotations
@@ -12,19 +13,52 @@ import re
 LEVELS = ("L0", "L1", "L2", "L3")
 TRACKS = ("all", "left", "right")
 ARMS = ("single", "left", "right")
+TOGETHER = 8  # episodes of a source that follow each other are laid down, and drawn into tars, so many at a time
 SOURCE_NAME = re.compile(r"[A-Za-z0-9_\-]+")
 
 
-def episode_id(source: str, index: int) -> str:
-    """`cr5_banana/000003`. Raises ValueError for a source name with other than letters, digits, `_`, `-`."""
+KEY = re.compile(
+    r"[A-Za-z0-9_]+"
+)  # of an episode in its source: no dash, so that sample keys are one to one with events
+SOURCE_OF = r"^([^/]*)/"  # for columns: the source of an id that begins with an episode's
+EPISODE_OF = r"^([^/@]*/[^/@]*)"  # for columns: the episode of a camera's or an event's id
+_EVENT = re.compile(r"([^/]+)/([^/]+)/(L[0-3])(?:\.(left|right))?/(-?\d+)")
+
+
+def episode_key(index: int) -> str:
+    """Key of an episode that its source only numbers: `000003`."""
+    return f"{index:06d}"
+
+
+def episode_id(source: str, key: int | str) -> str:
+    """`cr5_banana/000003`, of a number or of a key that the source chose. Raises ValueError for a source name with
+    other than letters, digits, `_`, `-`, or a key with other than letters, digits, `_`."""
+    text = episode_key(key) if isinstance(key, int) else key
     if not SOURCE_NAME.fullmatch(source):
         raise ValueError(f"source name {source!r}: use letters, digits, '_' and '-' only")
-    return f"{source}/{index:06d}"
+    if not KEY.fullmatch(text):
+        raise ValueError(f"episode key {text!r}: use letters, digits and '_' only")
+    return f"{source}/{text}"
 
 
-def source_of(episode: str) -> str:
+def source_of(name: str) -> str:
     """cr5_banana of `cr5_banana/000003`, and of any id that begins with it."""
-    return episode.split("/", 1)[0]
+    return name.split("/", 1)[0]
+
+
+def key_of(episode: str) -> str:
+    """000003 of `cr5_banana/000003`."""
+    return episode.split("/", 1)[1]
+
+
+def camera_id(episode: str, camera: str) -> str:
+    """`cr5_banana/000003@wrist`."""
+    return f"{episode}@{camera}"
+
+
+def episode_of(name: str) -> str:
+    """cr5_banana/000003 of a camera's id or of an event's, or of itself."""
+    return "/".join(name.split("@", 1)[0].split("/", 2)[:2])
 
 
 def event_id(episode: str, level: str, start_s: float, track: str = "all") -> str:
@@ -35,11 +69,15 @@ def event_id(episode: str, level: str, start_s: float, track: str = "all") -> st
 
 def level_of(event: str) -> str:
     """L1 of `cr5_banana/000003/L1.left/0004250`."""
-    return event.rsplit("/", 2)[1].split(".")[0]
+    match = _EVENT.fullmatch(event)
+    if match is None:
+        raise ValueError(f"{event!r} is no event id")
+    return match[3]
 
 
 def sample_key(event: str) -> str:
-    """WebDataset key of an event: its id without slash or dot (webdataset cuts a name at its first dot)."""
+    """WebDataset key of an event: its id without slash or dot (webdataset cuts a name at its first dot). Neither an
+    episode's key nor a level holds a dash, so that no two events share one."""
     return event.replace("/", "-").replace(".", "_")
 
 

@@ -66,6 +66,7 @@ class Flag(StrEnum):
     LAG_DISAGREES = "lag_disagrees"
     METADATA_REFUSED = "metadata_refused"  # an optional file of the source's metadata cannot be used
     CALIBRATION_REFUSED = "calibration_refused"  # a camera's calibration cannot be used; it counts as uncalibrated
+    EXTRA_REFUSED = "extra_refused"  # a column that only rides along cannot be used: episodes.extras_refused says why
     TASK_SHORTENED = "task_shortened"  # longer than any instruction: cut where it is kept
 
 

@@ -4,16 +4,16 @@ import pyarrow as pa
 
 from schemas.table import Column, Table, one_of
 
-KINDS = ("state", "action", "gripper", "gripper_command", "position", "orientation", "joints", "velocity")
+KINDS = ("state", "action", "gripper", "gripper_command", "position", "orientation", "joints", "velocity", "extra")
 
 SIGNALS = Table(
     name="signals",
     key=("episode_id", "stream"),
     columns=(
         Column("episode_id", pa.string(), "source/000003"),
-        Column("stream", pa.string(), "kind, or kind/arm: state, action, gripper/single, position/left ..."),
+        Column("stream", pa.string(), "kind, kind/arm or extra/column: state, gripper/single, extra/observation.force"),
         Column("kind", pa.string(), "what it is, one of schemas.signals.KINDS"),
-        Column("arm", pa.string(), "single, left or right; empty for state and action"),
+        Column("arm", pa.string(), "single, left or right; empty for state, action and extras"),
         Column("origin", pa.string(), "source columns it was read from, e.g. observation.state[6]"),
         Column("unit", pa.string(), "m, rad, m/s, 1 (gripper opening: 0 closed to 1 open), or 'raw'"),
         Column("width", pa.int32(), "D, values per instant"),

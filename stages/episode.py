@@ -55,6 +55,11 @@ def signals_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, Signal]:
     }
 
 
+def both_arms(events: Iterable[Mapping[str, Any]]) -> list[Any]:
+    """Events of both arms together, of an episode's `events` rows: what is captioned and trained on."""
+    return [e for e in events if e["track"] == "all"]
+
+
 def speeds(signals: Mapping[str, Signal], times: Float) -> dict[str, Float]:
     """{arm: float64[T]} measured speed of each arm at `times`: end-effector speed where a position is logged, else a
     logged velocity, else the norm of joint speeds. Units are the log's own; scale before comparing arms or robots.

@@ -133,11 +133,19 @@ def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
         return pafs.LocalFileSystem(), uri
     try:
         with reaching(uri):
-            fs, path = pafs.FileSystem.from_uri(uri)
+            fs, path = pafs.FileSystem.from_uri(_delayed(uri))
     except pa.ArrowInvalid as error:
         words = f"{uri}: no storage of this kind is known; a path, s3:// or gs:// is expected"
         raise UnknownStore(words) from error
     return fs, path
+
+
+def _delayed(uri: str) -> str:
+    """An S3 URI that opens a file when it is known how large it is: a small one is then a single put, not three
+    requests."""
+    if not uri.startswith("s3://") or "allow_delayed_open" in uri:
+        return uri
+    return f"{uri}{'&' if '?' in uri else '?'}allow_delayed_open=true"
 
 
 @contextmanager

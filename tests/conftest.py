@@ -38,7 +38,7 @@ def ray_session() -> Iterator[None]:
     """One Ray for all in-process builds: starting it takes seconds."""
     import ray
 
-    from pipeline.session import SETTINGS
+    from pipeline.build.session import SETTINGS
 
     os.environ.update(SETTINGS)
 
@@ -55,11 +55,16 @@ def build(ray_session: None):  # type: ignore[no-untyped-def]
     from rich.console import Console
 
     from pipeline import config
-    from pipeline.build import Build
+    from pipeline.build.driver import Build
+    from pipeline.stages import STAGES
+    from stages.sources.find import FORMATS
 
-    def run(sources: list[Path | str], corpus: Path, *overrides: str, path: str | None = None, until: str = "shard"):  # type: ignore[no-untyped-def]
+    def run(  # type: ignore[no-untyped-def]
+        sources, corpus: Path, *overrides: str, path: str | None = None, until=None, stages=STAGES, formats=FORMATS
+    ):
         screen = Console(file=io.StringIO(), soft_wrap=True)
-        return Build(str(corpus), config.load(path, overrides), screen).run([str(s) for s in sources], until)
+        built = Build(str(corpus), config.load(path, overrides, stages), screen, stages, formats)
+        return built.run([str(s) for s in sources], until)
 
     return run
 

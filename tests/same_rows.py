@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.corpus import WRITTEN_BY, Corpus
-from schemas import TABLES
+from pipeline.corpus.view import Corpus
 
 ABSOLUTE, RELATIVE = 1e-4, 1e-4
 NAMED_BY_BYTES = {"samples": ("shard",), "observations": ("proxy_bytes",), "quarantine": ("evidence",)}
@@ -44,13 +43,13 @@ def differences(one: Any, other: Any, where: str = "") -> Iterator[tuple[str, fl
 
 def compare(one: Corpus, other: Corpus) -> Iterator[tuple[str, int, float, list[str]]]:
     """(table, rows, largest difference of a number, what is not the same) for every table."""
-    for name in [*WRITTEN_BY, "quarantine"]:
+    for name, table in one.tables.items():
         left, right = one.table(name), other.table(name)
         rows, wrong, worst = left.height, [], 0.0
         if left.height != right.height:
             wrong.append(f"{left.height} rows and {right.height}")
         drop = [c for c in NAMED_BY_BYTES.get(name, ()) if c in left.columns]
-        keys = list(TABLES[name].key)
+        keys = list(table.key)
         for a, b in zip(left.drop(drop).iter_rows(named=True), right.drop(drop).iter_rows(named=True), strict=False):
             for place, size in differences(a, b, "/".join(str(a[k]) for k in keys if k in a)):
                 if size > max(ABSOLUTE, RELATIVE):

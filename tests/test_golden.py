@@ -16,7 +16,7 @@ import pytest
 import webdataset
 
 from pipeline import config
-from pipeline.corpus import Corpus
+from pipeline.corpus.view import Corpus
 from stages.cluster import ClusterConfig
 from stages.cluster.kmeans import fit
 from stages.shard import ShardConfig
@@ -129,7 +129,7 @@ def accept() -> None:
 
     from rich.console import Console
 
-    from pipeline.build import Build
+    from pipeline.build.driver import Build
 
     with tempfile.TemporaryDirectory() as folder:
         source = write_dataset(Path(folder) / "golden", [Episode(60 + 5 * i, 100 * i) for i in range(3)])

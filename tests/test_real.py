@@ -2,7 +2,7 @@
 
 import json
 
-from pipeline.corpus import Corpus
+from pipeline.corpus.view import Corpus
 
 
 def test_three_real_sets_make_one_corpus(build, real, tmp_path):
@@ -10,7 +10,7 @@ def test_three_real_sets_make_one_corpus(build, real, tmp_path):
     corpus_dir = tmp_path / "corpus"
     build(sources, corpus_dir, "shard.target_bytes=2000000")
     corpus = Corpus(str(corpus_dir))
-    wanted = {e for e, _ in corpus.wanted("ingest")}
+    wanted = set(corpus.wanted("ingest")["item"])
     assert len(wanted) == 12 + 6 + 5
     aside = set(corpus.quarantine()["episode_id"])
     assert set(corpus.table("events")["episode_id"]) | aside == wanted

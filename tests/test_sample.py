@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 import webdataset
 
-from pipeline.corpus import Corpus
-from pipeline.summary import failed_shares, summary_lines
+from pipeline.corpus.view import Corpus
+from pipeline.report.summary import failed_shares, summary_lines
 from tests.conftest import SAMPLE
 
 
@@ -79,7 +79,9 @@ def test_shards_load_with_plain_webdataset_and_tar(sample_corpus, samples):
         assert len(listed) == 6 * entry["count"]  # json, lowdim, calib and three cameras
 
 
-def test_a_sample_holds_what_is_promised(samples):
+def test_a_sample_holds_what_is_promised(samples, sample_corpus):
+    layouts = json.loads((sample_corpus / "shards/latest/manifest.json").read_text())["layouts"]
+    assert all(v["unit"] for layout in layouts.values() for v in layout["position.single"]["values"])
     for sample in samples:
         meta = json.loads(sample["json"])
         arrays = np.load(io.BytesIO(sample["lowdim.npz"]))
@@ -91,8 +93,15 @@ def test_a_sample_holds_what_is_promised(samples):
             "action": ((length, 4), "float32"),
             "gripper": ((length, 1), "float32"),
             "time": ((length,), "float64"),
-            "valid": ((length,), "bool"),
+            "position.single": ((length, 3), "float32"),
+            "orientation.single": ((length, 4), "float32"),
+            "gripper_command.single": ((length, 1), "float32"),
+            **{
+                name: ((length,), "bool")
+                for name in ("valid", *(f"valid.{a}" for a in (*layouts[meta["layout"]], "state", "action")))
+            },
         }
+        assert set(layouts[meta["layout"]]) == {n for n in arrays.files if n != "time" and not n.startswith("valid")}
         for camera in ("left", "right", "wrist"):
             with av.open(io.BytesIO(sample[f"{camera}.mp4"])) as container:
                 frames = list(container.decode(video=0))

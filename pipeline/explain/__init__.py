@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.corpus import Corpus
+from pipeline.corpus.view import Corpus
 from stages import storage
 
 

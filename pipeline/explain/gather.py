@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.corpus import Corpus
+from pipeline.corpus.view import Corpus
 from pipeline.explain import UnknownEpisode
 from pipeline.report.episodes import Timeline, timeline_of
 from stages.episode import signals_of
@@ -71,10 +71,10 @@ def _why_none(corpus: Corpus, episode: str) -> str:
     aside = corpus.quarantine(evidence=False).filter(pl.col("event_id").is_null(), episode_id=episode).to_dicts()
     if aside:
         return f"set aside by {aside[0]['stage']}, {aside[0]['reason']}: {aside[0]['message'].splitlines()[0]}"
-    cut = [name for name, print_ in corpus.wanted("segment") if corpus.state("segment").status(name, print_)]
+    cut = corpus.done("segment").drop_nulls("status")["item"].to_list()
     if not cut:
         return "no episode is cut into events yet: the build has not come to segment"
-    if episode in {name for name, _ in corpus.wanted("ingest")}:
+    if episode in set(corpus.wanted("ingest")["item"]):
         return "it is not cut into events yet; the build is at it, or was stopped"
     return f"no episode of this corpus has that name; there are {len(cut)} with events, such as {cut[0]}"
 

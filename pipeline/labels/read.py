@@ -17,7 +17,7 @@ from schemas.events import PRIMITIVES
 from schemas.ids import LEVELS, TRACKS, episode_id
 from schemas.labels import Label
 from stages import storage
-from stages.ingest.sources import named
+from stages.sources.find import named
 from stages.text import plain
 
 NUMBER = re.compile(r"(\d+)(?:\.0*)?")  # an episode's, also as a spreadsheet writes it

@@ -18,7 +18,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.corpus import Corpus
+from pipeline.corpus.view import Corpus
+from schemas.ids import key_of, source_of
 from stages import storage
 
 FORMATS = ("csv", "json", "agibot", "lerobot")
@@ -46,7 +47,7 @@ def _rows(corpus: Corpus, levels: Sequence[str], track: str, origin: str | None)
     events = corpus.table("events").filter(pl.col("level").is_in(list(levels)), track=track)
     if origin:
         events = events.filter(origin=origin)
-    texts = corpus.table("captions", columns=["event_id", "text"]) if corpus.wanted("caption") else None
+    texts = corpus.table("captions", columns=["event_id", "text"]) if corpus.has("caption") else None
     joined = events if texts is None else events.join(texts, on="event_id", how="left")
     words = pl.col("label") if texts is None else pl.coalesce("label", "text")
     return joined.with_columns(caption=words.fill_null("")).sort("episode_id", "level", "start_frame").to_dicts()
@@ -96,7 +97,7 @@ def _lerobot(corpus: Corpus, uri: str, rows: Rows) -> None:
     frames = _source_frames(corpus, rows)
     by_source: dict[str, Rows] = {}
     for row in rows:
-        by_source.setdefault(row["episode_id"].split("/")[0], []).append(row)
+        by_source.setdefault(source_of(row["episode_id"]), []).append(row)
     for source, own in by_source.items():
         words = {text: number for number, text in enumerate(dict.fromkeys(r["caption"] for r in own))}
         columns: dict[str, list[int]] = {"episode_index": [], "frame_index": [], "subtask_index": []}
@@ -106,7 +107,7 @@ def _lerobot(corpus: Corpus, uri: str, rows: Rows) -> None:
             for row in spans:
                 for frame in range(shown[row["start_frame"]], shown[row["end_frame"]]):
                     index[frame] = words[row["caption"]]
-            columns["episode_index"] += [int(episode.rsplit("/", 1)[1])] * len(index)
+            columns["episode_index"] += [int(key_of(episode))] * len(index)
             columns["frame_index"] += range(len(index))
             columns["subtask_index"] += index
         folder = storage.join(uri, source)

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipeline.corpus import Corpus
+from pipeline.corpus.view import Corpus
+from schemas.ids import SOURCE_OF
 
 LEVELS = ("L2", "L1", "L0")
 SOURCES = 20  # in the table, those with most events
@@ -55,7 +56,7 @@ def load(corpus: Corpus) -> pl.DataFrame:
 
 def cuts(events: pl.DataFrame) -> tuple[list[Cut], int]:
     """(a row a source and level, sources that are not shown); events: of `load`."""
-    events = events.with_columns(source=pl.col("episode_id").str.split("/").list.first())
+    events = events.with_columns(source=pl.col("episode_id").str.extract(SOURCE_OF, 1))
     sizes = events["source"].value_counts().sort("count", "source", descending=[True, False])
     shown = sizes["source"].head(SOURCES).to_list()
     rows = []

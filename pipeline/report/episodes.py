@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.corpus import Corpus
-from pipeline.ledger import OK
+from pipeline.corpus.commit import OK
+from pipeline.corpus.view import Corpus
 from pipeline.report import pictures
 from pipeline.report.pictures import Strip
 from pipeline.report.refusals import clipped
-from schemas.ids import unit_hash
+from schemas.ids import source_of, unit_hash
 from stages.episode import Signal, signals_of, speeds
 
 TIMELINES = 4
@@ -55,13 +55,9 @@ class Timeline:
 
 def timelines(corpus: Corpus) -> list[Timeline]:
     """A few episodes, spread over the sources; the ones of smallest hash, so that a rerun shows the same."""
-    state = corpus.state("segment")
     by_source: dict[str, list[str]] = {}
-    for episode in sorted(
-        (e for e, print_ in corpus.wanted("segment") if state.status(e, print_) == OK),
-        key=lambda e: unit_hash(f"shown:{e}"),
-    ):
-        by_source.setdefault(episode.split("/")[0], []).append(episode)
+    for episode in sorted(corpus.done("segment").filter(status=OK)["item"], key=lambda e: unit_hash(f"shown:{e}")):
+        by_source.setdefault(source_of(episode), []).append(episode)
     ranks = max((len(g) for g in by_source.values()), default=0)
     spread = [group[i] for i in range(ranks) for group in by_source.values() if i < len(group)]
     return [timeline_of(corpus, episode) for episode in spread[:TIMELINES]]

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.corpus import Corpus
+from pipeline.corpus.view import Corpus
 from stages import storage
 from stages.shard.balance import entropy, gini
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.corpus import Corpus
+from pipeline.corpus.view import Corpus
 from pipeline.report.refusals import clipped
-from schemas.ids import LEVELS
+from schemas.ids import LEVELS, SOURCE_OF
 from schemas.samples import STATUSES
 from stages import storage
 
@@ -28,7 +28,7 @@ def overview(corpus: Corpus, status: list[dict[str, Any]], quarantine: pl.DataFr
     segment = corpus.counts("segment")
     whole = quarantine.filter(pl.col("event_id").is_null())
     lost = sorted(corpus.manifest["lost"].items())
-    episodes = [episode for episode, _ in corpus.wanted("ingest")]
+    episodes = corpus.wanted("ingest")["item"].to_list()
     return {
         "name": storage.name_of(corpus.root),
         "release": release,
@@ -43,7 +43,7 @@ def overview(corpus: Corpus, status: list[dict[str, Any]], quarantine: pl.DataFr
         "level": corpus.manifest["config"]["shard"]["level"],
         "events": {level: int(segment.get(level, 0)) for level in LEVELS},
         "samples": int(shard.get("samples", 0)) if release else 0,
-        "shards": len(corpus.wanted("shard")) if release else 0,
+        "shards": corpus.wanted("shard").height if release else 0,
         "megabytes": shard.get("bytes", 0) / 1e6 if release else 0.0,
         "aside": whole.filter(pl.col("episode_id").is_in(episodes))["episode_id"].n_unique(),
         "events_aside": quarantine.height - whole.height,
@@ -64,8 +64,8 @@ def sources(corpus: Corpus, quarantine: pl.DataFrame) -> tuple[list[dict[str, An
         profile=pl.col("profile").first(),
         cameras=pl.col("cameras").list.len().max(),
     )  # fmt: skip
-    listed = pl.DataFrame({"episode_id": [e for e, _ in corpus.wanted("ingest")]}, schema={"episode_id": pl.String})
-    listed = listed.group_by(source=pl.col("episode_id").str.split("/").list.first()).agg(episodes=pl.len())
+    listed = corpus.wanted("ingest").select(pl.col("item").alias("episode_id"))
+    listed = listed.group_by(source=pl.col("episode_id").str.extract(SOURCE_OF, 1)).agg(episodes=pl.len())
     whole = quarantine.filter(pl.col("event_id").is_null())
     aside = whole.group_by("source").agg(aside=pl.col("episode_id").n_unique())
     names = pl.DataFrame({"source": sorted(corpus.manifest["sources"])}, schema={"source": pl.String})
@@ -74,7 +74,7 @@ def sources(corpus: Corpus, quarantine: pl.DataFrame) -> tuple[list[dict[str, An
     table = names.with_columns(pl.col("episodes", "hours", "aside").fill_null(0)).sort(
         "hours", "source", descending=[True, False]
     )
-    lags = {r["source"]: r for r in corpus.table("lag_votes").to_dicts()} if corpus.wanted("vote") else None
+    lags = {r["source"]: r for r in corpus.table("lag_votes").to_dicts()} if corpus.has("vote") else None
     flags, rest = _flags(corpus), table.slice(SOURCES)
     rows = [
         row | {"lag": lag_words(row["source"], row["cameras"], lags), "flags": flags.get(row["source"], "")}
@@ -110,7 +110,7 @@ def levels(events: pl.DataFrame) -> list[dict[str, Any]]:
 
 def fates(corpus: Corpus) -> tuple[list[str], list[dict[str, Any]]]:
     """(statuses that occur, per split the number of events of each): what became of the shard level's events."""
-    if not corpus.wanted("samples"):
+    if not corpus.has("samples"):
         return [], []
     counts = corpus.table("samples", columns=["event_id", "split", "status"]).group_by("split", "status").len()
     numbers = {(split, status): number for split, status, number in counts.iter_rows()}
@@ -147,10 +147,10 @@ def lag_words(source: str, cameras: int | None, lags: Mapping[str, Mapping[str, 
 
 def _flags(corpus: Corpus) -> dict[str, str]:
     """{source: its flags, each with how many episodes carry it}."""
-    if not corpus.wanted("align"):
+    if not corpus.has("align"):
         return {}
     table = corpus.table("alignments", columns=["episode_id", "flags"])
-    table = table.select(source=pl.col("episode_id").str.split("/").list.first(), flag="flags")
+    table = table.select(source=pl.col("episode_id").str.extract(SOURCE_OF, 1), flag="flags")
     counted = table.explode("flag").drop_nulls().group_by("source", "flag").len().sort("source", "flag")
     words: dict[str, list[str]] = {}
     for source, flag, number in counted.iter_rows():

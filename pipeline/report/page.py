@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from pipeline.corpus import Corpus
+from pipeline.corpus.view import Corpus
 from pipeline.report import cutting, drawing, episodes, evenness, facts
 from pipeline.report.refusals import refusals
 from pipeline.report.sheets import sheets
@@ -108,7 +108,7 @@ def legend(shown: Sequence[episodes.Timeline]) -> list[tuple[str, str]]:
 
 def template(name: str) -> jinja2.Template:
     """A page of the report package."""
-    folder = files("pipeline.report")
+    folder = files("pipeline.report") / "templates"
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8")),
         autoescape=True,

@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from pipeline.corpus import Corpus
+from pipeline.corpus.view import Corpus
 from stages import storage
 
 COLUMNS = ("episode_id", "camera", "width", "height", "pts_s", "thumbnails")  # of observations; never the motion

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.corpus import Corpus
+from pipeline.corpus.view import Corpus
 from pipeline.report import pictures
 from pipeline.report.pictures import Strip
 from schemas.reasons import Reason

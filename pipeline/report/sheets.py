@@ -12,9 +12,10 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.corpus import Corpus
+from pipeline.corpus.view import Corpus
 from pipeline.report import pictures
 from pipeline.report.refusals import clipped
+from schemas.ids import SOURCE_OF
 
 CLUSTERS = 3  # largest and rarest of each kind
 PICTURES = 6
@@ -37,7 +38,7 @@ class Sheet:
 
 def sheets(corpus: Corpus) -> list[Sheet]:
     """Largest first, then rarest, per clustering; fewer where there are fewer clusters, none before cluster."""
-    if not corpus.wanted("cluster"):
+    if not corpus.has("cluster"):
         return []
     level = corpus.manifest["config"]["shard"]["level"]
     names = ["event_id", "episode_id", "level"] + [
@@ -64,7 +65,7 @@ def sheets(corpus: Corpus) -> list[Sheet]:
             place,
             label,
             members.height,
-            members["episode_id"].str.split("/").list.first().n_unique(),
+            members["episode_id"].str.extract(SOURCE_OF, 1).n_unique(),
             clipped(texts.get(some["event_id"][0], ""), TEXT),
             _pictures(corpus, some.select("event_id", "episode_id").rows(), middle, seen),
         )

@@ -1,8 +1,10 @@
 """The canonical clock of an episode: for each frame, which picture of each camera and which instant of the log.
 
 In: row timestamps, presentation times of each camera, the lag its source decided. Out: a `Clock`. Raises Quarantined.
-Three pairings: `time` (log and video agree), `position` (their times contradict each other but their counts agree:
-row i is frame i and the row's real time counts), `rows` (no video: the log's own timestamps).
+Of a source that declares its rows to be frames there are three pairings: `time` (log and video agree), `position`
+(their times contradict each other but their counts agree: row i is frame i and the row's real time counts), `rows` (no
+video: the log's own timestamps). Streams with clocks of their own are read at the reference camera's frames (`time`),
+or on an even grid where there is no camera (`rows`).
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import numpy.typing as npt
 
 from schemas.reasons import Quarantined, Reason
 from stages.align.config import AlignConfig
-from stages.seconds import at_least, longer
+from stages.seconds import at_least, longer, whole_steps
 
 Float = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -84,6 +86,40 @@ def _by_time(rows_s: Float, cameras: Mapping[str, Float], fps: float, config: Al
         raise Quarantined(
             Reason.NO_OVERLAP, f"log [{rows_s[0]:.2f}, {rows_s[-1]:.2f}] s and cameras share no time span"
         )
+    frames, skew = _nearest(grid, cameras, fps, config)
+    return Clock(fps, "time", reference, grid - rows_s[0], grid, frames, skew)
+
+
+def pair_streams(
+    streams: Mapping[str, Float],
+    cameras: Mapping[str, Float],
+    rates: Mapping[str, float],
+    fps: float,
+    config: AlignConfig,
+) -> Clock:
+    """Clock of streams and cameras that each have times of their own, all on the source's clock, float64[N], s.
+
+    The reference is the camera whose rate is nearest to fps; its frames count where all cameras and the streams that
+    move (`streams`) have begun and have not ended. rates: frames/s of each camera.
+    """
+    start = min(t[0] for t in streams.values())
+    ends = [(t[0], t[-1]) for t in [*streams.values(), *cameras.values()]]
+    reference = min(cameras, key=lambda name: (abs(rates[name] - fps), -len(cameras[name]), name)) if cameras else None
+    rate = rates[reference] if reference else fps
+    low, high = max(a for a, _ in ends) - 0.5 / rate, min(b for _, b in ends) + 0.5 / rate
+    shown = cameras[reference] if reference else start + np.arange(whole_steps(max(0.0, high - start), fps) + 1) / fps
+    grid = shown[at_least(shown, low) & at_least(high, shown)]
+    if len(grid) < 2:
+        spans = ", ".join(f"{n} [{t[0]:.2f}, {t[-1]:.2f}]" for n, t in sorted({**streams, **cameras}.items()))
+        raise Quarantined(Reason.NO_OVERLAP, f"streams and cameras share no time span: {spans} s")
+    frames, skew = _nearest(grid, cameras, min([rate, *rates.values()]), config)
+    return Clock(rate, "time" if reference else "rows", reference, grid - start, grid, frames, skew)
+
+
+def _nearest(
+    grid: Float, cameras: Mapping[str, Float], fps: float, config: AlignConfig
+) -> tuple[dict[str, Ints], dict[str, float]]:
+    """({camera: its frame nearest to each instant}, {camera: the largest distance between the two, s})."""
     frames, skew = {}, {}
     for name, pts in cameras.items():
         after = np.clip(np.searchsorted(pts, grid), 1, len(pts) - 1)
@@ -95,7 +131,7 @@ def _by_time(rows_s: Float, cameras: Mapping[str, Float], fps: float, config: Al
                 f"camera {name}: {skew[name]:.3f} s between its nearest frame and the clock, "
                 f"at most {config.max_skew_frames / fps:.3f} s allowed",
             )
-    return Clock(fps, "time", reference, grid - rows_s[0], grid, frames, skew)
+    return frames, skew
 
 
 def shift(clock: Clock, lag: int) -> Clock:

@@ -28,7 +28,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class Vote:
     """What a source decided: the lag applied to its log, the mean score at the voted lag, votes for it, voters, and
     trust."""
 
@@ -55,7 +55,7 @@ def estimate(motion: Float, speed: Float, fps: float, config: AlignConfig) -> Es
     return Estimate(best - window, float(curve[best]), curve)
 
 
-def decide(estimates: Sequence[tuple[str, int, float]], config: AlignConfig) -> Decision:
+def decide(estimates: Sequence[tuple[str, int, float]], config: AlignConfig) -> Vote:
     """Vote of a source over (episode, lag_frames, score) of its cameras: the score-weighted commonest lag.
 
     A lag that few estimates carry, or that few agree on, is reported and not applied.
@@ -63,7 +63,7 @@ def decide(estimates: Sequence[tuple[str, int, float]], config: AlignConfig) -> 
     voters = [(lag, score) for _, lag, score in estimates if score >= config.min_score]
     episodes = {episode for episode, _, score in estimates if score >= config.min_score}
     if not voters:
-        return Decision(0, 0, None, 0, 0, weak=bool(estimates), disagrees=False)
+        return Vote(0, 0, None, 0, 0, weak=bool(estimates), disagrees=False)
     weights: dict[int, float] = {}
     for lag, score in voters:
         weights[lag] = weights.get(lag, 0.0) + score
@@ -72,7 +72,7 @@ def decide(estimates: Sequence[tuple[str, int, float]], config: AlignConfig) -> 
     weak = len(episodes) < config.min_votes
     disagrees = len(near) / len(voters) < config.min_agreement
     trusted = not weak and not disagrees and abs(voted) > config.dead_zone_frames
-    return Decision(voted if trusted else 0, voted, float(np.mean(near)), len(near), len(voters), weak, disagrees)
+    return Vote(voted if trusted else 0, voted, float(np.mean(near)), len(near), len(voters), weak, disagrees)
 
 
 def _standardised(values: Float, sigma: float) -> Float:

@@ -1,7 +1,7 @@
-"""align: `lags` of an episode, then, once its source has voted, its `alignments` row.
+"""align: `lags` of an episode, then its source's vote over them, then its `alignments` row.
 
-In: an `episodes` row, its signals, its `observations` rows, and for the second pass the source's decision. Out: rows.
-Both passes build the same clock; the second moves the log along it.
+In: an `episodes` row, its signals, its `observations` rows, and for the last pass the source's decision. Out: rows.
+The first and the last build the same clock; the last moves the log along it.
 """
 
 from __future__ import annotations
@@ -12,15 +12,63 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from schemas.alignments import ALIGNMENTS, LAG_VOTES, LAGS
+from schemas.episodes import EPISODES
+from schemas.observations import OBSERVATIONS
 from schemas.reasons import Flag, Quarantined
-from stages.align.clock import Clock, pair, shift
+from schemas.signals import SIGNALS
+from stages.align import AlignWork, Decision
+from stages.align.clock import Clock, pair, pair_streams, shift
 from stages.align.config import AlignConfig
-from stages.align.lag import Decision, estimate
-from stages.episode import Signal, speeds
+from stages.align.lag import decide, estimate
+from stages.episode import Signal, signals_of, speeds
+from stages.work import Inputs, Outcome, Unit, Workspace
 
 Row = dict[str, Any]
 Float = npt.NDArray[np.float64]
 VIDEO_CHECKS = ("frame_rate", "length_matches")
+MOVING = ("position", "joints", "velocity")
+
+
+def lags(unit: Unit[Inputs], work: Workspace, config: AlignConfig) -> Outcome:
+    """Estimates of a unit's episodes."""
+    outcome = Outcome()
+
+    def one(name: str) -> None:
+        (episode,), seen = work.rows(EPISODES, name), work.rows(OBSERVATIONS, name)
+        outcome.add(LAGS, lag_rows(episode, signals_of(work.rows(SIGNALS, name)), seen, config))
+
+    return outcome.each(unit.names, one)
+
+
+def votes(unit: Unit[Inputs], work: Workspace, config: AlignConfig) -> Outcome:
+    """What each source of a unit decides over the estimates of its episodes."""
+    outcome = Outcome()
+    estimates: dict[str, list[tuple[str, str, int, float]]] = {name: [] for name in unit.names}
+    for batch in work.batches(LAGS, ["source", "episode_id", "camera", "lag_frames", "score"]):
+        for source, *estimated in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            estimates[source].append(tuple(estimated))
+
+    def one(name: str) -> None:
+        found = decide([(e, lag, score) for e, _, lag, score in sorted(estimates[name])], config)
+        row = {column: getattr(found, column) for column in found.__slots__}
+        outcome.add(LAG_VOTES, [{"source": name, "estimates": len(estimates[name]), **row}])
+
+    return outcome.each(unit.names, one)
+
+
+def alignments(unit: Unit[AlignWork], work: Workspace, config: AlignConfig) -> Outcome:
+    """Canonical clocks of a unit's episodes."""
+    outcome, decisions = Outcome(), unit.payload.decisions or {}
+
+    def one(name: str) -> None:
+        (episode,), signals = work.rows(EPISODES, name), signals_of(work.rows(SIGNALS, name))
+        seen, own = work.rows(OBSERVATIONS, name), work.rows(LAGS, name)
+        row = alignment_row(episode, signals, seen, own, decisions[episode["source"]], config)
+        outcome.add(ALIGNMENTS, [row])
+        outcome.count(name, frames=row["n_frames"])
+
+    return outcome.each(unit.names, one)
 
 
 def lag_rows(
@@ -109,8 +157,15 @@ def _clock(
 ) -> Clock:
     """Raises Quarantined; where a camera and the log do not fit, the message names the camera's file."""
     cameras = {o["camera"]: np.asarray(o["pts_s"], dtype=np.float64) for o in observations}
+    fps = float(episode["fps"])
     try:
-        return pair(_row_times(signals), cameras, float(episode["fps"]), config)
+        if episode["rows_are_frames"]:
+            return pair(_row_times(signals), cameras, fps, config)
+        about = {c["name"]: c for c in episode["cameras"]}
+        rates = {name: float(about[name]["fps"] or fps) for name in cameras}
+        on_clock = {name: pts + about[name]["start_s"] for name, pts in cameras.items()}
+        moving = {name: s.time_s for name, s in signals.items() if s.kind in MOVING}
+        return pair_streams(moving, on_clock, rates, fps, config)
     except Quarantined as error:
         files = ", ".join(c["uri"] for c in episode["cameras"] if f"camera {c['name']}" in error.message)
         raise Quarantined(error.reason, f"{files}: {error.message}" if files else error.message) from error

@@ -7,11 +7,29 @@ from typing import Any
 
 import numpy as np
 
+from schemas.alignments import ALIGNMENTS
+from schemas.captions import CAPTIONS
+from schemas.episodes import EPISODES
+from schemas.events import EVENTS
+from schemas.signals import SIGNALS
 from stages.caption.config import CaptionConfig
 from stages.caption.describe import Kinematics, describe, template_hash
-from stages.episode import Signal
+from stages.episode import Signal, both_arms, signals_of
+from stages.work import Inputs, Outcome, Row, Unit, Workspace
 
-Row = dict[str, Any]
+
+def caption(unit: Unit[Inputs], work: Workspace, config: CaptionConfig) -> Outcome:
+    """Sentences for the events of a unit's episodes."""
+    outcome = Outcome()
+
+    def one(name: str) -> None:
+        (episode,), (alignment,) = work.rows(EPISODES, name), work.rows(ALIGNMENTS, name)
+        signals, events = signals_of(work.rows(SIGNALS, name)), both_arms(work.rows(EVENTS, name))
+        rows = caption_rows(episode, signals, alignment, events, config)
+        outcome.add(CAPTIONS, rows)
+        outcome.count(name, captions=len(rows))
+
+    return outcome.each(unit.names, one)
 
 
 def caption_rows(

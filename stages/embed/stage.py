@@ -8,20 +8,39 @@ part.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from schemas.alignments import ALIGNMENTS
+from schemas.captions import CAPTIONS
+from schemas.embeddings import EMBEDDINGS
+from schemas.events import EVENTS
+from schemas.observations import OBSERVATIONS
+from schemas.signals import SIGNALS
 from stages.embed.action import action_vector
 from stages.embed.config import EmbedConfig
-from stages.embed.image import SIDE, WIDTH, encode_images
-from stages.embed.text import encode_texts
-from stages.episode import Signal
+from stages.episode import Signal, both_arms, signals_of
+from stages.models import image, text
 from stages.video.decode import picked
+from stages.work import Inputs, Outcome, Row, Unit, Workspace
 
-Row = dict[str, Any]
+
+@dataclass(frozen=True, slots=True)
+class Encoders:
+    """The models of embed: made once in the life of a worker."""
+
+    image: image.ImageEncoder
+    text: text.TextEncoder
+
+
+def load_encoders(device: str) -> Encoders:
+    return Encoders(
+        image.ImageEncoder(device, image.packaged_weights()), text.TextEncoder(device, text.packaged_folder())
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +52,51 @@ class Proxy:
     frame_index: Sequence[int]
 
 
+def embed(unit: Unit[Inputs], work: Workspace, config: EmbedConfig) -> Outcome:
+    """Vectors for the events of a unit's episodes."""
+    outcome = Outcome()
+    encoders: Encoders = work.kept(load_encoders, config.device)
+
+    def one(name: str) -> None:
+        (alignment,) = work.rows(ALIGNMENTS, name)
+        index = {c["name"]: c["frame_index"] for c in alignment["cameras"]}
+        texts = {c["event_id"]: c["text"] for c in work.rows(CAPTIONS, name)}
+        signals, events = signals_of(work.rows(SIGNALS, name)), both_arms(work.rows(EVENTS, name))
+        with ExitStack() as stack:
+            proxies = [
+                Proxy(stack.enter_context(work.media(f"media/{row['proxy']}")), row["gop"], index[row["camera"]])
+                for row in work.rows(OBSERVATIONS, name)
+            ]
+            rows, pictures = embedding_rows(signals, alignment, events, texts, proxies, encoders, config)
+        outcome.add(EMBEDDINGS, rows)
+        outcome.count(name, events=len(rows), pictures=pictures)
+
+    return outcome.each(unit.names, one)
+
+
 def embedding_rows(
     signals: Mapping[str, Signal],
     alignment: Mapping[str, Any],
     events: Sequence[Mapping[str, Any]],
     captions: Mapping[str, str],
     proxies: Sequence[Proxy],
+    encoders: Encoders,
     config: EmbedConfig,
 ) -> tuple[list[Row], int]:
     """Rows of the events of `config.levels`, in order, and how many pictures were encoded. captions: {event_id:
     text}."""
     wanted = [e for e in events if e["level"] in config.levels]
     times = np.asarray(alignment["signal_time_s"], dtype=np.float64)
-    seen, pictures = _see(wanted, proxies, config)
-    said = encode_texts([captions[e["event_id"]] for e in wanted], config.device)
+    seen, pictures = _see(wanted, proxies, encoders.image, config)
+    said = encoders.text.encode([captions[e["event_id"]] for e in wanted])
     rows = []
-    for event, image, text in zip(wanted, seen, said, strict=True):
+    for event, looks, says in zip(wanted, seen, said, strict=True):
         span = times[event["start_frame"] : event["end_frame"]]
         rows.append(
             {
                 "event_id": event["event_id"],
                 "episode_id": event["episode_id"],
-                "vl": np.concatenate([image, text]),
+                "vl": np.concatenate([looks, says]),
                 "action": action_vector(signals, span, config),
             }
         )
@@ -62,23 +104,23 @@ def embedding_rows(
 
 
 def _see(
-    events: Sequence[Mapping[str, Any]], proxies: Sequence[Proxy], config: EmbedConfig
+    events: Sequence[Mapping[str, Any]], proxies: Sequence[Proxy], encoder: image.ImageEncoder, config: EmbedConfig
 ) -> tuple[npt.NDArray[np.float32], int]:
     """float32[N, 1280]: mean over cameras and pictures of an event, normalised; zeros for an episode without video.
 
     A frame that several events look at (an action that is a segment by itself, say) is decoded and encoded once.
     """
     if not proxies or not events:
-        return np.zeros((len(events), WIDTH), dtype=np.float32), 0
+        return np.zeros((len(events), image.WIDTH), dtype=np.float32), 0
     pictures: list[npt.NDArray[np.uint8]] = []
     rows = []
     for proxy in proxies:
         index = np.array([_shown(e, proxy, config.frames_per_event) for e in events])
         wanted, place = np.unique(index, return_inverse=True)
-        frames = picked(proxy.path, wanted.tolist(), proxy.gop, (SIDE, SIDE))
+        frames = picked(proxy.path, wanted.tolist(), proxy.gop, (image.SIDE, image.SIDE))
         rows.append(len(pictures) + place.reshape(index.shape))
         pictures += [frames[i] for i in wanted.tolist()]
-    mean = encode_images(pictures, config.device)[np.stack(rows)].mean(axis=(0, 2))
+    mean = encoder.encode(pictures)[np.stack(rows)].mean(axis=(0, 2))
     return np.asarray(mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)), len(pictures)
 
 

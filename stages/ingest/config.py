@@ -31,7 +31,7 @@ class IngestConfig(BaseModel):
     gripper_stuck: float = Field(
         0.01, ge=0, description="a measured opening that moves no more than this while commanded to is stuck, of 1"
     )
-    labels: Literal["L2", "L1", "L0"] | None = Field(
+    labels: Literal["L3", "L2", "L1", "L0"] | None = Field(
         "L2", description="level of spans that a source brings along (action_config, subtask_index); null: not used"
     )
     val_share: float = Field(0.1, ge=0, lt=1, description="share of recordings in the val split, by hash")

@@ -1,27 +1,27 @@
-"""An episode's rows become its `episodes` row and its `signals` rows.
+"""An episode's log becomes its `episodes` row and its `signals` rows.
 
-In: dataset, episode reference, layout, the episode's rows. Out: (episode row, signal rows). Gripper opening becomes
-0 (closed) to 1 (open) per arm, whatever the robot logs. Raises Quarantined.
+In: dataset, episode, layout, the episode's log. Out: (episode row, signal rows), each stream with its own times.
+Gripper opening becomes 0 (closed) to 1 (open) per arm, whatever the robot logs. Raises Quarantined.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from schemas.ids import split_of
 from schemas.reasons import Evidence, Flag, Quarantined, Reason
-from stages.ingest.columns import values_of
+from stages.ingest.checks import finite, in_order
 from stages.ingest.config import IngestConfig
-from stages.ingest.labels import labels_of
-from stages.ingest.lerobot import Dataset, EpisodeRef
+from stages.ingest.describe import COLUMNS, described, extra_columns
 from stages.ingest.profile import Layout, Stream
-from stages.ingest.rows import episode_rows, numeric, timestamps
 from stages.seconds import at_least, step_of
+from stages.sources.protocol import Dataset, Episode, Log
+from stages.sources.protocol import Stream as Logged
 from stages.text import SENTENCE, plain
 
 Float = npt.NDArray[np.float64]
@@ -31,53 +31,64 @@ COMMANDED = (
 )
 HELD_S = 0.5  # s, how long a command must stand to be one
 STILL = 0.1  # share of the range by which a standing command may change from row to row
+STEP_S = 1e-3  # a held value changes within so much
 SHOWN = 3  # components of a jump that its evidence shows
 
 
 def wanted_columns(dataset: Dataset, layout: Layout) -> list[str]:
-    """Columns to read: what the layout names, and the log's own state and action."""
-    own = [f.column for f in dataset.features if f.column in ("observation.state", "action")]
+    """Columns to read: the log's own state and action, what the layout names, and all other numbers."""
+    return [*_needed(dataset, layout), *extra_columns(dataset, layout)]
+
+
+def _needed(dataset: Dataset, layout: Layout) -> list[str]:
+    """Columns without which an episode is refused."""
+    own = [f.column for f in dataset.features if f.column in COLUMNS.values()]
     return list(dict.fromkeys([*own, *(s.column for s in layout.streams)]))
 
 
-def extract(
-    dataset: Dataset, reference: EpisodeRef, layout: Layout, file: pa.Table, config: IngestConfig
-) -> tuple[Row, list[Row]]:
+def extract(dataset: Dataset, of: Episode, layout: Layout, log: Log, config: IngestConfig) -> tuple[Row, list[Row]]:
     """Episode row and signal rows of one episode. Raises Quarantined."""
-    where = reference.file.uri if reference.file else reference.expected
-    table = episode_rows(file, reference)
-    if table.num_rows < config.min_rows:
-        raise Quarantined(Reason.TOO_SHORT, f"{where}: {table.num_rows} rows, ingest.min_rows is {config.min_rows}")
+    where = log.where
+    if log.rows < config.min_rows:
+        raise Quarantined(Reason.TOO_SHORT, f"{where}: {log.rows} rows, ingest.min_rows is {config.min_rows}")
     if config.video == "require":
-        for camera in reference.cameras:
+        for camera in of.cameras:
             if camera.file is None:
                 raise Quarantined(
                     Reason.MISSING_CAMERA,
                     f"camera {camera.feature}: {camera.expected} {camera.why} (ingest.video=ignore goes without video)",
                 )
-    time = timestamps(table, dataset, config.max_gap_s, where)
-    values = {c: numeric(table, c, dataset, where) for c in wanted_columns(dataset, layout)}
-    signals = _streams(reference, layout, values, time, config, where)
-    task = _task(reference, dataset, table, where)
-    flags = [*_flags(reference, layout, config), *_task_flags(task), *dataset.flags]
-    labels = labels_of(reference.spans, table, dataset.subtasks, config.labels, where) if config.labels else []
-    cameras = reference.cameras if config.video == "require" else ()
+    logged = _logged(dataset, layout, log, config)
+    extras, refused = _extras(dataset, layout, log)
+    signals = [*_streams(of, layout, logged, config, where), *_extra_rows(of, extras, dataset)]
+    task = log.task()
+    flags = [
+        *_flags(of, layout, config),
+        *_task_flags(task),
+        *([Flag.EXTRA_REFUSED] if refused else []),
+        *dataset.flags,
+    ]
+    labels = log.labels(config.labels) if config.labels else []
+    cameras = of.cameras if config.video == "require" else ()
+    starts, ends = zip(*((s.time_s[0], s.time_s[-1]) for s in logged.values()), strict=True)
     episode = {
-        "episode_id": reference.episode_id,
-        "source": reference.source,
-        "recording_id": reference.episode_id,
-        "dataset_uri": reference.dataset_uri,
-        "episode_index": reference.index,
-        "format": f"lerobot/{dataset.version}",
+        "episode_id": of.episode_id,
+        "source": of.source,
+        "recording_id": of.recording,
+        "dataset_uri": dataset.uri,
+        "episode_key": of.key,
+        "episode_index": int(of.key) if of.key.isdigit() else None,
+        "format": dataset.format,
         "robot": dataset.robot,
         "profile": layout.profile,
         "arms": list(layout.arms),
         "fps": dataset.fps,
-        "n_rows": table.num_rows,
-        "t0": float(time[0]),
-        "t1": float(time[-1]),
+        "rows_are_frames": dataset.rows_are_frames,
+        "n_rows": log.rows,
+        "t0": float(min(starts)),
+        "t1": float(max(ends)),
         "task": plain(task or ""),
-        "split": split_of(reference.episode_id, config.val_share, config.split_seed),
+        "split": split_of(of.recording, config.val_share, config.split_seed),
         "cameras": [
             {
                 "name": c.name,
@@ -85,10 +96,15 @@ def extract(
                 "uri": c.file.uri if c.file else c.expected,
                 "from_s": c.from_s,
                 "to_s": c.to_s,
+                "start_s": c.start_s,
+                "fps": c.fps,
                 "calibration": c.calibration,
             }
             for c in cameras
         ],
+        "marks": json.dumps(dict(of.marks), sort_keys=True, ensure_ascii=False),
+        "layout": described(dataset, layout),
+        "extras_refused": refused,
         "labels": [label.row() for label in labels],
         "checks": _checks(layout),
         "flags": [f.value for f in flags],
@@ -116,17 +132,72 @@ def opening(values: Float, stream: Stream, tolerance: float, where: str) -> Floa
     return np.asarray(np.clip(share, 0.0, 1.0))
 
 
-def _streams(
-    reference: EpisodeRef,
-    layout: Layout,
-    values: Mapping[str, Float],
-    time: Float,
-    config: IngestConfig,
-    where: str,
-) -> list[Row]:
-    def row(stream: str, kind: str, arm: str, origin: str, unit: str, data: Float) -> Row:
+def _logged(dataset: Dataset, layout: Layout, log: Log, config: IngestConfig) -> dict[str, Logged]:
+    """{column: its stream}, checked; one that is published only when it changes is held from message to message."""
+    held = {f.column for f in dataset.features if f.held}
+    result: dict[str, Logged] = {}
+    for column in _needed(dataset, layout):
+        stream = log.stream(column)
+        if not any(stream.time_s is other.time_s for other in result.values()):
+            gap = np.inf if column in held else config.max_gap_s
+            in_order(stream.time_s, gap, log.where, stream.clock)
+        finite(stream.values, column, log.where)
+        result[column] = stream
+    ends = [s.time_s[-1] for c, s in result.items() if c not in held]
+    return {c: _held(s, max(ends)) if c in held and ends else s for c, s in result.items()}
+
+
+def _extras(dataset: Dataset, layout: Layout, log: Log) -> tuple[dict[str, Logged], list[str]]:
+    """({column: its stream}, why others are left out) of the numbers that only ride along: none costs an episode."""
+    held = {f.column for f in dataset.features if f.held}
+    result: dict[str, Logged] = {}
+    refused = []
+    for column in extra_columns(dataset, layout):
+        try:
+            stream = log.stream(column)
+            if not any(stream.time_s is other.time_s for other in result.values()):
+                in_order(stream.time_s, np.inf, log.where, stream.clock)
+            finite(stream.values, column, log.where)
+        except Quarantined as error:
+            refused.append(plain(error.message))
+            continue
+        result[column] = _held(stream, float(stream.time_s[-1])) if column in held else stream
+    return result, refused
+
+
+def _extra_rows(of: Episode, extras: Mapping[str, Logged], dataset: Dataset) -> list[Row]:
+    units = {f.column: f.unit for f in dataset.features}
+    return [
+        {
+            "episode_id": of.episode_id,
+            "stream": f"extra/{column}",
+            "kind": "extra",
+            "arm": "",
+            "origin": column,
+            "unit": units[column] or "raw",
+            "width": stream.values.shape[1],
+            "time_s": stream.time_s,
+            "values": stream.values.astype(np.float32).ravel(),
+        }
+        for column, stream in extras.items()
+    ]
+
+
+def _held(stream: Logged, end_s: float) -> Logged:
+    """The steps of a value that stands until the next message: a row just before each, and one at the log's end."""
+    time, values = stream.time_s, stream.values
+    before = np.maximum(time[1:] - STEP_S, (time[1:] + time[:-1]) / 2)
+    times = np.append(np.stack([time[:-1], before], axis=1).ravel(), time[-1])
+    stood = np.concatenate([np.repeat(values[:-1], 2, axis=0), values[-1:]])
+    if end_s > time[-1]:
+        times, stood = np.append(times, end_s), np.concatenate([stood, values[-1:]])
+    return Logged(times, stood, stream.clock)
+
+
+def _streams(of: Episode, layout: Layout, logged: Mapping[str, Logged], config: IngestConfig, where: str) -> list[Row]:
+    def row(stream: str, kind: str, arm: str, origin: str, unit: str, time: Float, data: Float) -> Row:
         return {
-            "episode_id": reference.episode_id,
+            "episode_id": of.episode_id,
             "stream": stream,
             "kind": kind,
             "arm": arm,
@@ -138,11 +209,11 @@ def _streams(
         }
 
     rows = []
-    for column, kind in (("observation.state", "state"), ("action", "action")):
-        if column in values:
-            rows.append(row(kind, kind, "", column, "raw", values[column]))
+    for kind, column in COLUMNS.items():
+        if column in logged:
+            rows.append(row(kind, kind, "", column, "raw", logged[column].time_s, logged[column].values))
     for stream in layout.streams:
-        data = values[stream.column][:, list(stream.indices)]
+        time, data = logged[stream.column].time_s, logged[stream.column].values[:, list(stream.indices)]
         if stream.kind.startswith("gripper"):
             # a command may overshoot its range on purpose: only what is measured is held to it
             tolerance = config.gripper_tolerance if stream.kind == "gripper" else np.inf
@@ -150,7 +221,7 @@ def _streams(
         elif stream.kind in ("position", "joints"):
             data = _continuous(data, stream, time, config, where)
         origin = f"{stream.column}{list(stream.indices)}"
-        rows.append(row(f"{stream.kind}/{stream.arm}", stream.kind, stream.arm, origin, stream.unit, data))
+        rows.append(row(f"{stream.kind}/{stream.arm}", stream.kind, stream.arm, origin, stream.unit, time, data))
     _not_stuck(rows, config, where)
     return rows
 
@@ -216,23 +287,6 @@ def _continuous(values: Float, stream: Stream, time: Float, config: IngestConfig
     return values
 
 
-def _task(reference: EpisodeRef, dataset: Dataset, table: pa.Table, where: str) -> str | None:
-    """Task text of the episode metadata, else of the rows' task index. Raises Quarantined for an unknown index."""
-    if "task_index" not in table.column_names or not dataset.tasks:
-        return reference.task
-    first = values_of(table.slice(0, 1), "task_index", 1, where)[0, 0]
-    index = int(first) if np.isfinite(first) else None
-    if reference.task and Flag.METADATA_REFUSED in dataset.flags:  # the table may have lost a line
-        return reference.task
-    if index is None or index not in dataset.tasks:
-        raise Quarantined(
-            Reason.UNKNOWN_TASK,
-            f"{where}: task_index {index} is not in the task table ({len(dataset.tasks)} tasks)",
-            retryable=True,  # the table is no part of the episode's fingerprint: one more task must not redo all
-        )
-    return reference.task or dataset.tasks[index]
-
-
 def _task_flags(task: str | None) -> list[Flag]:
     if not task or not plain(task):
         return [Flag.TASK_MISSING]
@@ -251,7 +305,7 @@ def _checks(layout: Layout) -> list[str]:
     return made
 
 
-def _flags(reference: EpisodeRef, layout: Layout, config: IngestConfig) -> list[Flag]:
+def _flags(of: Episode, layout: Layout, config: IngestConfig) -> list[Flag]:
     grippers = [s for s in layout.streams if s.kind == "gripper"]
     flags = []
     if layout.inferred:
@@ -262,6 +316,6 @@ def _flags(reference: EpisodeRef, layout: Layout, config: IngestConfig) -> list[
         flags.append(Flag.GRIPPER_FROM_ACTION)
     if layout.range_inferred:
         flags.append(Flag.GRIPPER_RANGE_INFERRED)
-    if not reference.cameras or config.video == "ignore":
+    if not of.cameras or config.video == "ignore":
         flags.append(Flag.NO_VIDEO)
     return flags

@@ -13,8 +13,8 @@ import re
 import numpy as np
 import numpy.typing as npt
 
-from stages.ingest.lerobot import Dataset, Feature
 from stages.ingest.profile import Layout, Stream
+from stages.sources.protocol import Dataset, Feature
 
 Float = npt.NDArray[np.float64]
 GRIPPER = re.compile(r"grip|jaw|claw", re.IGNORECASE)

@@ -16,8 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stages import bounded, storage
-from stages.ingest.lerobot import Dataset, Feature
-from stages.ingest.sources import SourceError
+from stages.sources.protocol import Dataset, Feature, SourceError
 
 Kind = Literal["position", "orientation", "joints", "velocity", "gripper", "gripper_command"]
 Arm = Literal["single", "left", "right"]
@@ -62,8 +61,12 @@ class Match(_Frozen):
 
 
 class Profile(_Frozen):
+    """frame: frame of reference of positions; action_mode: what the source's actions are; empty: not known."""
+
     name: str
     match: Match = Match()
+    frame: str = ""
+    action_mode: Literal["", "absolute", "delta"] = ""
     arms: dict[Arm, ArmSpec]
 
 
@@ -85,6 +88,8 @@ class Layout(_Frozen):
     profile: str
     inferred: bool = False
     range_inferred: bool = False
+    frame: str = ""
+    action_mode: str = ""
     streams: tuple[Stream, ...]
 
     @property
@@ -144,7 +149,13 @@ def resolve(profile: Profile, dataset: Dataset) -> Layout:
                     stream = stream.model_copy(update={"open": ends[0], "closed": ends[1], "unit": "1"})
                 streams.append(stream)
                 break
-    return Layout(profile=profile.name, streams=tuple(streams), range_inferred=range_inferred)
+    return Layout(
+        profile=profile.name,
+        streams=tuple(streams),
+        range_inferred=range_inferred,
+        frame=profile.frame,
+        action_mode=profile.action_mode,
+    )
 
 
 def _resolves(profile: Profile, dataset: Dataset) -> bool:

@@ -1,228 +1,42 @@
-"""One source video in, one `observations` row for each episode in it out, in a single sequential decode.
-
-In: a video file and the episodes that lie in it. Out: rows, and per episode a proxy clip and a thumbnail strip
-written through `media`. A file is read from its first frame to its last and never sought, so files that hold several
-episodes cost one decode however many of them there are, and frame numbers cannot go wrong after a seek.
-"""
+"""observe: the files of a unit in, the `observations` rows of the episodes in them out, and their media."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass, field
-from typing import Any
-
-import av
-import numpy as np
-import numpy.typing as npt
-from av.video.reformatter import VideoReformatter
-from PIL import Image
-
-from schemas.reasons import Evidence, Quarantined, Reason
+from schemas.ids import camera_id
+from schemas.observations import OBSERVATIONS
+from stages import storage
+from stages.observe import ObserveWork
 from stages.observe.config import ObserveConfig
-from stages.observe.motion import change, coarse
-from stages.video.decode import open_video, scaled_size
-from stages.video.encode import Encoder
-from stages.video.probe import Probe, probe
-
-EVIDENCE_SIZE = (320, 240)  # px, of a frame kept to show a fault
-Media = Callable[[str], AbstractContextManager[str]]  # path inside the corpus -> local path to write, published on exit
+from stages.observe.file import observe_file
+from stages.work import Outcome, Row, Unit, Workspace, as_quarantined
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """An episode's place in a video file: [from_s, to_s), to_s None: to the end; media are written under `stem`."""
-
-    episode_id: str
-    camera: str
-    from_s: float
-    to_s: float | None
-    fps: float
-    stem: str
-
-
-@dataclass(slots=True)
-class Observed:
-    """What came of a file: rows, refused spans with their error, frames in the file and frames decoded."""
-
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    refused: dict[str, Quarantined] = field(default_factory=dict)
-    source_frames: int = 0
-    decoded_frames: int = 0
-
-
-def observe_file(path: str, uri: str, spans: Sequence[Span], config: ObserveConfig, media: Media) -> Observed:
-    """Decode a local file once. `uri` is for messages. Raises Quarantined where no frame of it can be had."""
-    info = probe(path, uri)
-    result = Observed(source_frames=len(info.pts_s))
-    places = {}
-    for span in sorted(spans, key=lambda s: s.from_s):
+def observe(unit: Unit[ObserveWork], work: Workspace, config: ObserveConfig) -> Outcome:
+    """A file is decoded once, however many episodes lie in it; one that cannot be read costs only its episodes."""
+    outcome = Outcome()
+    rows: dict[str, Row] = {}
+    for uri, file in unit.payload.files.items():
+        items = {span.episode_id: camera_id(span.episode_id, span.camera) for span in file.spans}
         try:
-            places[span.episode_id] = (span, _place(info, span, config, uri))
-        except Quarantined as error:
-            result.refused[span.episode_id] = error
-    decoder, frames = open_video(path, info, uri, config.decoder)
-    counted = _Counted(frames)
-    for episode, (span, (first, last)) in places.items():
-        if first < counted.count and counted.broken is None:
-            result.refused[episode] = Quarantined(
-                Reason.OVERLAPPING_SPANS,
-                f"{uri}: {episode} starts at frame {first}, which belongs to the episode before it",
-            )
+            with storage.local_copy(uri) as local:
+                pictures = file.dataset.pictures(file.camera, local)
+                observed = observe_file(pictures, uri, file.spans, config, lambda path: work.write(f"media/{path}"))
+        except storage.Unusable:
+            raise
+        except Exception as error:  # no frame of this file can be had; the unit's other files go on
+            outcome.refused |= dict.fromkeys(items.values(), as_quarantined(error))
             continue
-        try:
-            counted.skip_to(first)
-            result.rows.append(_observe(span, info, decoder, counted, first, last, config, media, uri))
-        except Quarantined as error:  # of this episode alone, unless the decoder gave up
-            error.evidence = error.evidence or counted.evidence()
-            result.refused[episode] = error
-    if counted.broken is None:
-        with suppress(Quarantined):  # what no episode asks for need not be whole; the count tells
-            counted.skip_to(len(info.pts_s))
-    result.decoded_frames = counted.count
-    return result
+        rows |= {camera_id(row["episode_id"], row["camera"]): row for row in observed.rows}
+        outcome.refused |= {items[episode]: error for episode, error in observed.refused.items()}
+        first = next(iter(items.values()))  # a file's frames are counted with the first of its episodes
+        outcome.count(first, source_frames=observed.source_frames, decoded_frames=observed.decoded_frames)
 
+    def keep(item: str) -> None:
+        """Names a clip's files and its row once they are in place."""
+        if item in rows:
+            row = rows[item]
+            proxy, strip = work.written(f"media/{row['proxy']}"), work.written(f"media/{row['thumbnails']}")
+            outcome.files |= {proxy.path: proxy, strip.path: strip}
+            outcome.add(OBSERVATIONS, [{**row, "proxy_bytes": proxy.bytes}])
 
-class _Counted:
-    """Frames with a running count, so that each is decoded once and every one of them is counted.
-
-    `damaged` is the last flagged of a run of frames that must not be used: decoders paint over what they cannot read
-    and flag that picture, while those after it are drawn from it, up to the next keyframe. `broken` is the error that
-    ended the file.
-    """
-
-    def __init__(self, frames: Iterator[av.VideoFrame]) -> None:
-        self.frames, self.count = frames, 0
-        self.damaged: int | None = None
-        self.broken: Quarantined | None = None
-        self.last: av.VideoFrame | None = None
-
-    def take(self, number: int) -> Iterator[av.VideoFrame]:
-        for _ in range(number):
-            if self.broken is not None:
-                raise Quarantined(self.broken.reason, self.broken.message, evidence=self.broken.evidence)
-            try:
-                frame = next(self.frames, None)
-            except Quarantined as error:
-                self.broken = error
-                raise
-            if frame is None:
-                return
-            if frame.is_corrupt:
-                self.damaged = self.count
-            elif frame.key_frame:
-                self.damaged = None
-            self.count += 1
-            self.last = frame
-            yield frame
-
-    def skip_to(self, index: int) -> None:
-        for _ in self.take(max(0, index - self.count)):
-            pass
-
-    def evidence(self) -> Evidence | None:
-        """The last frame that came out."""
-        if self.last is None:
-            return None
-        buffer = io.BytesIO()
-        picture = Image.fromarray(self.last.to_ndarray(format="rgb24"))
-        picture.thumbnail(EVIDENCE_SIZE)
-        picture.save(buffer, format="JPEG", quality=80)
-        return Evidence(row=self.count - 1, picture=buffer.getvalue())
-
-
-def _place(info: Probe, span: Span, config: ObserveConfig, uri: str) -> tuple[int, int]:
-    """First and one past the last frame of a span, by presentation time to half a frame. Raises Quarantined."""
-    half = 0.5 / span.fps
-    first = int(np.searchsorted(info.pts_s, span.from_s - half))
-    end = len(info.pts_s) if span.to_s is None else int(np.searchsorted(info.pts_s, span.to_s - half))
-    if end <= first:
-        raise Quarantined(
-            Reason.VIDEO_TRUNCATED,
-            f"{uri}: no frame from {span.from_s:.3f} s on; the video ends at {info.pts_s[-1]:.3f} s",
-        )
-    if end - first > 2:
-        measured = float((end - first - 1) / (info.pts_s[end - 1] - info.pts_s[first]))
-        if abs(measured / span.fps - 1) > config.fps_tolerance:
-            steps = np.diff(info.pts_s[first:end]).tolist()
-            lines = {"time since the frame before, s": steps, "as declared, s": [1 / span.fps] * len(steps)}
-            raise Quarantined(
-                Reason.ABNORMAL_FPS,
-                f"{uri}: {measured:.2f} frames/s measured, {span.fps:.2f} declared",
-                evidence=Evidence.around(int(np.argmax(steps)), lines),
-            )
-    return first, end
-
-
-def _observe(
-    span: Span,
-    info: Probe,
-    decoder: str,
-    counted: _Counted,
-    first: int,
-    end: int,
-    config: ObserveConfig,
-    media: Media,
-    uri: str,
-) -> dict[str, Any]:
-    width, height = scaled_size(info.width, info.height, config.short_side)
-    gop = config.gop(span.fps)
-    shown = set(np.linspace(0, end - first - 1, config.thumbnails).round().astype(int).tolist())
-    motion: list[float] = []
-    pictures: list[npt.NDArray[np.uint8]] = []
-    previous = None
-    tile = max(1, round(width * config.thumbnail_height / height)), config.thumbnail_height
-    reformatter, thumbnailer = VideoReformatter(), VideoReformatter()  # a frame's own would build a scaler each time
-    with ExitStack() as stack:
-        target = stack.enter_context(media(f"{span.stem}.mp4"))
-        encoder = stack.enter_context(Encoder(target, (width, height), span.fps, gop, config.crf))
-        for number, full in enumerate(counted.take(end - first)):
-            if counted.damaged is not None:
-                raise Quarantined(
-                    Reason.VIDEO_UNREADABLE,
-                    f"{uri}: frame {counted.damaged} of the file is damaged, {span.episode_id} holds frames {first} to "
-                    f"{end - 1}, whole pictures are expected",
-                )
-            frame = reformatter.reformat(full, width=width, height=height, format="yuv420p", interpolation="AREA")
-            current = coarse(_luma(frame))
-            motion.append(change(previous, current))
-            previous = current
-            if number in shown:
-                # on the way to RGB this takes 70 us, AREA 690
-                small = thumbnailer.reformat(frame, *tile, "rgb24", interpolation="BILINEAR")
-                pictures.append(np.asarray(small.to_ndarray(), dtype=np.uint8))
-            encoder.add(frame)
-        if len(motion) != end - first:
-            raise Quarantined(
-                Reason.VIDEO_TRUNCATED,
-                f"{uri}: {len(motion)} of {end - first} frames of {span.episode_id} can be decoded",
-            )
-    with media(f"{span.stem}.jpg") as target:
-        _strip(pictures).save(target, format="JPEG", quality=80)
-    return {
-        "episode_id": span.episode_id,
-        "camera": span.camera,
-        "codec": info.codec,
-        "decoder": decoder,
-        "source_width": info.width,
-        "source_height": info.height,
-        "proxy": f"{span.stem}.mp4",
-        "width": width,
-        "height": height,
-        "gop": gop,
-        "pts_s": info.pts_s[first:end] - span.from_s,
-        "motion": np.array(motion, dtype=np.float32),
-        "thumbnails": f"{span.stem}.jpg",
-    }
-
-
-def _luma(frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
-    """uint8[H, W]: the picture's brightness, where it lies."""
-    plane = frame.planes[0]
-    return np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
-
-
-def _strip(pictures: list[npt.NDArray[np.uint8]]) -> Image.Image:
-    """The pictures side by side."""
-    return Image.fromarray(np.concatenate(pictures, axis=1))
+    return outcome.each(unit.names, keep)

@@ -59,7 +59,7 @@ def accept(placed: Iterable[Placed], frames: int) -> tuple[dict[str, list[Placed
         if why:
             refused.append((item.label, why))
         else:
-            whole = item.label.level == "L3"
+            whole = item.label.level == "L3" and item.end - item.start >= WHOLE * frames
             insort(accepted[item.label.level], Placed(item.label, 0, frames) if whole else item, key=_start)
     return accepted, refused
 
@@ -67,12 +67,10 @@ def accept(placed: Iterable[Placed], frames: int) -> tuple[dict[str, list[Placed
 def _objection(item: Placed, accepted: Mapping[str, Sequence[Placed]], frames: int) -> str | None:
     if item.end <= item.start:
         return "it holds no frame of the episode"
-    if item.label.level == "L3" and item.end - item.start < WHOLE * frames:
-        return f"it is about a whole episode of {frames} frames and covers {item.end - item.start}"
     for other in _around(accepted[item.label.level], item.start):
         if item.start < other.end and other.start < item.end:
             return f"it overlaps {_words(other)}"
-    for level in COARSE_FIRST[1 : COARSE_FIRST.index(item.label.level)]:
+    for level in COARSE_FIRST[: COARSE_FIRST.index(item.label.level)]:
         for other in _around(accepted[level], item.start):
             if any(item.start < edge < item.end for edge in (other.start, other.end)):
                 return f"it goes across the edge of {_words(other)}"
@@ -106,7 +104,8 @@ def impose(
     end: float,
     least: Mapping[str, float],
 ) -> dict[str, Int]:
-    """{level: boundaries} of the machine's `cuts` (inner frames, rising) with the labels in force.
+    """{level: boundaries} of the machine's `cuts` (inner frames, rising) with the labels in force. A long recording may
+    hold several tasks: an L3 label that does not cover the episode is one of them.
 
     A machine boundary inside a label of its level goes; one inside a label of a finer level, or so near to it that no
     span of that level fits between, moves to that label's nearer edge. A machine span left shorter than its level's
@@ -114,10 +113,10 @@ def impose(
     """
     edges, count, result = np.append(starts, end), len(starts), {}
     above = np.zeros(0, dtype=np.int64)
-    for number, level in enumerate(COARSE_FIRST[1:], 1):
+    for number, level in enumerate(COARSE_FIRST):
         fixed = {0, count, *above.tolist(), *(e for p in accepted[level] for e in (p.start, p.end))}
         kept = set[int]()
-        for cut in cuts[level].tolist():
+        for cut in cuts.get(level, above[:0]).tolist():
             if _holding(accepted[level], cut):
                 continue
             kept.add(_moved(cut, {fine: accepted[fine] for fine in COARSE_FIRST[number + 1 :]}, edges, least))

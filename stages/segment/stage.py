@@ -12,20 +12,49 @@ from typing import Any
 
 import numpy as np
 
-from schemas.events import PRIMITIVES
+from schemas.alignments import ALIGNMENTS
+from schemas.episodes import EPISODES
+from schemas.events import EVENTS, PRIMITIVES
 from schemas.ids import event_id
 from schemas.labels import Label
-from stages.episode import Signal
-from stages.segment.candidates import ARMS, KINDS, SIGNALS
+from schemas.reasons import Quarantined, Reason
+from schemas.signals import SIGNALS
+from stages.episode import Signal, both_arms, signals_of
+from stages.segment import SegmentWork
+from stages.segment.candidates import ARMS, KINDS
+from stages.segment.candidates import SIGNALS as SEEN_IN
 from stages.segment.config import SegmentConfig
-from stages.segment.labels import Placed, accept, place
+from stages.segment.labels import Placed, accept, labels_from, place
 from stages.segment.primitives import RECOVERIES
 from stages.segment.tracks import Timebase, Track, tracks_of
+from stages.work import Outcome, Row, Unit, Workspace
 
-Row = dict[str, Any]
 Refused = tuple[Label, str]
 _END_OF_EPISODE = {"kind": "episode", "arm": "all", "signal": "none", "strength": 1.0}
 _BY_HAND = {"kind": "human", "arm": "all", "signal": "label", "strength": 1.0}
+
+
+def segment(unit: Unit[SegmentWork], work: Workspace, config: SegmentConfig) -> Outcome:
+    """Events of a unit's episodes; a label that cannot be used is set aside, its episode is not."""
+    outcome = Outcome()
+
+    def one(name: str) -> None:
+        (episode,), (alignment,) = work.rows(EPISODES, name), work.rows(ALIGNMENTS, name)
+        labels = [*unit.payload.labels.get(name, ()), *labels_from(episode["labels"])]
+        rows, refused = segmented(name, signals_of(work.rows(SIGNALS, name)), alignment, labels, config)
+        outcome.add(EVENTS, rows)
+        for number, (label, why) in enumerate(refused):
+            span = f"{label.level} {label.start:g} to {label.end:g} {label.unit} ({label.text!r})"
+            error = Quarantined(
+                Reason.LABEL_REFUSED,
+                f"{label.said_by}: {span}: {why}",
+                event_id=f"{name}/{label.level}/label-{number}",
+            )
+            outcome.events_refused.append((name, error))
+        for row in both_arms(rows):
+            outcome.count(name, **{row["level"]: 1})
+
+    return outcome.each(unit.names, one)
 
 
 def timebase(alignment: Mapping[str, Any]) -> Timebase:
@@ -136,7 +165,7 @@ def _sayings(track: Track, clock: Timebase) -> dict[int, list[Row]]:
                 {
                     "kind": KINDS[evidence.kind[i]],
                     "arm": ARMS[evidence.arm[i]],
-                    "signal": SIGNALS.get(KINDS[evidence.kind[i]], "gripper"),
+                    "signal": SEEN_IN.get(KINDS[evidence.kind[i]], "gripper"),
                     "time_s": float(evidence.time[i]) + lead,
                     "strength": float(evidence.strength[i]),
                 }

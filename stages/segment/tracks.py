@@ -94,7 +94,7 @@ def _track(
     nodes = nodes_of(evidence, clock.log)
     cuts = _cuts(nodes, put_on(nodes, *subtask_ends(changes, evidence)), clock, config)
     if any(accepted.values()):
-        least = {"L2": config.min_l2_s, "L1": config.min_l1_s, "L0": config.min_l0_s}
+        least = {"L3": config.min_l2_s, "L2": config.min_l2_s, "L1": config.min_l1_s, "L0": config.min_l0_s}
         cuts = impose(cuts, {level: accepted.get(level, ()) for level in COARSE_FIRST}, clock.start, clock.end, least)
     count = len(clock.start)
     sure = np.zeros(count + 1)

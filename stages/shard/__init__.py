@@ -1,7 +1,67 @@
 """shard: a balanced choice of events, written as WebDataset tars."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.alignments import ALIGNMENTS
+from schemas.captions import CAPTIONS
+from schemas.episodes import EPISODES
+from schemas.events import EVENTS
+from schemas.observations import OBSERVATIONS
+from schemas.samples import SAMPLES as TABLE
+from schemas.signals import SIGNALS
 from stages.shard.config import ShardConfig
+from stages.stage import Plan, Scope, Stage, inputs_of
+from stages.work import Inputs, Outcome, Unit, Workspace
 
-VERSION = 2
+VERSION = 3
 
-__all__ = ["VERSION", "ShardConfig"]
+__all__ = ["SAMPLES", "SHARD", "VERSION", "ShardConfig", "ShardWork"]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardWork(Inputs):
+    """Input tables and proxies of one tar: where it goes, its `samples` rows in order, how many threads make them, and
+    the quality at which frames are encoded again (observe's crf)."""
+
+    path: str = ""
+    rows: Sequence[Mapping[str, Any]] = ()
+    threads: int = 1
+    crf: int = 0
+
+
+def _by_the_release(plan: Plan, items: Sequence[str], inputs: Inputs) -> ShardWork:
+    raise NotImplementedError("units of shard are made by the release, which chooses what goes into which tar")
+
+
+def _run(unit: Unit[ShardWork], work: Workspace, config: ShardConfig) -> Outcome:
+    from stages.shard.stage import shard
+
+    return shard(unit, work)
+
+
+SHARD: Stage[ShardConfig, ShardWork] = Stage(
+    name="shard",
+    version=VERSION,
+    config=ShardConfig,
+    scope=Scope.TAR,
+    reads=(EPISODES, SIGNALS, OBSERVATIONS, ALIGNMENTS, EVENTS, CAPTIONS),
+    writes=(),
+    payload=_by_the_release,
+    run=_run,
+    pictures=True,
+)
+SAMPLES: Stage[ShardConfig, Inputs] = Stage(
+    name="samples",
+    version=VERSION,
+    section="shard",
+    config=ShardConfig,
+    scope=Scope.CORPUS,
+    reads=(),
+    writes=(TABLE,),
+    payload=inputs_of,
+    shown=False,
+)

@@ -8,10 +8,12 @@ exactly. Formulas: recipe, section 6.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 Float = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -76,6 +78,38 @@ def entropy(counts: Sequence[float]) -> float:
 def effective_size(weights: Float) -> float:
     """(sum w)^2 / sum w^2."""
     return float(weights.sum() ** 2 / (weights**2).sum()) if len(weights) else 0.0
+
+
+def report(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Per clustering: sizes, Gini and entropy over the train events of `samples` rows, before the draw, as drawn, and
+    as weighted."""
+    pool = pl.DataFrame(
+        [r for r in rows if r["split"] == "train" and r["status"] in ("sampled", "reserve")],
+        schema_overrides={"shard": pl.String},
+        infer_schema_length=None,
+    )
+    if pool.is_empty():
+        return {}
+    drawn = pool.filter(pl.col("status") == "sampled")
+    result: dict[str, Any] = {
+        "events": pool.height,
+        "sampled": drawn.height,
+        "effective_sample_size": effective_size(drawn["weight"].to_numpy()),
+    }
+    for space in ("vl", "action"):
+        column = f"{space}_cluster"
+        sizes = pool.group_by(column).agg(before=pl.len()).sort(column)
+        kept = drawn.group_by(column).agg(sampled=pl.len(), weighted=pl.col("weight").sum())
+        sizes = sizes.join(kept, on=column, how="left").fill_null(0).sort(column)
+        result[space] = {
+            name: {
+                "sizes": sizes[name].to_list(),
+                "gini": gini(sizes[name].to_list()),
+                "entropy": entropy(sizes[name].to_list()),
+            }
+            for name in ("before", "sampled", "weighted")
+        }
+    return result
 
 
 def _target(labels: Labels, alpha: float) -> Float:

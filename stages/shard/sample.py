@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.ids import ARMS, file_part
+from schemas.sample import VALID, array_of, is_canonical
 from stages.episode import Signal
 from stages.seconds import at_least
 from stages.video.cut import cut
@@ -59,7 +60,9 @@ def low_dim(
     signals: Mapping[str, Signal], alignment: Mapping[str, Any], start: int, end: int
 ) -> dict[str, npt.NDArray[Any]]:
     """state float32[T, Ds] and action float32[T, Da] as logged, gripper float32[T, arms] (0 closed to 1 open), time
-    float64[T] (s from the episode's start), valid bool[T] (the log covers that instant)."""
+    float64[T] (s from the episode's start), valid bool[T] (the log covers that instant); canonical streams by arm, such
+    as position.left float32[T, 3], in m or rad; extra.<column> float32[T, D]; valid.<array> bool[T] of each (its own
+    stream covers that instant)."""
     times = np.asarray(alignment["signal_time_s"], dtype=np.float64)[start:end]
     arrays: dict[str, npt.NDArray[Any]] = {
         name: signals[name].at(times).astype(np.float32) for name in ("state", "action") if name in signals
@@ -70,10 +73,22 @@ def low_dim(
         np.stack(columns, axis=1).astype(np.float32) if columns else np.zeros((len(times), 0), np.float32)
     )
     arrays["time"] = np.asarray(alignment["time_s"], dtype=np.float64)[start:end]
-    logs = [s.time_s for s in signals.values()]
-    low, high = max(t[0] for t in logs), min(t[-1] for t in logs)
     slack = 0.5 / alignment["fps"]
-    arrays["valid"] = at_least(times, low - slack) & at_least(high + slack, times)
+    covered = {
+        name: at_least(times, s.time_s[0] - slack) & at_least(s.time_s[-1] + slack, times)
+        for name, s in signals.items()
+    }
+    arrays[VALID] = np.all([c for name, c in covered.items() if signals[name].kind != "extra"], axis=0)
+    for name, signal in signals.items():
+        if signal.kind == "extra" or is_canonical(signal.kind, signal.unit):
+            arrays[array_of(name)] = signal.at(times).astype(np.float32)
+    for name in signals:
+        if array_of(name) in arrays:
+            arrays[f"{VALID}.{array_of(name)}"] = covered[name]
+    if grippers:
+        arrays[f"{VALID}.gripper"] = np.all(
+            [covered[f"gripper/{a}"] for a in ARMS if f"gripper/{a}" in signals], axis=0
+        )
     return arrays
 
 

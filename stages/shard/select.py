@@ -2,8 +2,8 @@
 
 In: events, clusters, splits, sizes. Out: `samples` rows. Train events are drawn by their inclusion probability
 with the help of a hash of their id; val events are all kept with weight 1, since an evaluation wants the world as it
-is. Episodes are laid out in hash order and packed into tars of about
-equal size: a shard then needs the tables of a few episodes, not of all.
+is. Episodes are laid out in hash order, a few neighbours at a time, and packed into tars of about equal size: a shard
+then needs the tables of a few episodes, not of all.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from schemas.ids import sample_key, unit_hash
+from schemas.ids import TOGETHER, key_of, sample_key, source_of, unit_hash
 from stages.shard.balance import inclusion, wanted_frequency
 from stages.shard.config import ShardConfig
 
@@ -71,7 +71,7 @@ def pack(rows: Sequence[Row], sizes: Mapping[str, int], config: ShardConfig) -> 
     shards: dict[str, list[Row]] = {}
     for split in ("train", "val"):
         chosen = [r for r in rows if r["status"] == "sampled" and r["split"] == split]
-        chosen.sort(key=lambda r: (unit_hash(f"order:{r['episode_id']}", config.seed), r["event_id"]))
+        chosen.sort(key=lambda r: (unit_hash(f"order:{_neighbours(r['episode_id'])}", config.seed), r["event_id"]))
         total = sum(sizes[r["event_id"]] for r in chosen)
         number = max(1, round(total / config.target_bytes))
         filled = 0
@@ -83,6 +83,13 @@ def pack(rows: Sequence[Row], sizes: Mapping[str, int], config: ShardConfig) -> 
     for members in shards.values():
         members.sort(key=lambda r: unit_hash(f"within:{r['event_id']}", config.seed))
     return shards
+
+
+def _neighbours(episode: str) -> str:
+    """A name that TOGETHER episodes which follow each other in their source share: they lie in the same row groups of
+    the tables, so that a tar reads a few of those, however many episodes a part holds."""
+    key = key_of(episode)
+    return f"{source_of(episode)}/{int(key) // TOGETHER}" if key.isdigit() else episode
 
 
 def _row(

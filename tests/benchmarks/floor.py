@@ -11,9 +11,10 @@ import multiprocessing
 import os
 import tempfile
 import time
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
+from stages.models.image import ImageEncoder
 from stages.observe import ObserveConfig
 
 CHUNK = 200  # pictures
@@ -33,13 +34,15 @@ def floor_seconds(files: list[tuple[str, float]], pictures: int, cores: int) -> 
         return between - started, time.perf_counter() - between
 
 
+@cache
+def _encoder() -> ImageEncoder:
+    from stages.models.image import packaged_weights
+
+    return ImageEncoder("cpu", packaged_weights())
+
+
 def _load() -> None:
-    import torch
-
-    from stages.embed.image import _network
-
-    torch.set_num_threads(1)
-    _network("cpu")
+    _encoder()
 
 
 def _warm(_: int) -> None:
@@ -68,9 +71,10 @@ def _transcode(file: tuple[str, float]) -> None:
 def _forward(pictures: int) -> None:
     import torch
 
-    from stages.embed.image import BATCH, SIDE, _network
+    from stages.models.image import SIDE
 
-    batch = torch.zeros(BATCH, 3, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
+    encoder = _encoder()
+    batch = torch.zeros(encoder.batch, 3, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
-        for _ in range(pictures // BATCH):
-            _network("cpu")[0](batch)
+        for _ in range(pictures // encoder.batch):
+            encoder.pooled(batch)

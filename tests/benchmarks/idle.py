@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.corpus import Corpus
+from pipeline.corpus.view import Corpus
 from tests.benchmarks.builds import no_op, timed_build
 from tests.datasets import Episode, pick_and_place, write_dataset
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.corpus import Corpus
-from pipeline.verify import verify
+from pipeline.corpus.verify import verify
+from pipeline.corpus.view import Corpus
 from tests.corpora import contents
 from tests.faults.builds import arguments, dataset
 

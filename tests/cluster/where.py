@@ -7,12 +7,13 @@ from typing import Any
 
 
 def noting(notes: str) -> Any:
-    """`pipeline.run._execute`, with a line in `notes` a task; made here so that Ray takes it along by value."""
+    """`pipeline.build.runner._execute`, with a line in `notes` a task; made here so that Ray takes it along by
+    value."""
 
     def run(unit: Any, context: Any) -> Any:
         import ray
 
-        from pipeline.run import _execute
+        from pipeline.build.runner import _execute
 
         with open(notes, "a") as file:
             file.write(f"{unit.stage} {len(ray.get_gpu_ids())}\n")
@@ -22,10 +23,10 @@ def noting(notes: str) -> Any:
 
 
 def main() -> None:
-    import pipeline.run
+    import pipeline.build.runner
     from pipeline.cli import main as corpus
 
-    pipeline.run._execute = noting(sys.argv[1])
+    pipeline.build.runner._execute = noting(sys.argv[1])
     corpus(sys.argv[2:])
 
 

@@ -32,7 +32,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.corpus import Corpus
+from pipeline.corpus.view import Corpus
 from tests.datasets import Episode, write_dataset
 
 EPISODES, LENGTH = 3, 40

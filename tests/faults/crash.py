@@ -87,11 +87,11 @@ def die(point: Point, group: int) -> None:
 
 
 def executing(point: Point, group: int) -> Any:
-    """`pipeline.run._execute`, armed; made here so that Ray takes it along by value."""
+    """`pipeline.build.runner._execute`, armed; made here so that Ray takes it along by value."""
 
     def run(unit: Any, context: Any) -> Any:
         import tests.faults.crash as crash
-        from pipeline import run as original
+        from pipeline.build import runner as original
 
         if not getattr(crash, "armed", False):
             crash.arm(crash.Point(**values), group)
@@ -103,7 +103,7 @@ def executing(point: Point, group: int) -> Any:
 
 
 def main() -> None:
-    import pipeline.run
+    import pipeline.build.runner
     from pipeline.cli import main as corpus
 
     point = Point(**json.loads(sys.argv[1]))
@@ -111,7 +111,7 @@ def main() -> None:
     armed = executing(point, group)
     if point.victim == "group":
         arm(point, group)  # the driver publishes too
-    pipeline.run._execute = armed
+    pipeline.build.runner._execute = armed
     corpus(sys.argv[2:])
 
 

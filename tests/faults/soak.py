@@ -29,7 +29,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from pipeline.cli import main as corpus_command
-from pipeline.verify import look
+from pipeline.corpus.verify import look
 from tests.corpora import contents
 from tests.faults import broken_inputs
 from tests.faults.builds import arguments, dataset, killed_after, killed_at
@@ -197,7 +197,7 @@ def main() -> int:
     asked = parser.parse_args()
     import ray
 
-    from pipeline.session import SETTINGS
+    from pipeline.build.session import SETTINGS
 
     os.environ.update(SETTINGS)
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)

@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.cli import main
-from pipeline.corpus import Corpus
-from pipeline.lock import Locked, _here, holder, locked
-from pipeline.verify import verify
+from pipeline.corpus.lock import Locked, _here, holder, locked
+from pipeline.corpus.verify import verify
+from pipeline.corpus.view import Corpus
 from tests.corpora import contents
 from tests.faults.builds import SMALL, arguments, dataset, killed_at, start
 from tests.faults.crash import Point
@@ -164,7 +164,7 @@ def test_of_two_that_take_over_a_stale_lock_one_gets_it(tmp_path):
     stale = json.dumps({**_here(), "pid": 2**22 - 1, "started": "x"}).encode()
     code = (
         "import sys, os, time\n"
-        "from pipeline.lock import Locked, locked\n"
+        "from pipeline.corpus.lock import Locked, locked\n"
         "for _ in range(40):\n"
         "    try:\n"
         "        with locked(sys.argv[1]):\n"

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.corpus import Corpus
+from pipeline.corpus.view import Corpus
 from tests.datasets import Episode, write_dataset
 
 STATE, ACTION = "observation.state", "action"
@@ -128,5 +128,5 @@ def test_what_is_whole_is_built_and_nothing_is_lost(broken):
     built = set(broken.table("events")["episode_id"])
     assert built == {"logs/000000", f"logs/{len(CASES) + 1:06d}"}
     aside = set(broken.quarantine()["episode_id"])
-    assert built | aside == {e for e, _ in broken.wanted("ingest")}
+    assert built | aside == set(broken.wanted("ingest")["item"])
     assert len(set(broken.quarantine()["reason"])) == len(CASES)  # NaN and Inf share one; not listed has its own

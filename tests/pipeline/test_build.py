@@ -15,12 +15,14 @@ import pyarrow.parquet as pq
 import pytest
 import webdataset
 
-from pipeline.corpus import Corpus
-from pipeline.garbage import NotComplete, collect_garbage
-from stages.ingest.sources import SourceError
+from pipeline.corpus.garbage import NotComplete, collect_garbage
+from pipeline.corpus.view import Corpus
+from stages.align import LAG
+from stages.sources.protocol import SourceError
+from stages.work import Outcome
 from tests.corpora import contents
 from tests.datasets import Episode, number_in, write_dataset
-from tests.rooms import with_room
+from tests.failing import with_run
 
 SMALL = ("shard.target_bytes=100000", "shard.keep=1.0")
 
@@ -176,40 +178,32 @@ def test_a_source_without_cameras_is_legal(build, tmp_path):
     assert Corpus(str(tmp_path / "corpus")).table("alignments")["pairing"].unique().to_list() == ["rows"]
 
 
-def test_a_worker_that_dies_costs_only_its_episode(build, tmp_path, monkeypatch):
+def test_a_worker_that_dies_costs_only_its_episode(build, tmp_path):
     """A decoder that aborts the process on one file: quarantined as worker_died after two tries, the rest is built."""
     source = write_dataset(tmp_path / "logs", episodes(4), robot="metaworld_sawyer")
     build([source], tmp_path / "corpus", *SMALL, until="observe")
-    from pipeline import rooms
 
-    original = rooms.lag
-
-    def dying(unit, context):
-        if any(name.endswith("000002") for name, _ in unit.items):
+    def dying(unit, work, config):
+        if any(name.endswith("000002") for name in unit.names):
             os.abort()
-        return original(unit, context)
+        return LAG.run(unit, work, config)
 
-    monkeypatch.setattr("pipeline.run._execute", with_room("lag", dying))
-    build([source], tmp_path / "corpus", *SMALL, until="segment")
+    build([source], tmp_path / "corpus", *SMALL, until="segment", stages=with_run("lag", dying))
     rows = Corpus(str(tmp_path / "corpus")).quarantine().to_dicts()
     assert [(r["episode_id"], r["reason"], r["retryable"]) for r in rows] == [("logs/000002", "worker_died", True)]
-    monkeypatch.undo()
     build([source], tmp_path / "corpus", *SMALL)  # the next build tries again
     assert Corpus(str(tmp_path / "corpus")).quarantine().height == 0
 
 
-def test_a_unit_that_cannot_be_published_says_why(build, tmp_path, monkeypatch):
+def test_a_unit_that_cannot_be_published_says_why(build, tmp_path):
     """Rows that do not fit their table, or a disk that refuses: not told as a dead worker."""
     source = write_dataset(tmp_path / "logs", episodes(3))
     build([source], tmp_path / "corpus", *SMALL, until="align")
 
-    def unfit(unit, context):
-        from pipeline.work import Outcome
-
+    def unfit(unit, work, config):
         return Outcome(rows={"events": [{"event_id": "x"}]})
 
-    monkeypatch.setattr("pipeline.run._execute", with_room("segment", unfit))
-    build([source], tmp_path / "corpus", *SMALL, until="segment")
+    build([source], tmp_path / "corpus", *SMALL, until="segment", stages=with_run("segment", unfit))
     rows = Corpus(str(tmp_path / "corpus")).quarantine().to_dicts()
     assert {(r["reason"], r["retryable"]) for r in rows} == {("internal_error", True)}
     assert "SchemaError: events: a row lacks columns" in rows[0]["message"]

@@ -10,12 +10,14 @@ import threading
 
 import pytest
 
-from pipeline.build import BuildFailedError
-from pipeline.corpus import Corpus
-from pipeline.deaths import told_by
-from pipeline.session import quiet, signals_wait
+from pipeline.build.deaths import told_by
+from pipeline.build.driver import BuildFailedError
+from pipeline.build.session import quiet
+from pipeline.corpus.view import Corpus
+from pipeline.signals import signals_wait
+from stages.align import LAG
 from tests.datasets import Episode, write_dataset
-from tests.rooms import with_room
+from tests.failing import with_run
 
 SMALL = ("shard.target_bytes=100000", "run.episodes_per_part=1")
 CRASH = """\
@@ -27,7 +29,7 @@ Stack (most recent call first):
   File "/venv/lib/python3.13/site-packages/torch/nn/modules/conv.py", line 560 in _conv_forward
   File "/venv/lib/python3.13/site-packages/torch/nn/modules/module.py", line 1789 in _call_impl
   File "/home/me/event-corpus/stages/embed/image.py", line 47 in encode_images
-  File "/home/me/event-corpus/pipeline/work.py", line 72 in execute
+  File "/home/me/event-corpus/pipeline/build/work.py", line 72 in execute
 """
 
 
@@ -41,12 +43,10 @@ def test_a_log_without_a_crash_says_nothing():
 
 
 def segfaults(*sources):
-    def lag(unit, context):
-        if not sources or set(unit.source_of.values()) & set(sources):
+    def lag(unit, work, config):
+        if not sources or set(unit.sources.values()) & set(sources):
             ctypes.string_at(0)
-        from pipeline import rooms
-
-        return rooms.lag(unit, context)
+        return LAG.run(unit, work, config)
 
     return lag
 
@@ -60,15 +60,14 @@ def observed(build, tmp_path, monkeypatch):
     """Two sources, built up to observe: the first one is the larger, and has more tasks than may die in a row."""
     sources = [logs(tmp_path, "bad", 3), logs(tmp_path, "good", 2)]
     build(sources, tmp_path / "corpus", *SMALL, until="observe")
-    monkeypatch.setattr("pipeline.run.DEATHS", 2)
+    monkeypatch.setattr("pipeline.build.runner.DEATHS", 2)
     return sources
 
 
-def test_a_stage_whose_tasks_all_die_stops_after_a_few_and_says_why(build, observed, tmp_path, monkeypatch, capfd):
+def test_a_stage_whose_tasks_all_die_stops_after_a_few_and_says_why(build, observed, tmp_path, capfd):
     corpus = tmp_path / "corpus"
-    monkeypatch.setattr("pipeline.run._execute", with_room("lag", segfaults()))
     with pytest.raises(BuildFailedError) as stopped:
-        build(observed, corpus, *SMALL, until="lag")
+        build(observed, corpus, *SMALL, until="lag", stages=with_run("lag", segfaults()))
     message = str(stopped.value)
     # two, and what was at work when the second died
     assert re.match(r"lag cannot run here: its first [23] tasks died twice each, of SIGSEGV in ", message), message
@@ -79,23 +78,21 @@ def test_a_stage_whose_tasks_all_die_stops_after_a_few_and_says_why(build, obser
     assert str(corpus / "ray.log") in message
     assert "SIGSEGV" in account
     assert "raylet" not in "".join(capfd.readouterr())
-    monkeypatch.undo()  # of the crash
     build(observed, corpus, *SMALL, until="lag")
     assert Corpus(str(corpus)).table("lags").height == 5
 
 
-def test_one_source_that_kills_every_worker_costs_only_itself(build, observed, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.run._execute", with_room("lag", segfaults("bad")))
-    build(observed, tmp_path / "corpus", *SMALL, until="lag")
+def test_one_source_that_kills_every_worker_costs_only_itself(build, observed, tmp_path):
+    stages = with_run("lag", segfaults("bad"))
+    build(observed, tmp_path / "corpus", *SMALL, until="lag", stages=stages)
     corpus = Corpus(str(tmp_path / "corpus"))
     assert set(corpus.table("lags")["episode_id"]) == {"good/000000", "good/000001"}
     rows = corpus.quarantine().to_dicts()
     assert {r["episode_id"] for r in rows} == {f"bad/{i:06d}" for i in range(3)}
     assert {r["reason"] for r in rows} == {"worker_died"}
     assert all("died twice: SIGSEGV" in r["message"] for r in rows)
-    build(
-        observed, tmp_path / "corpus", *SMALL, until="lag"
-    )  # again: only the bad one is tried, and is no stage's fault
+    # again: only the bad one is tried, and is no stage's fault
+    build(observed, tmp_path / "corpus", *SMALL, until="lag", stages=stages)
     assert Corpus(str(tmp_path / "corpus")).quarantine().height == 3
 
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from pipeline.cli import main
-from pipeline.corpus import Corpus
+from pipeline.corpus.view import Corpus
 from pipeline.explain.gather import explanation
 from pipeline.explain.page import page
 from tests.datasets import Episode, write_dataset

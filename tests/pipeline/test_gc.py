@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.cli import main
-from pipeline.corpus import Corpus
+from pipeline.corpus.view import Corpus
 from tests.corpora import contents
 from tests.datasets import Episode, write_dataset
 

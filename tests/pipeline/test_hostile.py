@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.corpus import Corpus
+from pipeline.corpus.view import Corpus
 from tests.datasets import Episode, write_dataset
 
 SMALL = ("--set", "shard.target_bytes=100000", "--set", "run.workers=2")

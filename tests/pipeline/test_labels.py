@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.cli import main
-from pipeline.compact import compact as merge
-from pipeline.corpus import Corpus
+from pipeline.corpus.compact import compact as merge
+from pipeline.corpus.view import Corpus
 from pipeline.labels import LabelError, read, write
 from schemas.labels import Label
 from tests.datasets import Episode, write_dataset

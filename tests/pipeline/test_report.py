@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.corpus import Corpus
+from pipeline.corpus.view import Corpus
 from pipeline.report import write
 from pipeline.report.drawing import COLOURS, clusters
 from pipeline.report.episodes import shared_ending, timelines

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from pipeline.corpus import Corpus
-from pipeline.summary import _lag, barren, failed_shares, summary_lines
+from pipeline.corpus.view import Corpus
+from pipeline.report.summary import _lag, barren, failed_shares, summary_lines
 from tests.datasets import Episode, write_dataset
 
 SMALL = ("shard.target_bytes=100000",)

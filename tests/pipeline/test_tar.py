@@ -2,15 +2,17 @@
 
 import hashlib
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pipeline import corpus_rooms, release
-from pipeline.corpus_rooms import in_order
-from pipeline.ledger import Ledger
-from pipeline.work import Context
+from pipeline.build.worker import CorpusWorkspace
+from pipeline.release import choice
+from schemas.ids import episode_of
 from schemas.reasons import Quarantined
+from stages.observe import OBSERVE
+from stages.shard.stage import in_order, shard
 from stages.video.cut import cut
 from tests.datasets import Episode, write_dataset
 
@@ -46,47 +48,49 @@ def test_an_error_comes_out_where_its_thing_stands():
         next(results)
 
 
+def made(root, unit, **changes):
+    """What comes of a unit with another payload."""
+    unit = replace(unit, payload=replace(unit.payload, **changes))
+    with CorpusWorkspace(root, unit.payload) as work:
+        return shard(unit, work)
+
+
 @pytest.fixture(scope="module")
 def tar(build, tmp_path_factory):
-    """(unit, context) of the one train tar of three episodes, which are built up to it."""
+    """(corpus, unit, observe's configuration) of the one train tar of three episodes, which are built up to it."""
     folder = tmp_path_factory.mktemp("tar")
     source = write_dataset(folder / "logs", [Episode(60, 100 * i) for i in range(3)])
     result = build([source], folder / "corpus", "shard.keep=1.0")
-    chosen = release.choose(result.plan, Ledger(str(folder / "corpus")))
-    units = release.units(result.plan, chosen, 2)
-    return units[0], Context(str(folder / "corpus"), result.plan.config)
+    chosen = choice.choose(result.plan, result.release)
+    return str(folder / "corpus"), choice.units(result.plan, chosen, 2)[0], result.plan.config(OBSERVE)
 
 
 def test_the_bytes_do_not_depend_on_the_threads(tar):
-    unit, context = tar
-    assert len(unit.payload["rows"]) >= 6
+    root, unit, _ = tar
+    assert len(unit.payload.rows) >= 6
     digests = set()
     for threads in (1, 2, 4):
-        unit.payload["threads"] = threads
-        made = corpus_rooms.shard(unit, context)
-        digests.add((made.written["shard"].sha256, hashlib.sha256(made.blobs["stats"][1]).hexdigest()))
+        outcome = made(root, unit, threads=threads)
+        digests.add((outcome.files["shard"].sha256, hashlib.sha256(outcome.blobs["stats"][1]).hexdigest()))
     assert len(digests) == 1
 
 
 def test_a_clip_that_cannot_be_cut_costs_its_sample_and_a_damaged_proxy_the_tar(tar):
-    unit, context = tar
-    path = sorted(unit.payload["media"])[0]
-    proxy = Path(context.root, path)
-    whole, committed = proxy.read_bytes(), unit.payload["media"][path]
-    short = cut(str(proxy), range(12), 20.0, context.config.observe.gop(20.0), context.config.observe.crf)
+    root, unit, config = tar
+    path = sorted(unit.payload.media)[0]
+    proxy = Path(root, path)
+    whole = proxy.read_bytes()
+    short = cut(str(proxy), range(12), 20.0, config.gop(20.0), config.crf)
     try:
         proxy.write_bytes(short)
         with pytest.raises(Quarantined, match="sha256 is not the committed one"):
-            corpus_rooms.shard(unit, context)
-        unit.payload["media"][path] = hashlib.sha256(short).hexdigest()
-        made = corpus_rooms.shard(unit, context)
+            made(root, unit)
+        outcome = made(root, unit, media={**unit.payload.media, path: hashlib.sha256(short).hexdigest()})
     finally:
         proxy.write_bytes(whole)
-        unit.payload["media"][path] = committed
-    refused = [error.event_id for _, error in made.events_refused]
-    episode = "logs/" + proxy.parent.name
+    refused = [error.event_id for _, error in outcome.events_refused]
     assert refused
-    assert {e.rsplit("/", 2)[0] for e in refused} == {episode}
-    assert {error.reason.value for _, error in made.events_refused} == {"sample_failed"}
-    (counts,) = made.counts.values()
-    assert counts["samples"] == len(unit.payload["rows"]) - len(refused)
+    assert {episode_of(e) for e in refused} == {"logs/" + proxy.parent.name}
+    assert {error.reason.value for _, error in outcome.events_refused} == {"sample_failed"}
+    (counts,) = outcome.counts.values()
+    assert counts["samples"] == len(unit.payload.rows) - len(refused)

@@ -9,16 +9,16 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from pipeline.build import BuildFailedError
+from pipeline.build.driver import BuildFailedError
 from pipeline.cli import main
-from pipeline.compact import compact
-from pipeline.corpus import Corpus
-from pipeline.garbage import collect_garbage
-from pipeline.ledger import Ledger
-from pipeline.repair import take_back
-from pipeline.survey import Survey
-from pipeline.verify import Fault, look, verify
+from pipeline.corpus.compact import compact
+from pipeline.corpus.garbage import collect_garbage
+from pipeline.corpus.ledger import Ledger
+from pipeline.corpus.repair import take_back
+from pipeline.corpus.verify import Fault, look, verify
+from pipeline.corpus.view import Corpus
 from schemas.reasons import Quarantined
+from stages.ingest.survey import Survey
 from tests.corpora import contents
 from tests.datasets import Episode, write_dataset
 
@@ -96,13 +96,13 @@ def test_a_planted_fault_is_found_and_mended(whole, corpus, case, ray_session):
     assert contents(corpus) == contents(whole)
 
 
-def test_the_ledger_of_a_stage_is_read_once_however_many_faults_it_has(corpus, monkeypatch):
+def test_the_ledger_of_a_stage_is_read_twice_however_many_faults_it_has(corpus, monkeypatch):
     units = [path.stem for path in (corpus / "ledger/segment").glob("*.json")]
     faults = [Fault("missing", f"tables/events/{unit}", "gone", ("segment", unit)) for unit in units] * 50
-    read, original = [], Ledger.scan
-    monkeypatch.setattr(Ledger, "scan", lambda self, stage: read.append(stage) or original(self, stage))
+    read, original = [], Ledger._look
+    monkeypatch.setattr(Ledger, "_look", lambda self, stage: read.append(stage) or original(self, stage))
     take_back(str(corpus), faults, Survey())
-    assert read == ["segment"]
+    assert read == ["segment", "segment"]  # to see what can be made again, and to remove it
 
 
 def test_an_event_without_a_fate_is_a_fault(corpus):
@@ -110,7 +110,7 @@ def test_an_event_without_a_fate_is_a_fault(corpus):
     path = first(corpus, "tables/samples/*.parquet")
     pq.write_table(pq.read_table(path).slice(1), path)
     ledger = Ledger(str(corpus))
-    (commit,) = ledger.load("samples")
+    (commit,) = ledger.state("samples").commits()
     blob = path.read_bytes()
     file = replace(commit.files["samples"], bytes=len(blob), sha256=hashlib.sha256(blob).hexdigest())
     ledger.write(replace(commit, files={"samples": file}))
@@ -187,7 +187,7 @@ def test_a_compaction_that_is_killed_leaves_both_and_the_next_one_ends_it(nightl
     def killed(uri: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.compact.storage.remove", killed)
+    monkeypatch.setattr("pipeline.corpus.compact.storage.remove", killed)
     with pytest.raises(KeyboardInterrupt):
         compact(Corpus(str(nightly)), 32)
     monkeypatch.undo()
@@ -284,7 +284,7 @@ def test_a_disk_that_cannot_read_a_file_is_a_fault_with_its_name(corpus, monkeyp
             raise OSError(5, "Input/output error")
         return real(uri)
 
-    monkeypatch.setattr("pipeline.verify.storage.read_bytes", read_bytes)
+    monkeypatch.setattr("pipeline.corpus.verify.storage.read_bytes", read_bytes)
     (fault,) = look(str(corpus))
     assert fault.where == str(Path(bad).relative_to(corpus))
     assert "Input/output error" in fault.message

@@ -3,8 +3,9 @@
 import pyarrow as pa
 import pytest
 
-from schemas import TABLES, SchemaError
-from schemas.table import Column, Table, one_of, within
+from pipeline.stages import STAGES, tables
+from schemas.events import EVENTS
+from schemas.table import Column, SchemaError, Table, one_of, within
 
 PETS = Table(
     "pets",
@@ -41,7 +42,7 @@ def test_one_of_names_the_stranger():
 
 
 def test_every_column_says_what_it_is():
-    for table in TABLES.values():
+    for table in tables(STAGES).values():
         assert all(column.doc for column in table.columns)
         table.validate(table.empty())
 
@@ -83,4 +84,4 @@ def event(name: str, level: str, span: tuple[int, int], parent: str | None) -> d
 )
 def test_spans_that_break_a_law_are_refused(rows, complaint):
     with pytest.raises(SchemaError, match=complaint):
-        TABLES["events"].build(rows)
+        EVENTS.build(rows)

@@ -15,7 +15,7 @@ import pytest
 
 from stages import bounded, storage
 from stages.bounded import Unreadable
-from stages.ingest.files import listing
+from stages.sources.files import listing
 from stages.text import file_name, plain, printable
 
 

@@ -1,35 +1,45 @@
 """Vectors mean something: the packaged weights know pictures and sentences, trajectories keep their shape."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_sample_images
 
+from pipeline.build.worker import CorpusWorkspace
 from stages.embed import EmbedConfig
 from stages.embed.action import CHANNELS, action_vector
-from stages.embed.image import classify, encode_images
-from stages.embed.stage import Proxy, _shown
-from stages.embed.text import encode_texts
+from stages.embed.stage import Proxy, _shown, load_encoders
 from stages.episode import Signal
+from stages.work import Inputs
 
+ROOT = Path(__file__).parents[2]
 CONFIG = EmbedConfig()
 DAISY, BELL_COTE = 985, 442  # ImageNet classes
 
 
-def test_the_image_network_and_its_weights_belong_together():
+@pytest.fixture(scope="module")
+def encoders():
+    return load_encoders("cpu")
+
+
+def test_the_image_network_and_its_weights_belong_together(encoders):
     china, flower = load_sample_images().images  # a temple and a flower
-    assert int(np.argmax(classify(china))) == BELL_COTE
-    assert int(np.argmax(classify(flower))) == DAISY
+    assert int(np.argmax(encoders.image.classify(china))) == BELL_COTE
+    assert int(np.argmax(encoders.image.classify(flower))) == DAISY
 
 
-def test_a_picture_is_nearer_to_itself_darkened_than_to_another():
+def test_a_picture_is_nearer_to_itself_darkened_than_to_another(encoders):
     china, flower = load_sample_images().images
-    a, b, c = encode_images([china, (china * 0.8).astype(np.uint8), flower])
+    a, b, c = encoders.image.encode([china, (china * 0.8).astype(np.uint8), flower])
     assert np.linalg.norm(a) == pytest.approx(1.0, abs=1e-5)
     assert a @ b > 0.8 > a @ c
 
 
-def test_sentences_of_one_meaning_lie_together():
-    a, b, c = encode_texts(["The arm reaches forward.", "The arm reaches ahead.", "A recipe for apple pie."])
+def test_sentences_of_one_meaning_lie_together(encoders):
+    a, b, c = encoders.text.encode(["The arm reaches forward.", "The arm reaches ahead.", "A recipe for apple pie."])
     assert a @ b > 0.9
     assert a @ c < 0.3
 
@@ -50,9 +60,37 @@ def test_an_event_is_shown_by_a_keyframe_near_its_middle(span, number, frames):
     assert _shown({"start_frame": span[0], "end_frame": span[1]}, proxy, number) == frames
 
 
-def test_no_input_gives_no_vectors():
-    assert encode_images([]).shape == (0, 1280)
-    assert encode_texts([]).shape == (0, 384)
+def test_models_stay_in_their_worker(tmp_path):
+    """Two units of one process share what the first one has set up; another device is another set-up."""
+    made = []
+
+    def make(*about):
+        made.append(about)
+        return object()
+
+    first, second = (CorpusWorkspace(str(tmp_path), Inputs()) for _ in range(2))
+    assert first.kept(make, "cpu") is second.kept(make, "cpu")
+    assert first.kept(make, "cuda") is not second.kept(make, "cpu")
+    assert made == [("cpu",), ("cuda",)]
+
+
+def test_models_import_neither_ray_nor_codecs_nor_tables():
+    """They run where numpy, torch and transformers are and nothing else is: make gpu-check."""
+    code = (
+        "import sys\n"
+        "from stages.models import image, text\n"
+        "import numpy as np, torch\n"
+        "print(image.ImageEncoder().encode([np.zeros((224, 224, 3), np.uint8)]).shape)\n"
+        "print(tuple(text.TextEncoder().pooled({'input_ids': torch.ones(1, 4, dtype=torch.int64)}).shape))\n"
+        "print({'ray', 'av', 'polars', 'faiss', 'webdataset', 'decord', 'schemas', 'pipeline'} & set(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.stdout.splitlines() == ["(1, 1280)", "(1, 384)", "set()"], done.stderr
+
+
+def test_no_input_gives_no_vectors(encoders):
+    assert encoders.image.encode([]).shape == (0, 1280)
+    assert encoders.text.encode([]).shape == (0, 384)
 
 
 def arm(kind: str, values: np.ndarray, name: str = "single", unit: str = "m") -> Signal:

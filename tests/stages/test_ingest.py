@@ -12,10 +12,10 @@ from schemas.reasons import Quarantined, Reason
 from stages.ingest import IngestConfig
 from stages.ingest.extract import extract, wanted_columns
 from stages.ingest.layout import layout_of
-from stages.ingest.lerobot import load
-from stages.ingest.rows import read_file
-from stages.ingest.sources import SourceError, find_datasets
+from stages.sources.find import find_datasets
+from stages.sources.protocol import SourceError
 from tests.datasets import Episode, pick_and_place, write_dataset
+from tests.logs import load
 
 CONFIG = IngestConfig()
 
@@ -77,7 +77,7 @@ def test_all_versions_give_the_same_episodes(tmp_path, version):
     write_dataset(tmp_path, episodes, version=version, cameras=("front", "wrist"))
     dataset, references = load("d", str(tmp_path))
     assert (dataset.version, dataset.fps, dataset.robot) == (version, 20.0, "metaworld_sawyer")
-    assert [(r.episode_id, r.length, r.task) for r in references] == [
+    assert [(r.episode_id, r.place.length, r.task) for r in references] == [
         ("d/000000", 20, "one"),
         ("d/000001", 24, "two"),
         ("d/000002", 22, "three"),
@@ -89,7 +89,7 @@ def test_all_versions_give_the_same_episodes(tmp_path, version):
     layout = layout_of(dataset, references, CONFIG)
     for reference, episode in zip(references, episodes, strict=True):
         row, signals = extract(
-            dataset, reference, layout, read_file(reference, wanted_columns(dataset, layout)), CONFIG
+            dataset, reference, layout, dataset.reader(wanted_columns(dataset, layout)).read(reference), CONFIG
         )
         assert (row["n_rows"], row["task"]) == (episode.length, episode.task)
         by_stream = {s["stream"]: s["values"].reshape(-1, s["width"]) for s in signals}
@@ -103,8 +103,8 @@ def test_a_template_that_lies_is_put_right_by_the_file_name(tmp_path):
     info["data_path"] = "data/chunk-{episode_index:03d}/episode_{episode_index:06d}.parquet"
     (tmp_path / "meta/info.json").write_text(json.dumps(info))
     _, references = load("d", str(tmp_path))
-    assert references[1].file is not None
-    assert references[1].file.uri.endswith("data/chunk-000/episode_000001.parquet")
+    assert references[1].place.file is not None
+    assert references[1].place.file.uri.endswith("data/chunk-000/episode_000001.parquet")
 
 
 def test_an_unknown_version_is_named(tmp_path):
@@ -175,7 +175,9 @@ def test_an_optional_file_that_cannot_be_used_is_lost_alone_told_and_flagged(tmp
     assert any(name in note for note in dataset.notes)
     assert [c.calibration for c in references[0].cameras] == [None]
     layout = layout_of(dataset, references, CONFIG)
-    row, _ = extract(dataset, references[0], layout, read_file(references[0], wanted_columns(dataset, layout)), CONFIG)
+    row, _ = extract(
+        dataset, references[0], layout, dataset.reader(wanted_columns(dataset, layout)).read(references[0]), CONFIG
+    )
     assert row["flags"] == [flag]
 
 
@@ -194,7 +196,7 @@ def test_a_feature_of_no_shape_is_passed_over_alone(tmp_path, shape):
 def test_an_episode_without_a_task_is_an_episode(tmp_path, tasks):
     write_dataset(tmp_path, [Episode(20, 0)])
     (tmp_path / "meta/episodes.jsonl").write_text(f'{{"episode_index": 0, {tasks} "length": 20}}')
-    assert [(r.length, r.task) for r in load("d", str(tmp_path))[1]] == [(20, None)]
+    assert [(r.place.length, r.task) for r in load("d", str(tmp_path))[1]] == [(20, None)]
 
 
 def test_statistics_of_another_width_are_no_range(tmp_path):
@@ -209,7 +211,9 @@ def test_words_of_an_episode_count_where_the_task_table_has_lost_a_line(tmp_path
     (tmp_path / "meta/tasks.jsonl").write_text('{"task_index": 7, "task": "x"}\nnonsense')
     dataset, references = load("d", str(tmp_path))
     layout = layout_of(dataset, references, CONFIG)
-    row, _ = extract(dataset, references[0], layout, read_file(references[0], wanted_columns(dataset, layout)), CONFIG)
+    row, _ = extract(
+        dataset, references[0], layout, dataset.reader(wanted_columns(dataset, layout)).read(references[0]), CONFIG
+    )
     assert row["task"] == "one"
 
 
@@ -221,7 +225,7 @@ def test_spans_that_fit_nowhere_cost_the_label_not_the_episode(tmp_path, spans):
     line = f'{{"episode_index": 0, "tasks": ["x"], "length": 20, "action_config": {spans}}}'
     (tmp_path / "meta/episodes.jsonl").write_text(line)
     (reference,) = load("d", str(tmp_path))[1]
-    assert [(a, b) for a, b, _ in reference.spans] == [(0, 0)]
+    assert [(a, b) for a, b, _ in reference.place.spans] == [(0, 0)]
 
 
 def test_a_column_of_whole_numbers_with_a_hole_in_it_costs_one_entry(tmp_path):
@@ -233,7 +237,7 @@ def test_a_column_of_whole_numbers_with_a_hole_in_it_costs_one_entry(tmp_path):
         row["data/chunk_index"] = float(row["data/chunk_index"])
     pq.write_table(pa.Table.from_pylist(rows), path)
     dataset, references = load("d", str(tmp_path))
-    assert ([r.index for r in references], list(dataset.lost_entries)) == ([1], ["episode 0"])
+    assert ([r.place.index for r in references], list(dataset.lost_entries)) == ([1], ["episode 0"])
 
 
 def test_a_calibration_that_a_clip_can_carry_is_kept(tmp_path):
@@ -253,7 +257,7 @@ def test_one_bad_line_of_the_list_costs_that_entry(tmp_path, line):
     lines = path.read_text().splitlines()
     path.write_text("\n".join([lines[0], line, lines[2]]))
     dataset, references = load("d", str(tmp_path))
-    assert [r.index for r in references] == [0, 2]
+    assert [r.place.index for r in references] == [0, 2]
     ((place, why),) = dataset.lost_entries.items()
     assert place in ("meta/episodes.jsonl:2", "episode 1")
     assert str(tmp_path) in why
@@ -274,7 +278,7 @@ def test_one_cut_part_of_the_v3_list_costs_its_episodes(tmp_path):
     first = tmp_path / "meta/episodes/chunk-000/file-000.parquet"
     first.with_name("file-001.parquet").write_bytes(first.read_bytes()[:-20])
     dataset, references = load("d", str(tmp_path))
-    assert [r.index for r in references] == [0, 1]
+    assert [r.place.index for r in references] == [0, 1]
     assert list(dataset.lost_entries) == ["meta/episodes/chunk-000/file-001.parquet"]
     assert "does not end as a Parquet file ends" in next(iter(dataset.lost_entries.values()))
 
@@ -282,26 +286,26 @@ def test_one_cut_part_of_the_v3_list_costs_its_episodes(tmp_path):
 def test_a_count_beyond_belief_costs_no_memory_and_is_told(tmp_path):
     write_dataset(tmp_path, [Episode(20, 0), Episode(20, 20)])
     info(tmp_path / "meta", total_episodes=10**12)
-    _, references = load("d", str(tmp_path))
+    dataset, references = load("d", str(tmp_path))
     assert len(references) == 1002
     with pytest.raises(Quarantined, match="does not list it, nor 999999998998 others after it"):
-        read_file(references[-1], [])
+        dataset.reader([]).read(references[-1])
 
 
 def test_both_names_of_a_chunk_are_known_in_v2(tmp_path):
     write_dataset(tmp_path, [Episode(20, 0)])
     info(tmp_path / "meta", data_path="data/chunk-{chunk_index:03d}/episode_{episode_index:06d}.parquet")
-    assert load("d", str(tmp_path))[1][0].file is not None
+    assert load("d", str(tmp_path))[1][0].place.file is not None
 
 
 def test_an_episode_that_is_counted_but_not_listed_is_not_forgotten(tmp_path):
     write_dataset(tmp_path, [Episode(20, 0), Episode(20, 20)])
     info = json.loads((tmp_path / "meta/info.json").read_text())
     (tmp_path / "meta/info.json").write_text(json.dumps(info | {"total_episodes": 3}))
-    _, references = load("d", str(tmp_path))
+    dataset, references = load("d", str(tmp_path))
     assert [r.episode_id for r in references] == ["d/000000", "d/000001", "d/000002"]
     with pytest.raises(Quarantined) as error:
-        read_file(references[2], [])
+        dataset.reader([]).read(references[2])
     assert error.value.reason is Reason.EPISODE_NOT_LISTED
 
 
@@ -309,10 +313,10 @@ def test_an_episode_that_is_listed_but_not_counted_is_set_aside(tmp_path):
     write_dataset(tmp_path, [Episode(20, 0), Episode(20, 20), Episode(20, 40)])
     info = json.loads((tmp_path / "meta/info.json").read_text())
     (tmp_path / "meta/info.json").write_text(json.dumps(info | {"total_episodes": 2}))
-    _, references = load("d", str(tmp_path))
-    assert [r.counted for r in references] == [True, True, False]
+    dataset, references = load("d", str(tmp_path))
+    assert [r.place.counted for r in references] == [True, True, False]
     with pytest.raises(Quarantined, match=r"lists episode 2, total_episodes of meta/info\.json counts fewer") as error:
-        read_file(references[2], [])
+        dataset.reader([]).read(references[2])
     assert error.value.reason is Reason.EPISODE_NOT_COUNTED
 
 
@@ -331,15 +335,15 @@ def test_the_real_sets_are_read_whole(real):
         "g1_crisps": (6, "unitree_g1_inspire", ("left", "right")),
         "gr1_sim_picknplace": (5, "gr1", ("left", "right")),
     }
-    for name, uri in found.items():
-        dataset, references = load(name, uri)
+    for name, place in found.items():
+        dataset, references = load(name, place.uri)
         layout = layout_of(dataset, references, CONFIG)
         assert (len(references), layout.profile, layout.arms) == expected[name]
         for reference in references:
             row, signals = extract(
-                dataset, reference, layout, read_file(reference, wanted_columns(dataset, layout)), CONFIG
+                dataset, reference, layout, dataset.reader(wanted_columns(dataset, layout)).read(reference), CONFIG
             )
-            assert row["n_rows"] == reference.length
+            assert row["n_rows"] == reference.place.length
             grippers = [s["values"] for s in signals if s["kind"] == "gripper"]
             assert max(np.ptp(g) for g in grippers) > 0.3  # every one of these episodes takes something
 

@@ -11,9 +11,8 @@ from schemas.reasons import Quarantined, Reason
 from stages.ingest import IngestConfig
 from stages.ingest.extract import extract, wanted_columns
 from stages.ingest.layout import layout_of
-from stages.ingest.lerobot import load
-from stages.ingest.rows import read_file
 from tests.datasets import Episode, write_dataset
+from tests.logs import load
 
 CONFIG = IngestConfig()
 
@@ -24,14 +23,16 @@ def one_episode(root, **options):
         write_dataset(root, [Episode(20, 0), Episode(24, 20)], **options)
     dataset, references = load("d", str(root))
     layout = layout_of(dataset, references, CONFIG)
-    return dataset, references[0], layout, read_file(references[0], wanted_columns(dataset, layout))
+    return dataset, references[0], layout, dataset.reader(wanted_columns(dataset, layout)).read(references[0])
 
 
 def refusal_of(root, config=CONFIG) -> Quarantined:
     dataset, references = load("d", str(root))
     layout = layout_of(dataset, references[1:], config)
     with pytest.raises(Quarantined) as error:
-        extract(dataset, references[0], layout, read_file(references[0], wanted_columns(dataset, layout)), config)
+        extract(
+            dataset, references[0], layout, dataset.reader(wanted_columns(dataset, layout)).read(references[0]), config
+        )
     return error.value
 
 

@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 
 from stages.ingest.extract import _held_swing, opening
 from stages.ingest.infer import infer
-from stages.ingest.lerobot import Dataset, Feature
 from stages.ingest.profile import Stream, choose, load_profiles, resolve
-from stages.ingest.sources import SourceError
+from stages.sources.lerobot.dataset import LeRobotDataset
+from stages.sources.protocol import Dataset, Feature, SourceError
 
 
 def dataset_of(robot: str, names: dict[str, list[str]], **more) -> Dataset:
     features = tuple(Feature(column, len(n), tuple(n)) for column, n in names.items())
     values = {"modality": {}, "ranges": {}, "tasks": {}} | more
-    return Dataset("d", "/d", "v2.1", robot, 30.0, features, **values)
+    return LeRobotDataset("d", "/d", "v2.1", robot, 30.0, features, **values)
 
 
 SO_JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
@@ -139,7 +139,7 @@ def test_opening_does_not_depend_on_the_units_of_the_log(values, scale, offset, 
 
 def test_a_two_level_last_value_without_names_is_a_gripper_open_at_the_start():
     state = np.column_stack([np.linspace(0, 1, 50), np.linspace(1, 3, 50), np.r_[np.full(20, 7.0), np.full(30, 2.0)]])
-    dataset = Dataset("d", "/d", "v2.1", "?", 30.0, (Feature("observation.state", 3, ()),), {}, {}, {})
+    dataset = LeRobotDataset("d", "/d", "v2.1", "?", 30.0, (Feature("observation.state", 3, ()),), {}, {}, {})
     layout = infer(dataset, {"observation.state": [state]})
     assert [(s.kind, s.indices, s.open, s.closed) for s in layout.streams] == [
         ("joints", (0, 1), (), ()),

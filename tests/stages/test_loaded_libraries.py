@@ -18,8 +18,8 @@ WHAT_WE_LOAD = (
     "av, faiss, matplotlib, numpy, polars, pyarrow.dataset, ray, scipy.ndimage, sklearn.decomposition, torch, "
     "transformers, webdataset"
 )
-OWN = "pipeline.cli, pipeline.build, pipeline.rooms, pipeline.corpus_rooms, pipeline.report, pipeline.verify"
-STAGES = "stages.observe.stage, stages.embed.image, stages.embed.text, stages.cluster.kmeans, stages.shard.tar"
+OWN = "pipeline.cli, pipeline.build.driver, pipeline.build.worker, pipeline.report, pipeline.corpus.verify"
+STAGES = "stages.observe.stage, stages.models.image, stages.models.text, stages.cluster.kmeans, stages.shard.tar"
 
 
 @pytest.fixture

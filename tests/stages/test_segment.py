@@ -6,18 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from schemas import TABLES
+from schemas.events import EVENTS
 from stages.align import AlignConfig
 from stages.align.clock import pair
 from stages.episode import Signal
 from stages.ingest import IngestConfig
 from stages.ingest.extract import extract, wanted_columns
 from stages.ingest.layout import layout_of
-from stages.ingest.lerobot import load
-from stages.ingest.rows import read_file
 from stages.segment import SegmentConfig
 from stages.segment.stage import event_rows
 from tests.datasets import pick_and_place
+from tests.logs import load
 from tests.motions import path, stream, times
 
 CONFIG = SegmentConfig()
@@ -217,7 +216,7 @@ def test_each_arm_has_a_timeline_of_its_own():
     assert primitives(rows, "L1", "right") == ["idle"]
     assert primitives(rows, "L0", "left") == primitives(rows, "L0")
     assert level(rows, "L1", "left")[0]["event_id"] == "s/000000/L1.left/0000000"
-    TABLES["events"].build(rows)
+    EVENTS.build(rows)
 
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)
@@ -234,7 +233,7 @@ def test_spans_tile_nest_and_keep_their_length_for_any_finite_input(data, length
         opening = data.draw(arrays(np.float64, (length, 1), elements=st.floats(0, 1)))
         signals |= signals_from(np.hstack([where, opening]), rate, arm)
     rows = events_of(signals)
-    TABLES["events"].build(rows)  # its laws raise
+    EVENTS.build(rows)  # its laws raise
     whole = level(rows, "L3")[0]["end_s"]
     for row in rows:
         if row["level"] in LEAST:
@@ -244,13 +243,13 @@ def test_spans_tile_nest_and_keep_their_length_for_any_finite_input(data, length
 @pytest.mark.parametrize("state", [np.zeros((2, 4)), np.zeros((500, 4)), np.ones((3, 4))])
 def test_constant_and_tiny_episodes_are_legal(state):
     rows = events_of(signals_from(state, 20.0))
-    TABLES["events"].build(rows)
+    EVENTS.build(rows)
     assert len(level(rows, "L1")) == 1
 
 
 def test_noise_alone_is_cut_no_finer_than_its_levels_allow():
     rows = events_of(signals_from(np.random.default_rng(0).normal(0, 1, (3000, 4)), 30.0))
-    TABLES["events"].build(rows)
+    EVENTS.build(rows)
     assert 1 <= len(level(rows, "L1")) <= 100 / LEAST["L1"]
 
 
@@ -263,7 +262,9 @@ def real_events(real, name):
     dataset, references = load(name, str(real / name))
     layout = layout_of(dataset, references, config)
     for reference in references:
-        _, rows = extract(dataset, reference, layout, read_file(reference, wanted_columns(dataset, layout)), config)
+        _, rows = extract(
+            dataset, reference, layout, dataset.reader(wanted_columns(dataset, layout)).read(reference), config
+        )
         signals = {
             r["stream"]: Signal(
                 r["kind"], r["arm"], r["unit"], r["time_s"], r["values"].reshape(-1, r["width"]).astype(float)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import TABLES
+from schemas.events import EVENTS
 from schemas.labels import Label
 from stages.segment import SegmentConfig
 from stages.segment.labels import Placed, accept, impose, place
@@ -36,7 +36,12 @@ def test_a_label_clips_the_machines_spans_of_its_level():
 
 
 def test_the_machines_children_go_on_inside_a_label():
-    assert imposed(label("L2", 0.8, 1.8)) == {"L2": [8, 18], "L1": [8, 18, 30], "L0": [5, 8, 10, 18, 20, 25, 30]}
+    assert imposed(label("L2", 0.8, 1.8)) == {
+        "L3": [],
+        "L2": [8, 18],
+        "L1": [8, 18, 30],
+        "L0": [5, 8, 10, 18, 20, 25, 30],
+    }
     # the cuts of L2 at 20 and of L1 at 10 and 20 would leave 0.2 s, less than they may; to L0 that is a span
 
 
@@ -58,7 +63,7 @@ def test_frames_are_those_of_the_source():
         ([label("L1", 5.0, 6.0)], "no frame"),
         ([label("L1", 1.0, 2.0), label("L1", 1.5, 2.5)], "overlaps L1 1 to 2 seconds"),
         ([label("L0", 0.5, 1.5), label("L1", 1.0, 2.0)], "across the edge of L1 1 to 2 seconds"),
-        ([label("L3", 0.0, 1.0)], "whole episode"),
+        ([label("L3", 0.0, 1.0), label("L2", 0.5, 1.5)], "across the edge of L3 0 to 1 seconds"),
     ],
 )
 def test_what_fits_nowhere_is_refused_with_a_reason(labels, why):
@@ -86,6 +91,25 @@ def test_a_labelled_span_says_who_said_what():
     assert next(e["kind"] for e in own[0]["evidence"] if e["edge"] == "start") == "human"
 
 
+def test_a_long_recording_holds_several_tasks():
+    """Two tasks that were named, and what lies between and after them; all finer spans lie in one of them."""
+    rows, refused = events([label("L3", 0.0, 4.0, text="first"), label("L3", 5.0, 9.0, text="second")])
+    assert not refused
+    tasks = [(r["start_s"], r["end_s"], r["label"]) for r in rows if r["level"] == "L3"]
+    assert tasks == [
+        (0.0, pytest.approx(4.0), "first"),
+        (pytest.approx(4.0), pytest.approx(5.0), None),
+        (pytest.approx(5.0), pytest.approx(9.0), "second"),
+        (pytest.approx(9.0), pytest.approx(12.0), None),
+    ]
+    EVENTS.build(rows)  # its laws raise
+
+
+def test_a_label_that_covers_nearly_all_of_an_episode_is_its_task():
+    rows, _ = events([label("L3", 0.1, 11.9, text="all of it")])
+    assert [(r["start_s"], r["label"]) for r in rows if r["level"] == "L3"] == [(0.0, "all of it")]
+
+
 def test_a_label_for_an_arm_that_is_not_there_is_refused():
     _, refused = events([label("L1", 1.0, 2.0, track="left")])
     assert refused[0][1] == "the robot has no track left, only ['all']"
@@ -101,6 +125,6 @@ spans = st.tuples(
 def test_whatever_people_mark_spans_tile_and_nest(drawn):
     given_ = [label(level, start, start + length) for level, start, length in drawn]
     rows, refused = events(given_)
-    TABLES["events"].build(rows)  # its laws raise
+    EVENTS.build(rows)  # its laws raise
     human = [r for r in rows if r["origin"] == "human"]
     assert len(human) + len(refused) == len(given_)

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from schemas.reasons import Quarantined, Reason
-from stages.observe import ObserveConfig
-from stages.observe.stage import Span, _Counted, observe_file
+from stages.observe import ObserveConfig, Span
+from stages.observe.file import _Counted, observe_file
 from stages.video import decord_reader
 from stages.video.cut import cut
 from stages.video.decode import open_video, picked, scaled_size
 from stages.video.encode import encode, exact_rate
+from stages.video.pictures import VideoFile
 from stages.video.probe import probe
 from tests.datasets import number_in, numbered, write_video
 
@@ -107,7 +108,13 @@ def test_a_width_that_decord_cannot_hand_out_goes_to_pyav(tmp_path):
 def observed(path, spans):
     """Observed of a file with these (first, end) spans of 20 frames/s as episodes s/0, s/1 ..."""
     places = [Span(f"s/{i}", "front", a / 20, b / 20, 20, f"s{i}") for i, (a, b) in enumerate(spans)]
-    return observe_file(str(path), "v.mp4", places, ObserveConfig(), lambda name: nullcontext(str(path.parent / name)))
+    return observe_file(
+        VideoFile(str(path), "v.mp4"),
+        "v.mp4",
+        places,
+        ObserveConfig(),
+        lambda name: nullcontext(str(path.parent / name)),
+    )
 
 
 def test_a_damaged_picture_is_refused_and_not_painted_over(tmp_path):

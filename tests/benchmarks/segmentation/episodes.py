@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.corpus import Corpus
+from pipeline.corpus.view import Corpus
 from stages.episode import Signal, signals_of
 from stages.segment import SegmentConfig
 from stages.segment.stage import event_rows

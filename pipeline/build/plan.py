@@ -1,0 +1,243 @@
+"""The plan: which items each stage must cover, under which fingerprints, and how missing ones are grouped into units.
+
+In: the survey, the configuration and the states of earlier stages. Out, in columns: what is wanted of a stage, what is
+missing (an anti-join with what is committed), and `Unit`s for that. An episode set aside by a stage is not asked of the
+next one. Fingerprints chain: a stage's holds those of the stages whose tables it reads (`pipeline.stages.before`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import polars as pl
+from pydantic import BaseModel
+
+from pipeline.config import CorpusConfig
+from pipeline.corpus.commit import OK, RETRY
+from pipeline.corpus.ledger import Ledger
+from pipeline.corpus.state import State
+from pipeline.corpus.tables import frame
+from pipeline.stages import STAGES, Stages, before, writer_of
+from schemas.labels import Label
+from schemas.table import Table
+from stages.fingerprint import each_fingerprint, fingerprint
+from stages.ingest.survey import Survey
+from stages.stage import Scope, Stage
+from stages.work import Inputs, Unit
+
+C = TypeVar("C", bound=BaseModel)
+CORPUS = "corpus"  # the one item of a stage that sees the corpus as a whole
+FILES_PER_UNIT = 8
+UNITS_PER_WORKER = 16  # where there is so much: a stage ends with its last unit, and others wait for a long one
+SCHEMA = {"item": pl.String, "fingerprint": pl.String, "episode_id": pl.String, "source": pl.String}
+
+
+class Plan:
+    """What a build wants. `wanted[stage]` (item, fingerprint, episode_id, source; group where some items must not be
+    parted) grows as the stages before it are done."""
+
+    def __init__(
+        self,
+        survey: Survey,
+        config: CorpusConfig,
+        ledger: Ledger,
+        labels: Mapping[str, Sequence[Label]] | None = None,
+        stages: Stages = STAGES,
+    ) -> None:
+        self.survey, self.all_config, self.ledger, self.stages = survey, config, ledger, stages
+        self.labels = labels or {}  # of people, by episode, from the files of segment.labels
+        self.wanted: dict[str, pl.DataFrame] = {}
+        self.states: dict[str, State] = {}
+
+    def config(self, stage: Stage[C, Any]) -> C:
+        return self.all_config.of(stage)
+
+    def want(self, stage: Stage[Any, Any]) -> pl.DataFrame:
+        """What is wanted of a stage; the stages before it must be done."""
+        self.states[stage.name] = self.ledger.state(stage.name)
+        found = stage.items(self) if stage.items else self._items(stage)
+        if "fingerprint" not in found.columns:
+            inputs = [c for c in found.columns if c.startswith("input")]
+            also = [c for c in ("also",) if c in found.columns]
+            prints = each_fingerprint(self._shared(stage), *(found[c] for c in [*inputs, *also]))
+            found = found.with_columns(fingerprint=pl.Series(prints, dtype=pl.String))
+        self.wanted[stage.name] = found.select(*SCHEMA, *(c for c in ("group",) if c in found.columns))
+        return self.wanted[stage.name]
+
+    def missing(self, stage: Stage[Any, Any]) -> pl.DataFrame:
+        """Wanted items without a commit, or whose failure may pass."""
+        found = self.states[stage.name].of(self.wanted[stage.name])
+        return found.filter(pl.col("status").is_null() | (pl.col("status") == RETRY)).drop("status", "unit")
+
+    def alive(self, stage: Stage[Any, Any]) -> pl.DataFrame:
+        """Items that a stage has done and not set aside."""
+        return self.states[stage.name].of(self.wanted[stage.name]).filter(status=OK).drop("status", "unit")
+
+    def prints(self, stage: Stage[Any, Any], items: Sequence[str]) -> Mapping[str, str]:
+        rows = self.wanted[stage.name].filter(pl.col("item").is_in(list(items)))
+        return dict(rows.select("item", "fingerprint").iter_rows())
+
+    def rows(self, table: Table, columns: Sequence[str]) -> pl.DataFrame:
+        stage = writer_of(self.stages, table)
+        parts = self.states[stage.name].parts(table.name, self.alive(stage))
+        found = parts.group_by("path").agg("item")
+        whole = stage.scope is Scope.CORPUS
+        return frame(
+            self.ledger.root, table, {p: ["*"] if whole else items for p, items in found.iter_rows()}, list(columns)
+        )
+
+    def units(
+        self, stage: Stage[Any, Any], missing: pl.DataFrame, workers: int, alone: bool = False
+    ) -> list[Unit[Any]]:
+        """Missing items in units: several a worker, so that the last ones end together; at most a part's worth each.
+        alone: each item, or group of items that must not be parted, by itself."""
+        if missing.is_empty():
+            return []
+        per_group = "group" in missing.columns
+        number = missing["group"].n_unique() if per_group else missing.height
+        most = FILES_PER_UNIT if per_group else self.all_config.run.episodes_per_part
+        share = number / (UNITS_PER_WORKER * workers)
+        size = (
+            1 if alone else min(most, max(1, int(share) if per_group else -(-number // (UNITS_PER_WORKER * workers))))
+        )
+        order = pl.col("group").rank("dense") - 1 if per_group else pl.int_range(pl.len())
+        if per_group:  # in the order in which groups first come
+            first = missing.with_row_index("n").group_by("group").agg(pl.col("n").min()).sort("n")
+            numbered = first.with_row_index("order").select("group", pl.col("order").cast(pl.Int64))
+            missing = missing.join(numbered, on="group", how="left", maintain_order="left").sort(
+                "order", maintain_order=True
+            )
+            order = pl.col("order")
+        elif stage.scope is Scope.EPISODE and not stage.reads:  # readers keep what neighbours of one source share
+            missing = missing.sort("source", maintain_order=True)
+        split = missing.with_columns(number=order // size)
+        inputs = self.inputs(stage, split.select("item", "episode_id", "source", "number"))
+        units = []
+        for (key,), rows in split.partition_by("number", as_dict=True, maintain_order=True).items():
+            items = rows["item"].to_list()
+            units.append(
+                Unit(
+                    stage.name,
+                    tuple(rows.select("item", "fingerprint").iter_rows()),
+                    stage.payload(self, items, inputs.get(int(key), Inputs())),
+                    dict(rows.select("item", "source").iter_rows()),
+                )
+            )
+        return units
+
+    def inputs(self, stage: Stage[Any, Any], split: pl.DataFrame) -> dict[int, Inputs]:
+        """{number of a unit: where its input tables and proxies lie}; split: item, episode_id, source, number."""
+        parts: dict[int, dict[str, dict[str, list[str]]]] = {}
+        for table in stage.reads:
+            writer = writer_of(self.stages, table)
+            found = self._located(writer, table.name, split)
+            for number, path, items in found.group_by("number", "path", maintain_order=True).agg("item").iter_rows():
+                parts.setdefault(int(number), {}).setdefault(table.name, {})[path] = items
+        media: dict[int, dict[str, str]] = {}
+        if stage.pictures:
+            for number, path, sha256 in self._proxies(split).iter_rows():
+                media.setdefault(int(number), {})[path] = sha256
+        return {n: Inputs(parts.get(n, {}), media.get(n, {})) for n in parts.keys() | media.keys()}
+
+    def _located(self, writer: Stage[Any, Any], table: str, split: pl.DataFrame) -> pl.DataFrame:
+        """number, path, item (of the writer's) of a table that units need."""
+        parts = self.states[writer.name].parts(table, self.alive(writer))
+        if writer.scope is Scope.CORPUS:
+            return (
+                split.select("number")
+                .unique()
+                .join(parts.select("path").unique(), how="cross")
+                .with_columns(item=pl.lit("*"))
+            )
+        on = next((c for c in ("episode_id", "source") if split[c].null_count() == 0), None)
+        if on is None:  # a unit that sees the corpus as a whole
+            return parts.with_columns(number=pl.lit(split["number"][0]))
+        own = split.select(on, "number").unique(maintain_order=True)
+        return parts.join(own, on=on, how="inner", maintain_order="left")
+
+    def _proxies(self, split: pl.DataFrame) -> pl.DataFrame:
+        """number, path, sha256 of the proxies of units' episodes: what is read is held against it."""
+        observe = next(s for s in self.stages if s.scope is Scope.CAMERA)
+        state = self.states[observe.name]
+        live = state.of(self.alive(observe)).select("episode_id", "unit").unique(maintain_order=True)
+        own = split.select("episode_id", "number").unique(maintain_order=True)
+        files = state.files.filter(pl.col("name").str.starts_with("media/") & pl.col("name").str.ends_with(".mp4"))
+        files = files.with_columns(episode_id=pl.col("path").str.extract(r"^media/(.*)/[^/]*$", 1))
+        found = live.join(own, on="episode_id", maintain_order="left")
+        return found.join(files, on=["unit", "episode_id"], maintain_order="left").select("number", "path", "sha256")
+
+    def _shared(self, stage: Stage[Any, Any]) -> str:
+        """What all items of a stage share: once, since a model's dump costs more than all the rest."""
+        config = self.config(stage)
+        plain = {k: type(config).model_fields[k].default for k in stage.unhashed}
+        return fingerprint(stage.name, stage.version, config.model_copy(update=plain))
+
+    def _items(self, stage: Stage[Any, Any]) -> pl.DataFrame:
+        """What a stage that follows from its inputs must cover: item, episode_id, source, input0 ..., also."""
+        inputs = before(self.stages, stage)
+        if stage.scope is Scope.EPISODE:
+            found = self._episodes(inputs)
+        elif stage.scope is Scope.SOURCE:
+            found = self._of_all(inputs, "source").with_columns(
+                item=pl.col("source"), episode_id=pl.lit(None, pl.String)
+            )
+        elif stage.scope is Scope.CORPUS:
+            found = self._of_all(inputs, None)
+            null = pl.lit(None, pl.String)
+            found = found.with_columns(item=pl.lit(CORPUS), episode_id=null, source=null)
+        else:
+            raise ValueError(f"stage {stage.name}: items of scope {stage.scope} are its own to declare")
+        if stage.also is None:
+            return found
+        also = stage.also(self)
+        on = next((c for c in ("episode_id", "source") if c in also.columns), None)
+        if on is None:
+            return found.join(also, how="cross")
+        return found.join(also, on=on, how="left", maintain_order="left")
+
+    def _episodes(self, inputs: Sequence[Stage[Any, Any]]) -> pl.DataFrame:
+        """Episodes that all of these stages have done; of one by camera, every camera that the episode has."""
+        found: pl.DataFrame | None = None
+        for number, stage in enumerate(inputs):
+            alive, column = self.alive(stage), f"input{number}"
+            if stage.scope is Scope.CAMERA:
+                prints = self._all_cameras(alive, column)
+            else:
+                prints = alive.select("episode_id", pl.col("fingerprint").alias(column))
+            if found is None:
+                found = alive.select(pl.col("episode_id").alias("item"), "episode_id", "source").unique(
+                    maintain_order=True
+                )
+            found = found.join(prints, on="episode_id", how="inner", maintain_order="left")
+        assert found is not None
+        return found
+
+    def _all_cameras(self, alive: pl.DataFrame, column: str) -> pl.DataFrame:
+        """episode_id and its cameras' fingerprints as one text, of episodes all of whose cameras are done, or that have
+        none."""
+        cameras = self.survey.cameras.select("item", "episode_id")
+        done = cameras.join(alive.select("item", "fingerprint"), on="item", how="left", maintain_order="left")
+        each = done.group_by("episode_id", maintain_order=True).agg(
+            pl.col("fingerprint").is_not_null().all().alias("all"), pl.col("fingerprint").str.join(" ").alias(column)
+        )
+        none = self.survey.episodes.join(cameras, on="episode_id", how="anti").select(
+            "episode_id", pl.lit("").alias(column)
+        )
+        return pl.concat([each.filter("all").drop("all"), none])
+
+    def _of_all(self, inputs: Sequence[Stage[Any, Any]], by: str | None) -> pl.DataFrame:
+        """One row for all that these stages have done, or one a source (`by`), with a hash of the fingerprints."""
+        columns: dict[str, dict[str | None, str]] = {}
+        for number, stage in enumerate(inputs):
+            alive = self.alive(stage).sort("fingerprint")
+            groups = alive.partition_by(by, as_dict=True) if by else {(None,): alive} if alive.height else {}
+            columns[f"input{number}"] = {
+                (str(key) if key is not None else None): fingerprint(rows["fingerprint"].to_list())
+                for (key,), rows in groups.items()
+            }
+        names = sorted(set.intersection(*(set(c) for c in columns.values())), key=str)
+        return pl.DataFrame(
+            {"source": names, **{c: [prints[n] for n in names] for c, prints in columns.items()}},
+            schema={"source": pl.String, **dict.fromkeys(columns, pl.String)},
+        )

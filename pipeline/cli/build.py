@@ -1,0 +1,73 @@
+"""`corpus build` and `corpus config`: make a corpus, and what it can be told."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+from pipeline import config as configs
+from pipeline.cli.errors import mendable
+from pipeline.corpus.view import Corpus
+from pipeline.stages import STAGES, shown
+from stages import storage
+from stages.text import printable
+
+
+@click.command()
+@click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    required=True,
+    metavar="URI",
+    help="Dataset or folder of datasets; name=URI names it. Repeats.",
+)
+@click.option("--corpus", "root", required=True, metavar="DIR", help="Where the corpus is, or will be.")
+@click.option("--config", "path", metavar="F", help="YAML file; see `corpus config`.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One value, such as shard.alpha=0. Repeats."
+)
+@click.option("--until", type=click.Choice(shown(STAGES)), default=shown(STAGES)[-1], help="Last stage to run.")
+@mendable
+def build(sources: tuple[str, ...], root: str, path: str | None, overrides: tuple[str, ...], until: str) -> None:
+    """Build a corpus, or bring it up to date: only what is missing is done."""
+    from pipeline.build.driver import Build, BuildFailedError
+    from pipeline.build.progress import console
+    from pipeline.build.session import wait_until_closed
+    from pipeline.report import page as reports
+    from pipeline.report.summary import failed_shares, summary_lines
+
+    config, screen, started = configs.load(path, overrides), console(), time.monotonic()
+    try:
+        done = any(Build(root, config, screen).run(sources, until).computed.values())
+    except BuildFailedError as error:
+        click.echo(f"corpus: {error}", err=True)
+        sys.exit(1)
+    corpus = Corpus(root)
+    try:
+        if done or not storage.exists(corpus.ledger.path(reports.NAME)):
+            reports.write(corpus)
+    finally:
+        wait_until_closed()
+    for line in summary_lines(corpus, time.monotonic() - started, None if until == shown(STAGES)[-1] else until):
+        screen.print(printable(line), highlight=False, markup=False, emoji=False)
+    over = {s: x for s, x in failed_shares(corpus).items() if x > config.quarantine.max_share}
+    if over:
+        worst = ", ".join(f"{share:.0%} of {source}" for source, share in sorted(over.items()))
+        click.echo(
+            f"corpus: exit code 1, since nothing came of {worst} "
+            f"(quarantine.max_share is {config.quarantine.max_share:.0%})",
+            err=True,
+        )
+        sys.exit(1)
+
+
+@click.command()
+@click.option("--config", "path", metavar="F")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE")
+@mendable
+def config(path: str | None, overrides: tuple[str, ...]) -> None:
+    """Print the resolved configuration, every key with what it means."""
+    click.echo(configs.to_yaml(configs.load(path, overrides)), nl=False)

@@ -1,0 +1,23 @@
+"""The command line: `corpus build`, `status`, `show`, `quarantine`, `report`, `verify`, `repair`, `compact`, `gc`,
+`config`.
+
+A build above the quarantine limit, or a fault that `verify` finds, exits with 1.
+"""
+
+from __future__ import annotations
+
+import click
+
+from pipeline.cli import build, look, upkeep
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def main() -> None:
+    """Turn robot teleoperation logs into a corpus of events in cluster-balanced WebDataset shards."""
+
+
+for command in (
+    build.build, look.status, look.show, look.quarantine, look.labels, look.report, look.explain,
+    upkeep.verify, upkeep.repair, upkeep.gc, upkeep.compact, build.config,
+):  # fmt: skip
+    main.add_command(command)

@@ -1,0 +1,127 @@
+"""What the last build wanted: which items of the ledger count, under which configuration, from which sources.
+
+In: rows (stage, item, fingerprint) and a manifest. Out: `plan.parquet`, which holds both, so that one atomic write
+publishes them; and `manifest.json`, a copy of the manifest for people, which also holds the plan's sha256 (a damaged
+Parquet file can crash its reader) and names the sources should the plan be lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages import storage
+
+PLAN, MANIFEST = "plan.parquet", "manifest.json"
+SCHEMA = {"stage": pl.String, "item": pl.String, "fingerprint": pl.String}
+Manifest = dict[str, Any]
+AT_ONCE = 50_000  # rows
+
+
+class NoCorpus(FileNotFoundError):
+    """There is no corpus at this place."""
+
+
+class DamagedPlan(ValueError):
+    """plan.parquet is there and is not what was written."""
+
+
+def write(root: str, plan: pl.DataFrame, manifest: Manifest) -> None:
+    """Publish both, the copy first: it names the bytes of the plan before and after, so that a plan is known to be
+    whole before it is parsed, whichever was there when a build was killed. Raises storage.Unusable."""
+    text = json.dumps(manifest, sort_keys=True)
+    metadata = {"manifest": text, "digest": _digest(plan, text)}
+    table = plan.select(list(SCHEMA)).to_arrow().replace_schema_metadata(metadata)
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", row_group_size=AT_ONCE)
+    blob, before = sink.getvalue().to_pybytes(), _bytes(storage.join(root, PLAN))
+    hashes = sorted({hashlib.sha256(b).hexdigest() for b in (blob, before) if b is not None})
+    copied = {**manifest, "plan_sha256": hashes}
+    copied["sha256"] = own_hash(copied)
+    storage.write_bytes(storage.join(root, MANIFEST), json.dumps(copied, indent=1, sort_keys=True).encode())
+    storage.write_bytes(storage.join(root, PLAN), blob)
+
+
+def read(root: str) -> tuple[pl.DataFrame, Manifest]:
+    """(plan, manifest). Raises NoCorpus, DamagedPlan."""
+    where, cure = storage.join(root, PLAN), f"corpus repair --corpus {root}, or build again"
+    blob, hashes = _bytes(where), _hashes(root)
+    if blob is None:
+        if storage.exists(storage.join(root, MANIFEST)):
+            raise DamagedPlan(f"{where} is gone or cannot be read: {cure}")
+        raise NoCorpus(f"no corpus at {root}: build one with corpus build --source URI --corpus {root}")
+    if hashes and hashlib.sha256(blob).hexdigest() not in hashes:
+        raise DamagedPlan(f"{where} is not as it was written: {cure}")
+    try:
+        file = pq.ParquetFile(pa.BufferReader(blob))
+        plan = pl.concat([pl.DataFrame(schema=SCHEMA), *(_group(file, n) for n in range(file.num_row_groups))])
+        metadata = file.schema_arrow.metadata or {}
+        text = metadata[b"manifest"].decode()
+        whole = metadata[b"digest"].decode() == _digest(plan, text)
+    except (OSError, pa.ArrowException, KeyError, TypeError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+        raise DamagedPlan(f"{where} cannot be read: {error}; {cure}") from error
+    if not whole:
+        raise DamagedPlan(f"{where} is not as it was written: {cure}")
+    manifest: Manifest = json.loads(text)
+    return plan, manifest
+
+
+def _group(file: pq.ParquetFile, number: int) -> pl.DataFrame:
+    """One row group: what is held besides the plan itself is small."""
+    table = file.read_row_group(number)
+    table.validate(full=True)
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+def _bytes(uri: str) -> bytes | None:
+    try:
+        return storage.read_bytes(uri)
+    except OSError:
+        return None
+
+
+def _hashes(root: str) -> list[str]:
+    """sha256 of the plans that the copy of the manifest knows; empty where it is damaged itself."""
+    return list((copy(root) or {}).get("plan_sha256", []))
+
+
+def copy(root: str) -> Manifest | None:
+    """The manifest as people see it, with the hashes of the plan; None where it is not as it was written."""
+    try:
+        value: Manifest = json.loads(storage.read_bytes(storage.join(root, MANIFEST)))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) and value.get("sha256") == own_hash(value) else None
+
+
+def complaints(root: str, manifest: Manifest) -> dict[str, str]:
+    """{file: what is wrong} of a plan that could be read, and of the copy of its manifest.
+
+    A build that was killed between the two writes leaves an old plan: the next build, or a repair, writes both.
+    """
+    found = copy(root)
+    if found is None or {k: v for k, v in found.items() if k not in ("plan_sha256", "sha256")} != manifest:
+        return {MANIFEST: "it is not the manifest that plan.parquet holds"}
+    return {}
+
+
+def own_hash(value: Manifest) -> str:
+    """sha256 over the JSON form of a mapping without its own key `sha256`."""
+    rest = {k: v for k, v in value.items() if k != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def _digest(plan: pl.DataFrame, manifest: str) -> str:
+    digest = hashlib.sha256(manifest.encode())
+    for column in SCHEMA:
+        for number, piece in enumerate(plan[column].rechunk().to_frame().iter_slices(AT_ONCE)):
+            digest.update(b"\n" * (number > 0) + "\n".join(piece[column].to_list()).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()

@@ -1,0 +1,125 @@
+"""What a stage has done, in columns.
+
+In: a checkpoint, kept as the compressed file that it is, and commits beside it. Out: frames of items and files to join
+with what is wanted; only the columns that are asked for are unpacked. Of two commits for the same item and fingerprint
+success counts before failure, and of failures the last.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from pipeline.corpus.commit import OK, ROWS, Commit, from_rows, to_rows
+
+KEY = ["item", "fingerprint"]
+
+
+class State:
+    """Commits of one stage: a checkpoint (`pipeline.corpus.commit.ROWS` as Parquet), and others, which count before
+    those of the same unit in it."""
+
+    def __init__(self, stage: str, commits: Iterable[Commit] = (), checkpoint: bytes | None = None) -> None:
+        self.stage, self._checkpoint = stage, checkpoint
+        self._new: list[Commit] = list(commits)
+        self._beside = pl.DataFrame(schema=ROWS)
+        self._items: pl.DataFrame | None = None
+
+    def add(self, commit: Commit) -> None:
+        self._new.append(commit)
+        self._items = None
+
+    def rows(self, kind: str | None = None, columns: Sequence[str] = tuple(ROWS)) -> pl.DataFrame:
+        """Rows of one kind (None: all), in order of the units in the checkpoint, then of those beside it."""
+        beside = self._beside_all()
+        wanted = pl.lit(True) if kind is None else pl.col("kind") == kind
+        pieces = [beside.filter(wanted).select(columns)]
+        if self._checkpoint is not None:
+            lazy = pl.scan_parquet(io.BytesIO(self._checkpoint)).filter(wanted)
+            if not beside.is_empty():
+                lazy = lazy.filter(~pl.col("unit").is_in(beside["unit"].unique().to_list()))
+            pieces.insert(0, lazy.select(columns).collect())
+        return pl.concat(pieces)
+
+    @property
+    def items(self) -> pl.DataFrame:
+        """item, fingerprint, status, unit; each item and fingerprint once."""
+        if self._items is None:
+            found = self.rows("item", ["name", "fingerprint", "status", "unit"]).rename({"name": "item"})
+            if found.select(pl.struct(KEY).is_duplicated().any()).item():
+                number = pl.int_range(pl.len(), dtype=pl.Int64)
+                rank = pl.when(pl.col("status") == OK).then(number - pl.len()).otherwise(-number + pl.len())
+                found = found.with_columns(rank=rank, number=number).sort("rank").unique(KEY, keep="first")
+                found = found.sort("number").drop("rank", "number")
+            self._items = found
+        return self._items
+
+    @property
+    def files(self) -> pl.DataFrame:
+        """unit, name, path, rows, bytes, sha256 of all files that commits name."""
+        return self.rows("file", ["unit", "name", "path", "rows", "bytes", "sha256"])
+
+    def of(self, wanted: pl.DataFrame) -> pl.DataFrame:
+        """`wanted` (item, fingerprint, ...) with status and unit; null where nothing is committed."""
+        return wanted.join(self.items, on=KEY, how="left", maintain_order="left")
+
+    def status(self, item: str, fingerprint: str) -> str | None:
+        """ok, quarantined, retry, or None where nothing is committed."""
+        found = self.items.filter(item=item, fingerprint=fingerprint)["status"].to_list()
+        return str(found[0]) if found else None
+
+    def parts(self, table: str, wanted: pl.DataFrame) -> pl.DataFrame:
+        """item, path: the parts of a table that hold wanted items (item, fingerprint, ...)."""
+        files = self.files.filter(pl.col("name") == table).select("unit", "path")
+        found = wanted.join(self.items, on=KEY, how="inner", maintain_order="left")
+        return found.join(files, on="unit", how="inner", maintain_order="left").drop("status", "unit", "fingerprint")
+
+    def of_units(self, units: Sequence[str]) -> pl.DataFrame:
+        """name, value: the figures of units."""
+        found = self.rows("unit", ["unit", "counts"]).filter(pl.col("unit").is_in(list(units)))
+        return found.select("counts").explode("counts").drop_nulls("counts").unnest("counts")
+
+    def totals(self, live: pl.DataFrame) -> pl.DataFrame:
+        """name, value: the figures of items (`live`: item, fingerprint, unit), added up, a piece of the ledger at a
+        time."""
+        sums = []
+        for piece in self._pieces(["kind", "name", "fingerprint", "unit", "counts"]):
+            items = piece.filter(kind="item").rename({"name": "item"})
+            found = items.join(live, on=["item", "fingerprint", "unit"], how="semi").select("counts")
+            figures = found.explode("counts").drop_nulls("counts").unnest("counts")
+            sums.append(figures.group_by("name", maintain_order=True).agg(pl.col("value").sum()))
+        return pl.concat(sums).group_by("name", maintain_order=True).agg(pl.col("value").sum())
+
+    def _pieces(self, columns: list[str]) -> Iterator[pl.DataFrame]:
+        yield self._beside_all().select(columns)
+        if self._checkpoint is not None:
+            file, newer = pq.ParquetFile(io.BytesIO(self._checkpoint)), self._beside["unit"].unique().to_list()
+            for number in range(file.num_row_groups):
+                piece = pl.from_arrow(file.read_row_group(number, columns))
+                assert isinstance(piece, pl.DataFrame)
+                yield piece.filter(~pl.col("unit").is_in(newer))
+
+    def _beside_all(self) -> pl.DataFrame:
+        if self._new:
+            newest = {commit.unit: commit for commit in self._new}  # a unit that was done again
+            before = self._beside.filter(~pl.col("unit").is_in(list(newest)))
+            self._beside, self._new = pl.concat([before, to_rows(newest.values())]), []
+        return self._beside
+
+    def units(self) -> list[str]:
+        """All units, each once."""
+        return self.rows("unit", ["unit"])["unit"].to_list()
+
+    def commits(self, units: Sequence[str] | None = None) -> list[Commit]:
+        """Commits as objects, by unit, all of them or some."""
+        rows = self.rows().sort("unit", maintain_order=True)
+        return from_rows(self.stage, rows if units is None else rows.filter(pl.col("unit").is_in(list(units))))
+
+
+def grouped(parts: pl.DataFrame) -> dict[str, list[str]]:
+    """{path: its items} of `State.parts`."""
+    found = parts.group_by("path", maintain_order=True).agg("item")
+    return dict(zip(found["path"].to_list(), found["item"].to_list(), strict=True))

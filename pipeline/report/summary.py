@@ -1,0 +1,150 @@
+"""The last words of a build: what went in, what came out, what was set aside and why, and where to look.
+
+In: a corpus. Out: plain lines, each with what its figures mean, and the share of each source's episodes of which
+nothing comes out, which decides the exit code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import polars as pl
+
+from pipeline.corpus.view import Corpus
+from schemas.ids import SOURCE_OF
+from schemas.reasons import Reason
+from stages import storage
+
+FATES = {  # of an event of the shard level, in words
+    "sampled": "in a shard",
+    "reserve": "in reserve (kept back: their clusters are crowded)",
+    "static": "static (nothing moves)",
+    "too_short": "too short (shard.min_frames)",
+    "too_long": "too long (shard.max_frames)",
+    "quarantined": "in quarantine",
+}
+SPACES = {"vl": "vl (what is seen and said)", "action": "action (how the arms move)"}
+
+
+def summary_lines(corpus: Corpus, seconds: float, until: str | None = None) -> Iterator[str]:
+    """Lines to print; until: the stage at which the build was told to stop, None if it went to the end."""
+    if until:
+        yield f"until      {until}: what follows about later stages is as an earlier build left it"
+    yield from _sources(corpus)
+    observe = corpus.counts("observe")
+    if observe:
+        decoded, frames = int(observe.get("decoded_frames", 0)), int(observe.get("source_frames", 0))
+        times = f", each decoded {decoded / frames:.2f} times" if frames else ""
+        yield f"video      {frames} frames in the files that were read{times}"
+    yield from _lags(corpus)
+    segment = corpus.counts("segment")
+    names = {"L3": "tasks", "L2": "subtasks", "L1": "actions", "L0": "local events"}
+    levels = ", ".join(f"{level} {int(segment[level])} {words}" for level, words in names.items() if level in segment)
+    if levels:
+        yield f"events     {levels}"
+    yield from _release(corpus)
+    quarantine = corpus.quarantine(evidence=False)
+    if quarantine.height:
+        for reason, number in (
+            quarantine.group_by("reason").len().sort("len", "reason", descending=[True, False]).iter_rows()
+        ):
+            yield f"quarantine {number} x {reason}"
+        yield f"           look: corpus quarantine --corpus {corpus.root}"
+    else:
+        yield "quarantine empty"
+    yield f"report     {corpus.ledger.path('report.html')}"
+    yield f"took       {seconds:.0f} s"
+
+
+def _sources(corpus: Corpus) -> Iterator[str]:
+    ingest, lost = corpus.counts("ingest"), corpus.manifest["lost"]
+    read, listed = int(ingest.get("episodes", 0)), corpus.wanted("ingest").height
+    named = len(corpus.manifest["sources"]) + len(lost)
+    sources = f"{named - len(lost)} of {named} sources" if lost else f"{named} source{'s' if named > 1 else ''}"
+    yield f"episodes   {read} of {listed} listed could be read, {ingest.get('hours', 0.0):.2f} h, of {sources}"
+    for source in sorted(lost):
+        yield f"           {source} is not in the corpus: {lost[source].splitlines()[0]}"
+    for source in sorted(barren(corpus)):
+        yield f"           {source}: no sample came of it"
+
+
+def failed_shares(corpus: Corpus) -> dict[str, float]:
+    """{source: share of its episodes of which nothing comes out}: those in quarantine, and entries of its list that
+    cannot be read. 1 for a source that cannot be used at all, and for one of which no sample came."""
+    refused = corpus.quarantine(evidence=False).filter(pl.col("event_id").is_null())
+    episodes = corpus.wanted("ingest").select(source=pl.col("item").str.extract(SOURCE_OF, 1), episode_id="item")
+    bad = episodes.join(refused, on="episode_id", how="semi")
+    listed, failed = (Counter(dict(e["source"].value_counts().iter_rows())) for e in (episodes, bad))
+    entries = Counter(refused.filter(reason=Reason.ENTRY_UNREADABLE.value)["source"].to_list())
+    told = Counter(refused.filter(reason=Reason.EPISODE_NOT_LISTED.value)["source"].to_list())
+    for source, number in entries.items():  # an entry that cannot be read may be counted by info.json: that is one too
+        more = max(0, number - told[source])
+        listed[source] += more
+        failed[source] += more
+    shares = {source: failed[source] / number for source, number in listed.items()}
+    return {**shares, **dict.fromkeys([*corpus.manifest["lost"], *barren(corpus)], 1.0)}
+
+
+def barren(corpus: Corpus) -> list[str]:
+    """Sources with events of the shard level of which none is in a shard, nor merely kept back by the balance. Empty
+    before a release."""
+    if not corpus.has("samples"):
+        return []
+    samples = corpus.table("samples", columns=["episode_id", "status"])
+    sources = samples.unique().with_columns(source=pl.col("episode_id").str.extract(SOURCE_OF, 1))
+    fates = sources.group_by("source").agg(
+        drawn=(pl.col("status") == "sampled").any(),
+        kept=(pl.col("status") == "reserve").any() & (pl.col("status") != "quarantined").all(),
+    )
+    return fates.filter(~pl.col("drawn") & ~pl.col("kept"))["source"].to_list()
+
+
+def _lags(corpus: Corpus) -> Iterator[str]:
+    if not corpus.has("vote"):
+        return
+    for row in corpus.table("lag_votes").to_dicts():
+        if row["estimates"]:
+            yield f"lag        {row['source']}: {_lag(row)}"
+
+
+def _lag(row: Mapping[str, Any]) -> str:
+    """What was measured first, then what was done about it."""
+    voted, votes = row["voted_frames"], f"{row['votes']} of {row['voters']} votes"
+    found = "in step" if not voted else f"the log is {abs(voted)} frame{'s' * (abs(voted) > 1)} "
+    found += "" if not voted else "behind the video" if voted > 0 else "ahead of the video"
+    score = "" if row["score"] is None else f", score {row['score']:.2f}"
+    if row["weak"] or row["disagrees"]:
+        why = "too few votes to go by" if row["weak"] else "too few votes agree"
+        return f"not shifted: {why} ({votes} say {found}{score})"
+    if row["lag_frames"]:
+        return f"{found}, shifted by that ({votes}{score})"
+    return f"{found}{', within what can be told: not shifted' if voted else ''} ({votes}{score})"
+
+
+def _release(corpus: Corpus) -> Iterator[str]:
+    name = corpus.manifest["release"]
+    if not name:
+        return
+    folder = storage.join(corpus.root, "shards", name)
+    manifest = json.loads(storage.read_bytes(storage.join(folder, "manifest.json")))
+    size = sum(s["bytes"] for s in manifest["shards"].values())
+    level = manifest["config"]["shard"]["level"]
+    yield f"shards     {len(manifest['shards'])} tars, {manifest['samples']} samples, {size / 1e6:.1f} MB"
+    fates = manifest["events"]
+    words = ", ".join(f"{fates[status]} {text}" for status, text in FATES.items() if status in fates)
+    yield f"           of {sum(fates.values())} {level} events {words}"
+    balance = json.loads(storage.read_bytes(storage.join(folder, "stats.json")))["balance"]
+    for space, text in SPACES.items():
+        if space in balance:
+            before, drawn, weighted = (balance[space][k]["gini"] for k in ("before", "sampled", "weighted"))
+            sizes = balance[space]["before"]["sizes"]
+            yield (
+                f"balance    {text}, {sum(sizes)} train events in {len(sizes)} clusters: Gini {before:.2f} as "
+                f"recorded, {drawn:.2f} in the shards, {weighted:.2f} by weight"
+            )
+    if any(space in balance for space in SPACES):
+        yield "           (Gini: 0 where all clusters are equally large, near 1 where one has nearly all)"
+    yield f"           look: {storage.join(corpus.root, 'shards', 'latest')}"

@@ -1,0 +1,91 @@
+"""KEY.json and the arrays of a sample: what a trainer may count on, with our code or without it.
+
+A sample is `KEY.json` (`Sample`), `KEY.lowdim.npz` (arrays, one row a frame), `KEY.<camera>.mp4` (frame i is row i of
+every array) and `KEY.calib.json`. What the numbers of the arrays are is said once a release, in `layouts` of
+`manifest.json` (`Layout`), under the key that `Sample.layout` holds. Fields are added, never renamed. Needs nothing but
+Python's own library.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+RAW = ("state", "action")  # arrays as logged, whatever their names and units
+VALID = "valid"  # bool[T]: the log covers that instant; with a dot and an array's name: that array's stream does
+CANONICAL = {
+    "position": "m",
+    "joints": "rad",
+    "orientation": "",
+    "gripper_command": "1",
+}  # kinds with arrays of their own
+EXTRA = "extra."  # prefix of arrays of other numeric columns: force, torque, tactile, currents, environment_state
+
+
+def is_canonical(kind: str, unit: str) -> bool:
+    """Whether a stream has an array of its own: one in units that mean the same on every robot (orientations say which
+    of their forms they have)."""
+    return kind in CANONICAL and CANONICAL[kind] in ("", unit)
+
+
+def array_of(stream: str) -> str:
+    """Name of a stream's array: position.left of `position/left`, extra.observation.force of
+    `extra/observation.force`."""
+    return stream.replace("/", ".")
+
+
+class Child(TypedDict):
+    """A span one level finer inside the sample."""
+
+    start: int  # frame of the sample
+    end: int  # one past its last frame
+    caption: str
+
+
+class Sample(TypedDict):
+    """KEY.json."""
+
+    event_id: str
+    episode_id: str
+    source: str
+    robot: str
+    split: str  # train or val
+    task: str
+    level: str  # L0 to L3
+    primitive: str
+    arms: list[str]  # that take part
+    gripper_arms: list[str]  # columns of the array `gripper`
+    captions: dict[str, str]  # {level: caption} of the event and all that hold it
+    children: list[Child]
+    vl_cluster: int
+    action_cluster: int
+    weight: float
+    fps: float
+    n_frames: int
+    start_s: float  # from the episode's first source timestamp
+    end_s: float
+    static: bool
+    confidence: float
+    flags: list[str]
+    layout: str  # key of `layouts` in manifest.json
+
+
+class Value(TypedDict):
+    """One column of an array. Empty strings: nobody has said."""
+
+    name: str  # as the source names it
+    arm: str  # single, left, right
+    kind: str  # position, orientation, joints, velocity, gripper, gripper_command
+    unit: str  # m, rad, m/s, 1, raw
+
+
+class Array(TypedDict):
+    """An array of `lowdim.npz`: its columns, the source's column it was read from, its frame of reference (base frame
+    of an arm; empty: unknown), and for actions whether they are absolute or deltas (empty: the source does not say)."""
+
+    origin: str
+    values: list[Value]
+    frame: str
+    mode: str
+
+
+Layout = dict[str, Array]  # by array

@@ -1,0 +1,70 @@
+"""What the numbers of an episode's streams are, for those who train on them: `schemas.sample.Layout`.
+
+In: a dataset's features and the layout of its arms. Out: for each array of a sample the name, arm, kind and unit of
+each column, its frame of reference, and for actions whether they are absolute. What nobody has said stays empty.
+"""
+
+from __future__ import annotations
+
+import json
+
+from schemas.ids import ARMS
+from schemas.sample import EXTRA, RAW, Array, Value, is_canonical
+from schemas.sample import Layout as SampleLayout
+from stages.ingest.profile import Layout, Stream
+from stages.sources.protocol import Dataset, Feature
+
+COLUMNS = {"state": "observation.state", "action": "action"}
+COUNTERS = frozenset({"timestamp", "frame_index", "episode_index", "index", "task_index", "subtask_index"})
+
+
+def extra_columns(dataset: Dataset, layout: Layout) -> list[str]:
+    """Numeric columns besides state, action, what the layout reads, and counters."""
+    known = {*COLUMNS.values(), *COUNTERS, *(s.column for s in layout.streams)}
+    return [f.column for f in dataset.features if f.column not in known and f.width]
+
+
+def described(dataset: Dataset, layout: Layout) -> str:
+    """JSON of the layout of a dataset's samples, in order of its arrays' names."""
+    features = {f.column: f for f in dataset.features}
+    arrays: SampleLayout = {}
+    for array in RAW:
+        feature = features.get(COLUMNS[array])
+        if feature is not None:
+            values = [_value(feature, i, layout) for i in range(feature.width)]
+            mode = layout.action_mode if array == "action" else ""
+            arrays[array] = Array(origin=feature.column, values=values, frame="", mode=mode)
+    grippers = {s.arm: s for s in layout.streams if s.kind == "gripper"}
+    if grippers:
+        own = [grippers[arm] for arm in ARMS if arm in grippers]
+        values = [Value(name=arm, arm=arm, kind="gripper", unit="1") for arm in (s.arm for s in own)]
+        arrays["gripper"] = Array(origin=", ".join(_origin(s) for s in own), values=values, frame="", mode="")
+    for stream in (s for s in layout.streams if is_canonical(s.kind, s.unit)):
+        wide = 1 if stream.kind == "gripper_command" else len(stream.indices)
+        names = [_name(features[stream.column], i) for i in stream.indices[:wide]]
+        values = [Value(name=n, arm=stream.arm, kind=stream.kind, unit=stream.unit) for n in names]
+        frame = layout.frame if stream.kind in ("position", "orientation") else ""
+        arrays[f"{stream.kind}.{stream.arm}"] = Array(origin=_origin(stream), values=values, frame=frame, mode="")
+    for column in extra_columns(dataset, layout):
+        feature = features[column]
+        values = [Value(name=_name(feature, i), arm="", kind="", unit=feature.unit) for i in range(feature.width)]
+        arrays[EXTRA + column] = Array(origin=column, values=values, frame="", mode="")
+    return json.dumps(arrays, sort_keys=True, ensure_ascii=False)
+
+
+def _value(feature: Feature, index: int, layout: Layout) -> Value:
+    """A raw value; what the layout reads it as, where it does. A gripper is raw here: its unit is the log's own."""
+    name = _name(feature, index)
+    for stream in layout.streams:
+        if stream.column == feature.column and index in stream.indices:
+            unit = feature.unit if stream.kind.startswith("gripper") else stream.unit
+            return Value(name=name, arm=stream.arm, kind=stream.kind, unit=unit or "raw")
+    return Value(name=name, arm="", kind="", unit=feature.unit)
+
+
+def _name(feature: Feature, index: int) -> str:
+    return feature.names[index] if feature.names else ""
+
+
+def _origin(stream: Stream) -> str:
+    return f"{stream.column}{list(stream.indices)}"

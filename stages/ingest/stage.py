@@ -1,0 +1,30 @@
+"""ingest: the logs of a unit's episodes in, their `episodes` and `signals` rows out."""
+
+from __future__ import annotations
+
+from schemas.episodes import EPISODES
+from schemas.signals import SIGNALS
+from stages.ingest import IngestWork
+from stages.ingest.config import IngestConfig
+from stages.ingest.extract import extract, wanted_columns
+from stages.sources.protocol import Reader
+from stages.work import Outcome, Unit
+
+
+def ingest(unit: Unit[IngestWork], config: IngestConfig) -> Outcome:
+    """Episodes one after another; what neighbours share is read once, by the reader of their source."""
+    outcome, given = Outcome(), unit.payload
+    episodes = {e.episode_id: e for e in given.episodes}
+    readers: dict[str, Reader] = {}
+
+    def work(name: str) -> None:
+        of = episodes[name]
+        dataset, layout = given.datasets[of.source], given.layouts[of.source]
+        if of.source not in readers:
+            readers[of.source] = dataset.reader(wanted_columns(dataset, layout))
+        episode, signals = extract(dataset, of, layout, readers[of.source].read(of), config)
+        outcome.add(EPISODES, [episode])
+        outcome.add(SIGNALS, signals)
+        outcome.count(name, episodes=1, rows=episode["n_rows"], hours=(episode["t1"] - episode["t0"]) / 3600)
+
+    return outcome.each(unit.names, work)

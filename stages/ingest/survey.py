@@ -1,0 +1,147 @@
+"""The survey: which sources, datasets and episodes a build is about, found without opening a data or video file.
+
+In: source arguments and the ingest config. Out: a `Survey`, in columns: an episode becomes an object when a unit that
+runs asks for it. A source that is absent, whose metadata cannot be read, or in which nothing moves, is lost alone: it
+is noted in `lost`, and the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from schemas.ids import camera_id, episode_id, episode_of, source_of
+from schemas.reasons import Quarantined, Reason
+from stages import storage
+from stages.fingerprint import fingerprint
+from stages.ingest.config import IngestConfig
+from stages.ingest.layout import layout_of
+from stages.ingest.profile import Layout
+from stages.sources.find import FORMATS, Place, add_datasets, datasets_of, name_of_source
+from stages.sources.protocol import CAMERAS, Camera, Dataset, Episode, Episodes, Format, SourceError
+from stages.text import plain
+from stages.work import as_quarantined
+
+EPISODES = {"episode_id": pl.String, "source": pl.String, "identity": pl.String, "named": pl.Boolean}
+OF_CAMERAS = {"episode_id": pl.String, "item": pl.String, **{k: t for k, t in CAMERAS.items() if k != "key"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A source that cannot be used, with the episodes that are known of it."""
+
+    source: str
+    uri: str
+    error: Quarantined
+    episodes: tuple[str, ...]
+
+    def items(self) -> list[tuple[str, str]]:
+        """(item, fingerprint) in quarantine: its episodes, or the source itself where none is known."""
+        return [(i, fingerprint("lost", i, self.error.message)) for i in self.episodes or (self.source,)]
+
+
+@dataclass(slots=True)
+class Survey:
+    """Datasets, layouts and episodes by source name; sources that are lost.
+
+    episodes: episode_id, source, identity, named, in order. cameras (none where `ingest.video` is ignore): episode_id,
+    item (episode@camera), camera, uri (null: no file), size, mtime_ns, from_s, to_s, fps.
+    """
+
+    datasets: dict[str, Dataset] = field(default_factory=dict)
+    layouts: dict[str, Layout] = field(default_factory=dict)
+    listed: dict[str, Episodes] = field(default_factory=dict)
+    episodes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=EPISODES))
+    cameras: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=OF_CAMERAS))
+    lost: list[Lost] = field(default_factory=list)
+    entries: list[Lost] = field(default_factory=list)  # of a source's list of episodes, whose others go on
+    _numbers: dict[str, int] = field(default_factory=dict)  # of each episode in its source
+
+    @property
+    def refused(self) -> list[Lost]:
+        """All that has a quarantine row although no stage has seen it."""
+        return [*self.lost, *self.entries]
+
+    def episode(self, name: str) -> Episode:
+        """An episode as its source declares it. Raises KeyError."""
+        if not self._numbers:
+            for source, own in self.listed.items():
+                self._numbers |= {episode_id(source, key): number for number, key in enumerate(own.table["key"])}
+        return self.listed[source_of(name)].make(self._numbers[name])
+
+    def camera(self, item: str) -> Camera:
+        """A camera of an episode, by episode@camera. Raises KeyError."""
+        cameras = self.episode(episode_of(item)).cameras
+        found = next((c for c in cameras if camera_id(episode_of(item), c.name) == item), None)
+        if found is None:
+            raise KeyError(item)
+        return found
+
+
+def survey(sources: Iterable[str], config: IngestConfig, formats: Sequence[Format] = FORMATS) -> Survey:
+    """Raises SourceError for two sources of one name; storage.Unusable."""
+    result = Survey()
+    tables, cameras = [result.episodes], [result.cameras]
+    for name, place in _datasets(sources, formats, result).items():
+        episodes: Episodes | None = None
+        try:
+            dataset, episodes = place.format.load(name, place.uri, config.links == "follow")
+            layout = layout_of(dataset, episodes, config)
+        except storage.Unusable:
+            raise
+        except Exception as error:  # whatever is wrong with a source must not cost the others
+            known = tuple(_ids(name, episodes)["episode_id"]) if episodes is not None else ()
+            result.lost.append(Lost(name, place.uri, _refused(error, bool(known)), known))
+            continue
+        result.datasets[name], result.layouts[name], result.listed[name] = dataset, layout, episodes
+        tables.append(_ids(name, episodes).select(list(EPISODES)))
+        if config.video == "require":
+            cameras.append(_cameras(name, dataset, episodes))
+        for entry, why in dataset.lost_entries.items():
+            refused = Quarantined(Reason.ENTRY_UNREADABLE, why)
+            result.entries.append(Lost(name, place.uri, refused, (f"{name}/{entry}",)))
+    result.episodes, result.cameras = pl.concat(tables), pl.concat(cameras)
+    return result
+
+
+def _ids(name: str, episodes: Episodes) -> pl.DataFrame:
+    return episodes.table.with_columns(episode_id=pl.concat_str(pl.lit(f"{name}/"), "key"), source=pl.lit(name))
+
+
+def _cameras(name: str, dataset: Dataset, episodes: Episodes) -> pl.DataFrame:
+    episode = pl.concat_str(pl.lit(f"{name}/"), "key")
+    return episodes.cameras.select(
+        episode.alias("episode_id"),
+        pl.concat_str(episode, pl.lit(camera_id("", "")), "camera").alias("item"),
+        *(c for c in OF_CAMERAS if c not in ("episode_id", "item", "fps")),
+        pl.col("fps").fill_null(dataset.fps),
+    )
+
+
+def _datasets(sources: Iterable[str], formats: Sequence[Format], result: Survey) -> dict[str, Place]:
+    """{name: dataset}; a source in which there is none is noted as lost, under a name that no other has."""
+    found: dict[str, Place] = {}
+    absent: dict[str, str] = {}
+    for source in sources:
+        try:
+            own = datasets_of(source, formats)
+        except (SourceError, storage.UnknownStore) as error:
+            absent.setdefault(source, plain(error))
+            continue
+        add_datasets(found, own)
+    names = {name.casefold() for name in found}
+    for source, why in absent.items():
+        name, uri = name_of_source(source)
+        while name.casefold() in names:
+            name += "_lost"
+        names.add(name.casefold())
+        result.lost.append(Lost(name, uri, Quarantined(Reason.SOURCE_ABSENT, why), ()))
+    return found
+
+
+def _refused(error: Exception, listed: bool) -> Quarantined:
+    if isinstance(error, SourceError):
+        return Quarantined(Reason.NO_MOTION_SIGNAL if listed else Reason.UNREADABLE_FILE, plain(error))
+    return as_quarantined(error)

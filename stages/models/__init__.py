@@ -1,0 +1,2 @@
+"""Networks and their weights. Modules here import numpy, torch and transformers alone, so that they run wherever those
+are: `make gpu-check`."""

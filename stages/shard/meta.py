@@ -1,0 +1,61 @@
+"""KEY.json of a sample.
+
+In: the event with those that hold it and those in it, captions, its episode, its `samples` row. Out: `Sample`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from schemas.sample import Sample
+from stages.shard.layout import layout_key
+
+
+def sample_meta(
+    row: Mapping[str, Any],
+    episode: Mapping[str, Any],
+    event: Mapping[str, Any],
+    events: Mapping[str, Mapping[str, Any]],
+    captions: Mapping[str, str],
+    alignment: Mapping[str, Any],
+    grippers: Sequence[str],
+) -> Sample:
+    """What a trainer wants to know of the sample without our code; captions: {event_id: text}."""
+    chain, current = {}, event
+    while True:
+        chain[current["level"]] = captions[current["event_id"]]
+        if current["parent_id"] is None:
+            break
+        current = events[current["parent_id"]]
+    start = event["start_frame"]
+    inside = [e for e in events.values() if e["parent_id"] == event["event_id"]]
+    inside.sort(key=lambda e: int(e["start_frame"]))
+    return {
+        "event_id": event["event_id"],
+        "episode_id": event["episode_id"],
+        "source": episode["source"],
+        "robot": episode["robot"],
+        "split": row["split"],
+        "task": episode["task"],
+        "level": event["level"],
+        "primitive": event["primitive"],
+        "arms": list(event["arms"]),
+        "gripper_arms": list(grippers),
+        "captions": chain,
+        "children": [
+            {"start": e["start_frame"] - start, "end": e["end_frame"] - start, "caption": captions[e["event_id"]]}
+            for e in inside
+        ],
+        "vl_cluster": row["vl_cluster"],
+        "action_cluster": row["action_cluster"],
+        "weight": row["weight"],
+        "fps": alignment["fps"],
+        "n_frames": row["n_frames"],
+        "start_s": event["start_s"],
+        "end_s": event["end_s"],
+        "static": event["static"],
+        "confidence": round(event["confidence"], 4),
+        "flags": list(alignment["flags"]),
+        "layout": layout_key(episode["layout"]),
+    }

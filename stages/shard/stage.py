@@ -1,0 +1,120 @@
+"""shard: one tar of samples.
+
+In: `samples` rows in order, and the tables and proxies of their episodes. Out: the tar and the statistics of its
+arrays. An event whose sample cannot be made is quarantined; its shard goes on without it. A damaged part or proxy fails
+the tar: a release must not lack events, or hold spoiled ones, because of a bad disk.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any, TypeVar
+
+from schemas.alignments import ALIGNMENTS
+from schemas.captions import CAPTIONS
+from schemas.episodes import EPISODES
+from schemas.events import EVENTS
+from schemas.ids import ARMS
+from schemas.observations import OBSERVATIONS
+from schemas.reasons import Quarantined, Reason
+from schemas.signals import SIGNALS
+from stages.episode import signals_of
+from stages.shard import ShardWork
+from stages.shard.layout import layout_key
+from stages.shard.meta import sample_meta
+from stages.shard.sample import Clip, sample_files
+from stages.shard.stats import Statistics, to_bytes
+from stages.shard.tar import write_tar
+from stages.work import Outcome, Unit, Workspace
+
+T = TypeVar("T")
+R = TypeVar("R")
+Files = tuple[dict[str, bytes], dict[str, Any]]
+
+
+def shard(unit: Unit[ShardWork], work: Workspace) -> Outcome:
+    """Write one tar. Each proxy is fetched and hashed once. Samples are made by `threads` threads and written in order:
+    a small release has fewer tars than there are workers, and most of a sample's cost is in codecs, which run side by
+    side."""
+    outcome, given, (item, _) = Outcome(), unit.payload, unit.items[0]
+    statistics: dict[tuple[str, str], dict[str, Statistics]] = {}  # by (source, layout), then array
+    frames = 0
+
+    def sample(row: Mapping[str, Any]) -> Files | Quarantined:
+        try:
+            return _sample(row, work, proxies, given.crf)
+        except (OSError, ValueError) as error:
+            return Quarantined(Reason.SAMPLE_FAILED, f"{type(error).__name__}: {error}", event_id=row["event_id"])
+
+    def samples() -> Iterator[tuple[str, Mapping[str, bytes]]]:
+        nonlocal frames
+        threads = min(given.threads, os.cpu_count() or 1)
+        for row, made in zip(given.rows, in_order(sample, given.rows, threads), strict=True):
+            if isinstance(made, Quarantined):
+                outcome.events_refused.append((row["episode_id"], made))
+                continue
+            files, arrays = made
+            (episode,) = work.rows(EPISODES, row["episode_id"])
+            own = statistics.setdefault((episode["source"], layout_key(episode["layout"])), {})
+            for name, values in arrays.items():
+                if values.ndim == 2 and values.shape[1]:
+                    own.setdefault(name, Statistics(values.shape[1])).add(values[arrays["valid"]])
+            frames += row["n_frames"]
+            yield row["key"], files
+
+    with ExitStack() as stack:
+        proxies = {path: stack.enter_context(work.media(path)) for path in given.media}
+        target = stack.enter_context(work.write(given.path))
+        count = write_tar(target, samples())
+    outcome.files["shard"] = work.written(given.path)
+    partial = {
+        f"{source}/{key}/{name}": one.summary()
+        for (source, key), own in sorted(statistics.items())
+        for name, one in sorted(own.items())
+        if one.count
+    }
+    outcome.blobs["stats"] = (f"tables/shard_stats/{item}.npz", to_bytes(partial))
+    outcome.count(item, samples=count, bytes=outcome.files["shard"].bytes, frames=frames)
+    return outcome
+
+
+def in_order(work: Callable[[T], R], things: Sequence[T], threads: int) -> Iterator[R]:
+    """`work` of each thing, in their order, done by so many threads, each at most two things ahead."""
+    waiting: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for thing in things:
+            if len(waiting) == 2 * threads:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(work, thing))
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _sample(row: Mapping[str, Any], work: Workspace, proxies: Mapping[str, str], crf: int) -> Files:
+    name = row["episode_id"]
+    (episode,), (alignment,) = work.rows(EPISODES, name), work.rows(ALIGNMENTS, name)
+    events = {e["event_id"]: e for e in work.rows(EVENTS, name)}
+    captions = {c["event_id"]: c["text"] for c in work.rows(CAPTIONS, name)}
+    event = events[row["event_id"]]
+    index = {c["name"]: c["frame_index"] for c in alignment["cameras"]}
+    calibrations = {c["name"]: c["calibration"] for c in episode["cameras"]}
+    clips = [
+        Clip(
+            o["camera"],
+            proxies[f"media/{o['proxy']}"],
+            o["gop"],
+            index[o["camera"]],
+            (o["width"], o["height"]),
+            (o["source_width"], o["source_height"]),
+            calibrations.get(o["camera"]),
+        )
+        for o in work.rows(OBSERVATIONS, name)
+    ]
+    signals = signals_of(work.rows(SIGNALS, name))
+    grippers = [arm for arm in ARMS if f"gripper/{arm}" in signals]
+    meta = sample_meta(row, episode, event, events, captions, alignment, grippers)
+    return sample_files(meta, (event["start_frame"], event["end_frame"]), signals, alignment, clips, crf)

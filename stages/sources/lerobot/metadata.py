@@ -1,0 +1,317 @@
+"""The tables and files under `meta/` of a LeRobot dataset, each read by itself.
+
+In: the dataset's `Listing`. Out: values, and `Complaints` about what cannot be used. `info.json` and the episode list
+must be there. The others are optional: one that cannot be read is lost alone, told, and flagged in every episode. An
+entry of the episode list that cannot be read is lost alone too, with its file and line.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.reasons import Flag
+from stages import bounded, storage
+from stages.bounded import Unreadable
+from stages.sources.files import Listing
+from stages.sources.protocol import SourceError
+from stages.text import plain
+
+OFF = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)  # metadata of another shape
+AT_ONCE = 256  # rows of the list of episodes
+Ranges = dict[str, tuple[tuple[float, ...], tuple[float, ...]]]
+
+
+@dataclass(slots=True)
+class Complaints:
+    """What of a dataset's metadata is not used: `notes`, a line each; `entries`: episodes of the list that are lost,
+    {place: why}; `flags` for every episode."""
+
+    notes: list[str] = field(default_factory=list)
+    entries: dict[str, str] = field(default_factory=dict)
+    flags: set[Flag] = field(default_factory=set)
+
+    def about(self, words: str, flag: Flag = Flag.METADATA_REFUSED) -> None:
+        self.notes.append(plain(words))
+        self.flags.add(flag)
+
+
+def required(found: Listing, path: str) -> Mapping[str, Any]:
+    """A JSON mapping that must be there. Raises SourceError."""
+    try:
+        value = _json(found, path)
+    except Unreadable as error:
+        raise SourceError(str(error)) from error
+    if value is None:
+        raise SourceError(f"{found.uri}/{path} is missing")
+    if not isinstance(value, Mapping):
+        raise SourceError(f"{found.uri}/{path}: a mapping is expected, found {type(value).__name__}")
+    return value
+
+
+def optional(found: Listing, path: str, complaints: Complaints) -> Mapping[str, Any]:
+    """A JSON mapping; empty where it is absent, or lost."""
+    try:
+        value = _json(found, path)
+    except Unreadable as error:
+        complaints.about(f"{error}; it is not used")
+        return {}
+    if value is not None and not isinstance(value, Mapping):
+        complaints.about(f"{found.uri}/{path}: a mapping is expected, found {type(value).__name__}; it is not used")
+    return value if isinstance(value, Mapping) else {}
+
+
+def _json(found: Listing, path: str) -> Any:
+    why = found.why_refused(path)
+    if why:
+        raise Unreadable(f"{found.uri}/{path} {why}")
+    try:
+        return bounded.json_file(storage.join(found.uri, path)) if path in found.files else None
+    except FileNotFoundError:
+        return None
+
+
+class Rows:
+    """The episodes that a dataset lists, by index: JSON values (v2), or Arrow tables of which a few rows are made
+    objects at a time (v3)."""
+
+    def __init__(self, pieces: Sequence[pa.Table | Mapping[str, Any]], places: Mapping[int, tuple[int, int]]) -> None:
+        self.indices = sorted(places)
+        self._pieces, self._places = pieces, places
+        self._held: tuple[int, int, list[Mapping[str, Any]]] = (-1, 0, [])
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, number: int) -> Mapping[str, Any]:
+        """Row of the number-th index."""
+        place, row = self._places[self.indices[number]]
+        piece = self._pieces[place]
+        if isinstance(piece, Mapping):
+            return piece
+        held, start, rows = self._held
+        if held != place or not start <= row < start + len(rows):
+            start = row // AT_ONCE * AT_ONCE
+            rows = piece.slice(start, AT_ONCE).to_pylist()
+            self._held = (place, start, rows)
+        return rows[row - start]
+
+
+def episode_rows(found: Listing, version: str, complaints: Complaints) -> Rows:
+    """The episodes that the dataset lists. Raises SourceError where there is no list, or two of one index."""
+    pieces: list[pa.Table | Mapping[str, Any]] = []
+    places: dict[int, tuple[int, int]] = {}
+    twice: set[int] = set()
+
+    def note(place: str, index: Any, row: int) -> None:
+        if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < 10**12:
+            complaints.entries[place] = f"{found.uri}/{place}: no episode_index that is a number from 0 on"
+        elif index in places:
+            twice.add(index)
+        else:
+            places[index] = (len(pieces), row)
+
+    if version == "v3.0":
+        for path, table in _listed_v3(found, complaints):
+            known = "episode_index" in table.column_names
+            for row, index in enumerate(table["episode_index"].to_pylist() if known else [None] * table.num_rows):
+                note(f"{path}:{row}", index, row)
+            pieces.append(table)
+    else:
+        for place, value in _listed_v2(found, complaints):
+            note(place, value.get("episode_index") if isinstance(value, Mapping) else None, 0)
+            pieces.append(value)
+    if twice:
+        raise SourceError(f"{found.uri}/meta: episodes {sorted(twice)[:5]} are listed more than once")
+    if not places and complaints.entries:
+        raise SourceError(next(iter(complaints.entries.values())))
+    return Rows(pieces, places)
+
+
+def _listed_v2(found: Listing, complaints: Complaints) -> Iterator[tuple[str, Any]]:
+    path = "meta/episodes.jsonl"
+    why = found.why_refused(path) or (None if path in found.files else "is missing")
+    if why:
+        raise SourceError(f"{found.uri}/{path} {why}")
+    try:
+        for number, value in bounded.json_lines(storage.join(found.uri, path)):
+            place = f"{path}:{number}"
+            if isinstance(value, Unreadable):
+                complaints.entries[place] = str(value)
+            else:
+                yield place, value
+    except (Unreadable, OSError) as error:
+        raise SourceError(str(error)) from error
+
+
+def _listed_v3(found: Listing, complaints: Complaints) -> Iterator[tuple[str, pa.Table]]:
+    paths = sorted(p for p in found.files if p.startswith("meta/episodes/") and p.endswith(".parquet"))
+    if not paths:
+        why = found.why_refused("meta/episodes") or "holds no Parquet file"
+        raise SourceError(f"{found.uri}/meta/episodes {why}")
+    left = bounded.EPISODES
+    for path in paths:
+        try:
+            names = bounded.column_names(storage.join(found.uri, path))
+            wanted = [n for n in names if not n.startswith("stats/")]
+            table = bounded.table(storage.join(found.uri, path), wanted, left)
+        except (Unreadable, OSError) as error:
+            complaints.entries[path] = str(error)
+            continue
+        left -= table.num_rows
+        yield path, table
+
+
+def task_table(found: Listing, version: str, complaints: Complaints) -> dict[int, str]:
+    """{task_index: its words}; empty where the dataset has none."""
+    path = "meta/tasks.parquet" if version == "v3.0" else "meta/tasks.jsonl"
+    return _texts(found, path, "task", complaints)
+
+
+def subtask_table(found: Listing, complaints: Complaints) -> dict[int, str]:
+    """{subtask_index: its words}; empty where the dataset has none."""
+    for path in ("meta/subtasks.jsonl", "meta/subtasks.parquet"):
+        if path in found.files:
+            return _texts(found, path, "subtask", complaints)
+    return {}
+
+
+def _texts(found: Listing, path: str, what: str, complaints: Complaints) -> dict[int, str]:
+    if path not in found.files:
+        why = found.why_refused(path)
+        if why:
+            complaints.about(f"{found.uri}/{path} {why}; it is not used")
+        return {}
+    uri = storage.join(found.uri, path)
+    try:
+        return {i: plain(text) for i, text in (_lined if path.endswith(".jsonl") else _indexed)(uri, what, complaints)}
+    except (Unreadable, OSError, *OFF) as error:
+        complaints.about(f"{uri} cannot be used: {error}")
+        return {}
+
+
+def _lined(uri: str, what: str, complaints: Complaints) -> Iterator[tuple[int, str]]:
+    for number, value in bounded.json_lines(uri):
+        try:
+            yield int(value[f"{what}_index"]), str(value[what])
+        except OFF as error:
+            complaints.about(f"{uri}, line {number}: {value if isinstance(value, Unreadable) else repr(error)}")
+
+
+def _indexed(uri: str, what: str, _: Complaints) -> Iterator[tuple[int, str]]:
+    """Of a table whose texts are a column, or the index that pandas has written."""
+    table = bounded.table(uri)
+    text = next((n for n in (what, "__index_level_0__") if n in table.column_names), None)
+    if text is None or f"{what}_index" not in table.column_names:
+        raise Unreadable(f"no columns {what}_index and {what}, found {table.column_names[:10]}")
+    for index, words in zip(table[f"{what}_index"].to_pylist(), table[text].to_pylist(), strict=True):
+        yield int(index), str(words)
+
+
+def ranges(found: Listing, complaints: Complaints) -> Ranges:
+    """Smallest and largest value of each feature over the dataset, from its own statistics; empty if it has none."""
+    result: Ranges = {}
+    if "meta/stats.json" in found.files or found.why_refused("meta/stats.json"):
+        blocks: Iterator[Mapping[str, Any]] = iter([optional(found, "meta/stats.json", complaints)])
+    elif "meta/episodes_stats.jsonl" in found.files:
+        blocks = _episode_stats(found, complaints)
+    else:
+        return {}
+    try:
+        for block in blocks:
+            for column, stats in block.items():
+                low, high = stats.get("min"), stats.get("max")
+                if not isinstance(low, list) or not low or isinstance(low[0], list):
+                    continue
+                lows, highs = tuple(map(float, low)), tuple(map(float, high))
+                if column in result:
+                    lows = tuple(map(min, lows, result[column][0]))
+                    highs = tuple(map(max, highs, result[column][1]))
+                result[column] = (lows, highs)
+    except (Unreadable, OSError, *OFF) as error:
+        name = "stats.json" if "meta/stats.json" in found.files else "episodes_stats.jsonl"
+        complaints.about(f"{found.uri}/meta/{name} is of another form ({error!r}); it is not used")
+        return {}
+    return {c: r for c, r in result.items() if all(map(math.isfinite, [*r[0], *r[1]]))}
+
+
+def _episode_stats(found: Listing, complaints: Complaints) -> Iterator[Mapping[str, Any]]:
+    for number, value in bounded.json_lines(storage.join(found.uri, "meta/episodes_stats.jsonl")):
+        if isinstance(value, Unreadable):
+            complaints.about(f"{found.uri}/meta/episodes_stats.jsonl, line {number} is not used: {value}")
+        else:
+            yield value.get("stats", {})
+
+
+def modality(found: Listing, complaints: Complaints) -> tuple[dict[str, dict[str, tuple[int, int]]], set[str]]:
+    """({column: {part: its range of values}}, features that the videos in use are) of meta/modality.json."""
+    value = optional(found, "meta/modality.json", complaints)
+    parts: dict[str, dict[str, tuple[int, int]]] = {}
+    try:
+        for column, key in (("observation.state", "state"), ("action", "action")):
+            parts[column] = {k: (int(v["start"]), int(v["end"])) for k, v in value.get(key, {}).items()}
+        videos = {v.get("original_key", f"observation.images.{k}") for k, v in value.get("video", {}).items()}
+    except OFF as error:
+        complaints.about(f"{found.uri}/meta/modality.json is of another form ({error!r}); it is not used")
+        return {"observation.state": {}, "action": {}}, set()
+    return parts, videos
+
+
+def calibrations(found: Listing, complaints: Complaints) -> dict[str, str]:
+    """{camera feature: its calibration, JSON}; one that no clip could carry is lost alone."""
+    result = {}
+    given = optional(found, "meta/calibration.json", complaints).get("cameras") or {}
+    for feature, value in given.items() if isinstance(given, Mapping) else ():
+        why = _no_calibration(value)
+        if why:
+            words = f"{found.uri}/meta/calibration.json, {feature}: {why}; the camera counts as uncalibrated"
+            complaints.about(words, Flag.CALIBRATION_REFUSED)
+        else:
+            result[feature] = json.dumps(value, sort_keys=True)
+    return result
+
+
+def _no_calibration(value: Any) -> str | None:
+    """What keeps a calibration from being one; None if nothing does. (pipeline/sample/README.md has the form.)"""
+    if not isinstance(value, Mapping):
+        return f"a mapping is expected, found {type(value).__name__}"
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()  # as KEY.calib.json will hold it
+        shapes: Sequence[tuple[str, tuple[int, int]]] = (
+            ("K", (3, 3)),
+            ("T_base_camera", (4, 4)),
+            ("T_ee_camera", (4, 4)),
+        )
+        for key, shape in shapes:
+            if (key in value and value[key] is not None) or key == "K":
+                matrix = np.asarray(value[key])
+                if matrix.dtype.kind not in "iuf":
+                    return f"{key} holds something else than numbers"
+                if matrix.shape != shape:
+                    return f"{key} is of shape {list(matrix.shape)}, expected is {list(shape)}"
+    except OFF as error:
+        return f"numbers are expected ({error!r})"
+    return None
+
+
+def shape_width(spec: Mapping[str, Any]) -> int:
+    """Values of a feature in one row. Raises SourceError for a shape that is none."""
+    width = 1
+    for size in spec.get("shape") or [1]:
+        if not isinstance(size, int) or size < 0:
+            raise SourceError(f"a feature of shape {plain(spec.get('shape'), 80)}: whole numbers are expected")
+        width *= size
+    return width
+
+
+def first_task(row: Mapping[str, Any]) -> str | None:
+    """Task of an episode; LeRobot lists tasks, and some writers give a string."""
+    tasks = row.get("tasks") or []
+    words = tasks if isinstance(tasks, str) else str(tasks[0]) if isinstance(tasks, Sequence) and tasks else ""
+    return words.strip() or None

@@ -1,0 +1,134 @@
+"""Rows of an episode's data file, held against what the metadata promises.
+
+In: a dataset, an episode's place, the file's bytes. Out: a `Log`, whose streams share the column `timestamp`. Raises
+Quarantined with a reason code and a message that says file, field, found, expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from schemas.labels import Label
+from schemas.reasons import Flag, Quarantined, Reason
+from stages import bounded
+from stages.sources.columns import values_of
+from stages.sources.lerobot.episodes import Place
+from stages.sources.lerobot.labels import labels_of
+from stages.sources.protocol import Episode, Stream
+
+if TYPE_CHECKING:
+    from stages.sources.lerobot.dataset import LeRobotDataset
+
+Float = npt.NDArray[np.float64]
+META_COLUMNS = ("episode_index", "task_index", "timestamp", "subtask_index")
+
+
+class LeRobotReader:
+    """Reads episodes; v3 keeps many in one file, which is read once for neighbours."""
+
+    def __init__(self, dataset: LeRobotDataset, columns: Sequence[str]) -> None:
+        self.dataset, self.columns = dataset, columns
+        self._last: tuple[str, pa.Table] | None = None
+
+    def read(self, episode: Episode) -> LeRobotLog:
+        at: Place = episode.place
+        uri = at.file.uri if at.file else at.expected
+        if self._last is None or self._last[0] != uri:
+            self._last = (uri, read_file(self.dataset.uri, at, self.columns))
+        return LeRobotLog(self.dataset, episode, episode_rows(self._last[1], at))
+
+
+@dataclass(slots=True)
+class LeRobotLog:
+    """One episode's rows."""
+
+    dataset: LeRobotDataset
+    episode: Episode
+    table: pa.Table
+    _time: Float | None = field(default=None, init=False)
+
+    @property
+    def where(self) -> str:
+        at: Place = self.episode.place
+        return at.file.uri if at.file else at.expected
+
+    @property
+    def rows(self) -> int:
+        return int(self.table.num_rows)
+
+    def stream(self, column: str) -> Stream:
+        if self._time is None:
+            self._time = self._values("timestamp")[:, 0]
+        return Stream(self._time, self._time[:, None] if column == "timestamp" else self._values(column))
+
+    def _values(self, column: str) -> Float:
+        width = next((f.width for f in self.dataset.features if f.column == column), None)
+        return values_of(self.table, column, width, self.where)
+
+    def task(self) -> str | None:
+        """Task text of the episode metadata, else of the rows' task index. Raises Quarantined for an unknown index."""
+        own, tasks = self.episode.task, self.dataset.tasks
+        if "task_index" not in self.table.column_names or not tasks:
+            return own
+        first = values_of(self.table.slice(0, 1), "task_index", 1, self.where)[0, 0]
+        index = int(first) if np.isfinite(first) else None
+        if own and Flag.METADATA_REFUSED in self.dataset.flags:  # the table may have lost a line
+            return own
+        if index is None or index not in tasks:
+            raise Quarantined(
+                Reason.UNKNOWN_TASK,
+                f"{self.where}: task_index {index} is not in the task table ({len(tasks)} tasks)",
+                retryable=True,  # the table is no part of the episode's fingerprint: one more task must not redo all
+            )
+        return own or tasks[index]
+
+    def labels(self, level: str) -> list[Label]:
+        at: Place = self.episode.place
+        return labels_of(at.spans, self.table, self.dataset.subtasks, level, self.where)
+
+
+def read_file(dataset_uri: str, at: Place, columns: Sequence[str]) -> pa.Table:
+    """The wanted columns of the episode's data file, all its episodes (v3 keeps several in one)."""
+    if not at.listed:
+        raise Quarantined(
+            Reason.EPISODE_NOT_LISTED,
+            f"{dataset_uri}/meta/info.json counts episode {at.index}, {at.expected} does not list it"
+            + (f", nor {at.more} others after it" if at.more else ""),
+        )
+    if not at.counted:
+        raise Quarantined(
+            Reason.EPISODE_NOT_COUNTED,
+            f"{dataset_uri}/meta/episodes lists episode {at.index}, total_episodes of meta/info.json "
+            f"counts fewer: correct the one or the other",
+        )
+    if at.file is None:
+        raise Quarantined(Reason.MISSING_FILE, f"{at.expected} {at.why}")
+    uri = at.file.uri
+    most = {} if at.most_rows is None else {"most_rows": at.most_rows}
+    try:
+        return bounded.table(uri, list(dict.fromkeys([*META_COLUMNS, *columns])), **most)
+    except FileNotFoundError as error:
+        raise Quarantined(Reason.MISSING_FILE, f"{uri} is absent") from error
+    except bounded.Unreadable as error:
+        raise Quarantined(Reason.UNREADABLE_FILE, str(error)) from error
+
+
+def episode_rows(table: pa.Table, at: Place) -> pa.Table:
+    """Rows of this episode. Raises Quarantined for none, or another number than the metadata says."""
+    if "episode_index" in table.column_names:
+        own = values_of(table, "episode_index", 1, at.expected)[:, 0] == at.index
+        table = table.filter(pa.array(own))
+    if table.num_rows == 0:
+        raise Quarantined(Reason.EMPTY_EPISODE, f"{at.expected}: no row of episode {at.index}")
+    if at.length is not None and table.num_rows != at.length:
+        raise Quarantined(
+            Reason.ROW_COUNT_MISMATCH,
+            f"{at.expected}: {table.num_rows} rows of episode {at.index}, metadata says {at.length}",
+        )
+    return table
