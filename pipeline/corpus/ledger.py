@@ -18,7 +18,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -37,6 +37,7 @@ from stages.fingerprint import fingerprint
 
 WIDE = 1000  # bytes of a row from which a table is parted into row groups: a reader fetches the episodes it wants
 AT_ONCE = 50_000  # rows of a checkpoint that are unpacked together
+LOOKS = 5  # while a build folds commits
 FOLDED = 64  # JSON commits of a stage that are left as they are; more are folded into a checkpoint
 CHECKPOINT = re.compile(r"checkpoint-(\d{6,})-([0-9a-f]{16})(-copy)?\.parquet")
 
@@ -91,7 +92,15 @@ class Ledger:
         return sorted(storage.listing(self.path(f"ledger/{stage}")))
 
     def _look(self, stage: str) -> _Found:
-        """All of a stage's ledger. Nothing else reads it."""
+        """All of a stage's ledger. Nothing else reads it. A build may fold commits while somebody looks: what was
+        listed and is gone lies in a checkpoint that was not there yet, so that another look is taken."""
+        for _ in range(LOOKS):
+            with suppress(FileNotFoundError):
+                return self._look_once(stage)
+        return self._look_once(stage)
+
+    def _look_once(self, stage: str) -> _Found:
+        """Raises FileNotFoundError where a file goes while they are read."""
         names = self._names(stage)
         units = [n.removesuffix(".json") for n in names if n.endswith(".json")]
         with ThreadPoolExecutor(8) as pool:
@@ -110,9 +119,11 @@ class Ledger:
         return _Found(State(stage, beside, whole), [c.unit for c in beside], checkpoints, damaged, number)
 
     def _read(self, path: str) -> bytes:
-        """A file of the ledger; nothing where the disk cannot give it back."""
+        """A file of the ledger; nothing where the disk cannot give it back. Raises FileNotFoundError."""
         try:
             return storage.read_bytes(self.path(path))
+        except FileNotFoundError:
+            raise
         except OSError:
             return b""
 

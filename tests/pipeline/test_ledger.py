@@ -190,6 +190,19 @@ def test_killed_at_any_instant_of_a_checkpoint_nothing_is_lost(folded, monkeypat
     assert ledger.state("caption").commits() == commits
 
 
+def test_who_looks_while_commits_are_folded_sees_all_of_them(tmp_path, monkeypatch):
+    """The listing is taken, then a build folds: the files that were listed are gone."""
+    ledger = Ledger(str(tmp_path))
+    commits = sorted((publish(ledger, [f"s/{i:06d}"]) for i in range(3)), key=lambda c: c.unit)
+    names = ledger_files(ledger)
+    ledger.fold("caption", least=0)
+    listings = iter([names])
+    real = Ledger._names
+    monkeypatch.setattr(Ledger, "_names", lambda self, stage: next(listings, None) or real(self, stage))
+    assert ledger.state("caption").commits() == commits
+    assert ledger.damaged("caption") == []
+
+
 def test_a_commit_is_removed_wherever_it_lies(folded):
     ledger, commits = folded
     for commit in commits:

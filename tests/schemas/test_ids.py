@@ -3,8 +3,23 @@
 import pickle
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from schemas.ids import episode_id, event_id, sample_key, split_of, unit_hash
+from schemas.ids import (
+    LEVELS,
+    TRACKS,
+    camera_id,
+    episode_id,
+    episode_of,
+    event_id,
+    key_of,
+    level_of,
+    sample_key,
+    source_of,
+    split_of,
+    unit_hash,
+)  # fmt: skip
 from schemas.reasons import Quarantined, Reason
 
 
@@ -13,6 +28,39 @@ def test_ids_read_as_documented():
     assert event_id("cr5_banana/000003", "L1", 4.25) == "cr5_banana/000003/L1/0004250"
     assert event_id("cr5_banana/000003", "L1", 4.25, "left") == "cr5_banana/000003/L1.left/0004250"
     assert sample_key("cr5_banana/000003/L1.left/0004250") == "cr5_banana-000003-L1_left-0004250"
+
+
+NAMES = st.from_regex(r"[A-Za-z0-9_\-]{1,6}", fullmatch=True)
+KEYS = st.from_regex(r"[A-Za-z0-9_]{1,4}", fullmatch=True)
+EVENTS = st.builds(
+    lambda source, key, level, start, track: event_id(episode_id(source, key), level, start, track),
+    NAMES,
+    KEYS,
+    st.sampled_from(LEVELS),
+    st.integers(-20, 40).map(lambda ms: ms / 1000),
+    st.sampled_from(TRACKS),
+)
+
+
+@given(st.sets(EVENTS, min_size=2, max_size=40))
+def test_no_two_events_share_a_sample_key(events):
+    assert len({sample_key(e) for e in events}) == len(events)
+    assert all("." not in sample_key(e) and "/" not in sample_key(e) for e in events)
+
+
+@given(NAMES, KEYS, st.sampled_from(LEVELS), st.sampled_from(TRACKS), st.integers(0, 9999))
+def test_ids_are_split_as_they_are_built(source, key, level, track, ms):
+    episode = episode_id(source, key)
+    event = event_id(episode, level, ms / 1000, track)
+    assert (source_of(episode), key_of(episode)) == (source, key)
+    assert (source_of(event), episode_of(event), level_of(event)) == (source, episode, level)
+    assert episode_of(camera_id(episode, "cam.left/x")) == episode
+
+
+@pytest.mark.parametrize("key", ["a-b", "a.b", "a/b", "a@b", ""])
+def test_a_key_that_could_make_two_events_one_is_refused(key):
+    with pytest.raises(ValueError, match="letters, digits"):
+        episode_id("s", key)
 
 
 def test_a_source_name_with_a_slash_is_refused():
