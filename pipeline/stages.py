@@ -34,12 +34,12 @@ def shown(stages: Stages) -> list[str]:
     return [s.name for s in stages if s.shown]
 
 
-def tables(stages: Stages) -> dict[str, Table]:
+def tables(stages: Stages) -> dict[str, Table[Any]]:
     """All tables by name, quarantine last."""
     return {t.name: t for s in stages for t in s.writes} | {QUARANTINE.name: QUARANTINE}
 
 
-def writer_of(stages: Stages, table: Table | str) -> Stage[Any, Any]:
+def writer_of(stages: Stages, table: Table[Any] | str) -> Stage[Any, Any]:
     """The stage that writes a table. Raises KeyError."""
     name = table if isinstance(table, str) else table.name
     return {t.name: s for s in stages for t in s.writes}[name]
@@ -62,7 +62,7 @@ def _all_before(stages: Stages, stage: Stage[Any, Any]) -> set[str]:
     return found
 
 
-def _writers(stages: Stages, read: Iterable[Table]) -> list[Stage[Any, Any]]:
+def _writers(stages: Stages, read: Iterable[Table[Any]]) -> list[Stage[Any, Any]]:
     names = {writer_of(stages, table).name for table in read}
     return [s for s in stages if s.name in names]
 

@@ -5,11 +5,26 @@ after the vote. The votes have a table of their own so that one more episode, wh
 every alignment. Lag is counted in frames and positive where the log is late: row i + lag belongs to frame i.
 """
 
+from typing import Any, TypedDict
+
+import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.table import Column, Table, one_of
 
-LAGS = Table(
+
+class LagRow(TypedDict):
+    """A row of `lags`."""
+
+    episode_id: str
+    camera: str
+    source: str
+    lag_frames: int
+    score: float
+    curve: npt.NDArray[Any]
+
+
+LAGS: Table[LagRow] = Table(
     name="lags",
     key=("episode_id", "camera"),
     columns=(
@@ -22,7 +37,22 @@ LAGS = Table(
     ),
 )
 
-LAG_VOTES = Table(
+
+class LagVoteRow(TypedDict):
+    """A row of `lag_votes`."""
+
+    source: str
+    lag_frames: int
+    voted_frames: int
+    score: float | None
+    votes: int
+    voters: int
+    estimates: int
+    weak: bool
+    disagrees: bool
+
+
+LAG_VOTES: Table[LagVoteRow] = Table(
     name="lag_votes",
     key=("source",),
     columns=(
@@ -48,7 +78,31 @@ ALIGNED_CAMERA = pa.struct(
     ]
 )
 
-ALIGNMENTS = Table(
+
+class AlignedCamera(TypedDict):
+    name: str
+    frame_index: list[int]
+    max_skew_s: float
+
+
+class AlignmentRow(TypedDict):
+    """A row of `alignments`."""
+
+    episode_id: str
+    fps: float
+    n_frames: int
+    reference_camera: str | None
+    pairing: str
+    lag_frames: int
+    lag_score: float | None
+    time_s: npt.NDArray[Any]
+    signal_time_s: npt.NDArray[Any]
+    cameras: list[AlignedCamera]
+    checks: list[str]
+    flags: list[str]
+
+
+ALIGNMENTS: Table[AlignmentRow] = Table(
     name="alignments",
     key=("episode_id",),
     columns=(

@@ -1,10 +1,26 @@
 """`captions`: one plain sentence an event. Written by caption."""
 
+from typing import TypedDict
+
 import pyarrow as pa
 
 from schemas.table import Column, Table, one_of
 
-CAPTIONS = Table(
+
+class CaptionRow(TypedDict):
+    """A row of `captions`."""
+
+    event_id: str
+    episode_id: str
+    level: str
+    text: str
+    source: str
+    status: str
+    model: str
+    prompt_hash: str
+
+
+CAPTIONS: Table[CaptionRow] = Table(
     name="captions",
     key=("event_id",),
     columns=(

@@ -3,12 +3,27 @@
 Each level is clustered by itself: label 3 of L1 has nothing to do with label 3 of L2.
 """
 
+from typing import TypedDict
+
 import pyarrow as pa
 
 from schemas.ids import LEVELS
 from schemas.table import Column, Table, one_of
 
-CLUSTERS = Table(
+
+class ClusterRow(TypedDict):
+    """A row of `clusters`."""
+
+    event_id: str
+    episode_id: str
+    level: str
+    vl_cluster: int
+    vl_distance: float
+    action_cluster: int
+    action_distance: float
+
+
+CLUSTERS: Table[ClusterRow] = Table(
     name="clusters",
     key=("event_id",),
     columns=(

@@ -1,10 +1,23 @@
 """`embeddings`: two vectors an event of the embedded levels. Written by embed."""
 
+from typing import Any, TypedDict
+
+import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.table import Column, Table
 
-EMBEDDINGS = Table(
+
+class EmbeddingRow(TypedDict):
+    """A row of `embeddings`."""
+
+    event_id: str
+    episode_id: str
+    vl: npt.NDArray[Any]
+    action: npt.NDArray[Any]
+
+
+EMBEDDINGS: Table[EmbeddingRow] = Table(
     name="embeddings",
     key=("event_id",),
     columns=(

@@ -1,8 +1,10 @@
 """`episodes`: one row an episode, as the source declares it. Written by ingest."""
 
+from typing import TypedDict
+
 import pyarrow as pa
 
-from schemas.labels import LABEL
+from schemas.labels import LABEL, LabelRow
 from schemas.table import Column, Table, one_of
 
 CAMERA = pa.struct(
@@ -18,7 +20,48 @@ CAMERA = pa.struct(
     ]
 )
 
-EPISODES = Table(
+
+class CameraRow(TypedDict):
+    name: str
+    feature: str
+    uri: str
+    from_s: float
+    to_s: float | None
+    start_s: float
+    fps: float | None
+    calibration: str | None
+
+
+class EpisodeRow(TypedDict):
+    """A row of `episodes`."""
+
+    episode_id: str
+    source: str
+    recording_id: str
+    dataset_uri: str
+    episode_key: str
+    episode_index: int | None
+    format: str
+    robot: str
+    profile: str
+    arms: list[str]
+    fps: float
+    rows_are_frames: bool
+    n_rows: int
+    t0: float
+    t1: float
+    task: str
+    split: str
+    cameras: list[CameraRow]
+    marks: str
+    layout: str
+    extras_refused: list[str]
+    labels: list[LabelRow]
+    checks: list[str]
+    flags: list[str]
+
+
+EPISODES: Table[EpisodeRow] = Table(
     name="episodes",
     key=("episode_id",),
     columns=(

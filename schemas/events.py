@@ -5,6 +5,8 @@ Laws: per (episode, level, track) spans cover the episode without overlap; each 
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import pyarrow as pa
 
 from schemas.ids import LEVELS, TRACKS
@@ -64,7 +66,38 @@ def _children_nest(table: pa.Table) -> list[str]:
     return complaints
 
 
-EVENTS = Table(
+class EvidenceRow(TypedDict):
+    edge: str
+    kind: str
+    arm: str
+    signal: str
+    time_s: float
+    strength: float
+
+
+class EventRow(TypedDict):
+    """A row of `events`."""
+
+    event_id: str
+    episode_id: str
+    level: str
+    track: str
+    origin: str
+    parent_id: str | None
+    start_frame: int
+    end_frame: int
+    start_s: float
+    end_s: float
+    primitive: str
+    arms: list[str]
+    static: bool
+    confidence: float
+    recovery: str | None
+    label: str | None
+    evidence: list[EvidenceRow]
+
+
+EVENTS: Table[EventRow] = Table(
     name="events",
     key=("event_id",),
     columns=(

@@ -7,7 +7,7 @@ there is none), half-open.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 import pyarrow as pa
 
@@ -25,6 +25,19 @@ LABEL = pa.struct(
 )
 
 
+class LabelRow(TypedDict):
+    """A label as it lies in `episodes.labels`."""
+
+    level: str
+    track: str
+    unit: str
+    start: float
+    end: float
+    text: str
+    primitive: str | None
+    said_by: str
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """Somebody's span of one level and track: [start, end) in s or in source frames, the words for it, its primitive if
@@ -39,5 +52,14 @@ class Label:
     primitive: str | None = None
     said_by: str = ""
 
-    def row(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
+    def row(self) -> LabelRow:
+        return {
+            "level": self.level,
+            "track": self.track,
+            "unit": self.unit,
+            "start": self.start,
+            "end": self.end,
+            "text": self.text,
+            "primitive": self.primitive,
+            "said_by": self.said_by,
+        }

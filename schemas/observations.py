@@ -1,10 +1,33 @@
 """`observations`: one row an episode and camera, from the single decode of its video. Written by observe."""
 
+from typing import Any, TypedDict
+
+import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.table import Column, Table
 
-OBSERVATIONS = Table(
+
+class ObservationRow(TypedDict):
+    """A row of `observations`."""
+
+    episode_id: str
+    camera: str
+    codec: str
+    decoder: str
+    source_width: int
+    source_height: int
+    proxy: str
+    proxy_bytes: int
+    width: int
+    height: int
+    gop: int
+    pts_s: npt.NDArray[Any]
+    motion: npt.NDArray[Any]
+    thumbnails: str
+
+
+OBSERVATIONS: Table[ObservationRow] = Table(
     name="observations",
     key=("episode_id", "camera"),
     columns=(

@@ -1,5 +1,7 @@
 """`quarantine`: what was set aside, where, and why. Written by the runner for every stage."""
 
+from typing import TypedDict
+
 import pyarrow as pa
 
 from schemas.reasons import Reason
@@ -20,7 +22,34 @@ EVIDENCE = pa.struct(
     ]
 )
 
-QUARANTINE = Table(
+
+class LineRow(TypedDict):
+    name: str
+    values: list[float]
+
+
+class ShownRow(TypedDict):
+    lines: list[LineRow]
+    first_row: int
+    row: int
+    picture: bytes | None
+
+
+class QuarantineRow(TypedDict):
+    """A row of `quarantine`."""
+
+    item: str
+    episode_id: str
+    event_id: str | None
+    source: str
+    stage: str
+    reason: str
+    message: str
+    retryable: bool
+    evidence: ShownRow | None
+
+
+QUARANTINE: Table[QuarantineRow] = Table(
     name="quarantine",
     key=("stage", "item"),
     columns=(

@@ -1,13 +1,34 @@
 """`samples`: what became of every event of the shard level. Written by shard; its rows of a release are
 `index.parquet`."""
 
+from typing import TypedDict
+
 import pyarrow as pa
 
 from schemas.table import Column, Table, one_of, within
 
 STATUSES = ("sampled", "reserve", "static", "too_short", "too_long", "quarantined")
 
-SAMPLES = Table(
+
+class SampleRow(TypedDict):
+    """A row of `samples`."""
+
+    event_id: str
+    episode_id: str
+    key: str
+    split: str
+    status: str
+    shard: str | None
+    robot: str
+    level: str
+    n_frames: int
+    vl_cluster: int
+    action_cluster: int
+    inclusion: float
+    weight: float
+
+
+SAMPLES: Table[SampleRow] = Table(
     name="samples",
     key=("event_id",),
     columns=(

@@ -1,12 +1,30 @@
 """`signals`: one row an episode and stream, each stream at its own rate. Written by ingest."""
 
+from typing import Any, TypedDict
+
+import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.table import Column, Table, one_of
 
 KINDS = ("state", "action", "gripper", "gripper_command", "position", "orientation", "joints", "velocity", "extra")
 
-SIGNALS = Table(
+
+class SignalRow(TypedDict):
+    """A row of `signals`."""
+
+    episode_id: str
+    stream: str
+    kind: str
+    arm: str
+    origin: str
+    unit: str
+    width: int
+    time_s: npt.NDArray[Any]
+    values: npt.NDArray[Any]
+
+
+SIGNALS: Table[SignalRow] = Table(
     name="signals",
     key=("episode_id", "stream"),
     columns=(

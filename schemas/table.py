@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,8 +31,11 @@ class Column:
     nullable: bool = False
 
 
+R = TypeVar("R")  # a row: a TypedDict that says the same as the columns (tests hold the two together)
+
+
 @dataclass(frozen=True, slots=True)
-class Table:
+class Table(Generic[R]):
     """A table of the corpus. `key` is the column rows are sorted by and unique in; `laws` return complaints."""
 
     name: str
@@ -45,16 +48,16 @@ class Table:
         """Arrow schema; each field carries its documentation as metadata `doc`."""
         return pa.schema([pa.field(c.name, c.type, nullable=c.nullable, metadata={"doc": c.doc}) for c in self.columns])
 
-    def build(self, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    def build(self, rows: Iterable[R]) -> pa.Table:
         """Arrow table of `rows`, sorted by the key and validated. Raises SchemaError."""
-        rows = list(rows)
+        given = [cast("Mapping[str, Any]", row) for row in rows]
         names = {c.name for c in self.columns}
-        for row in rows:
+        for row in given:
             if row.keys() != names:
                 missing, extra = sorted(names - row.keys()), sorted(row.keys() - names)
                 raise SchemaError(f"{self.name}: a row lacks columns {missing} and has unknown columns {extra}")
         try:
-            table = pa.Table.from_pylist(rows, schema=self.schema)
+            table = pa.Table.from_pylist(given, schema=self.schema)
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise SchemaError(f"{self.name}: {error}") from error
         table = table.sort_by([(k, "ascending") for k in self.key])

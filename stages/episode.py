@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from schemas.events import EventRow
+from schemas.signals import SignalRow
 from stages.seconds import longer
 
 Float = npt.NDArray[np.float64]
@@ -41,7 +42,7 @@ class Signal:
         return np.asarray(lines)
 
 
-def signals_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, Signal]:
+def signals_of(rows: Iterable[SignalRow]) -> dict[str, Signal]:
     """{stream: Signal} from `signals` rows."""
     return {
         row["stream"]: Signal(
@@ -55,7 +56,7 @@ def signals_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, Signal]:
     }
 
 
-def both_arms(events: Iterable[Mapping[str, Any]]) -> list[Any]:
+def both_arms(events: Iterable[EventRow]) -> list[EventRow]:
     """Events of both arms together, of an episode's `events` rows: what is captioned and trained on."""
     return [e for e in events if e["track"] == "all"]
 

@@ -56,7 +56,7 @@ class Plan(Protocol):
     def prints(self, stage: Stage[Any, Any], items: Sequence[str]) -> Mapping[str, str]:
         """Fingerprints of items of the stage that is being planned."""
 
-    def rows(self, table: Table, columns: Sequence[str]) -> pl.DataFrame:
+    def rows(self, table: Table[Any], columns: Sequence[str]) -> pl.DataFrame:
         """Columns of a table that a stage before has written, rows that count."""
 
 
@@ -69,8 +69,8 @@ class Stage(Generic[C, P]):
     version: int  # raised whenever what comes out changes
     config: type[C]
     scope: Scope
-    reads: tuple[Table, ...]
-    writes: tuple[Table, ...]
+    reads: tuple[Table[Any], ...]
+    writes: tuple[Table[Any], ...]
     payload: Callable[[Plan, Sequence[str], Inputs], P]  # of a unit of these items
     run: Callable[[Unit[P], Workspace, C], Outcome] | None = None  # in a worker; None: the driver does it itself
     section: str = ""  # of the configuration, where it is not the stage's name

@@ -21,8 +21,8 @@ from schemas.reasons import Quarantined, Reason
 from schemas.table import Table
 from stages import storage
 
-Row = dict[str, Any]
 P = TypeVar("P", covariant=True)
+R = TypeVar("R")
 TRACE = 1500  # characters of a traceback that are kept
 
 
@@ -61,10 +61,10 @@ class Written:
 class Workspace(Protocol):
     """A corpus as a stage sees it while it works on one unit."""
 
-    def rows(self, table: Table, episode: str) -> list[Row]:
+    def rows(self, table: Table[R], episode: str) -> list[R]:
         """Rows of an episode in an input table, in key order; lists of numbers are NumPy arrays."""
 
-    def batches(self, table: Table, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    def batches(self, table: Table[Any], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """An input table part by part, each sorted by its key: what is held at once is one part."""
 
     def media(self, path: str) -> AbstractContextManager[str]:
@@ -84,14 +84,14 @@ class Workspace(Protocol):
 class Outcome:
     """What a stage made of a unit."""
 
-    rows: dict[str, list[Row]] = field(default_factory=dict)
+    rows: dict[str, list[Any]] = field(default_factory=dict)  # by table
     refused: dict[str, Quarantined] = field(default_factory=dict)
     events_refused: list[tuple[str, Quarantined]] = field(default_factory=list)
     counts: dict[str, dict[str, float]] = field(default_factory=dict)
     blobs: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     files: dict[str, Written] = field(default_factory=dict)
 
-    def add(self, table: Table, rows: Iterable[Row]) -> None:
+    def add(self, table: Table[R], rows: Iterable[R]) -> None:
         self.rows.setdefault(table.name, []).extend(rows)
 
     def count(self, item: str, **figures: float) -> None:

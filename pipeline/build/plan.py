@@ -78,7 +78,7 @@ class Plan:
         rows = self.wanted[stage.name].filter(pl.col("item").is_in(list(items)))
         return dict(rows.select("item", "fingerprint").iter_rows())
 
-    def rows(self, table: Table, columns: Sequence[str]) -> pl.DataFrame:
+    def rows(self, table: Table[Any], columns: Sequence[str]) -> pl.DataFrame:
         stage = writer_of(self.stages, table)
         parts = self.states[stage.name].parts(table.name, self.alive(stage))
         found = parts.group_by("path").agg("item")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import pyarrow as pa
 from pydantic import BaseModel
@@ -21,14 +21,15 @@ from pipeline.corpus.commit import OK, QUARANTINED, RETRY, Commit, Item, PartFil
 from pipeline.corpus.ledger import Ledger
 from pipeline.corpus.tables import by_episode, read
 from schemas.ids import episode_of
-from schemas.quarantine import QUARANTINE
+from schemas.quarantine import QUARANTINE, LineRow, QuarantineRow, ShownRow
 from schemas.reasons import Evidence, Quarantined
 from schemas.table import Table
 from stages import storage
 from stages.stage import Stage
 from stages.text import printable
-from stages.work import Inputs, Outcome, Row, Unit, Written, as_quarantined
+from stages.work import Inputs, Outcome, Unit, Written, as_quarantined
 
+R = TypeVar("R")
 MESSAGE = 4000  # characters of a refusal that are kept
 _KEPT: dict[tuple[Any, ...], Any] = {}  # what stages set up in this process, models above all
 
@@ -49,16 +50,16 @@ class CorpusWorkspace:
         self.root, self.inputs = root, inputs
         self.ledger = Ledger(root)
         self._writer = MediaWriter(self.ledger)
-        self._tables: dict[str, dict[str, list[Row]]] = {}
+        self._tables: dict[str, dict[str, list[dict[str, Any]]]] = {}
         self._loading = Lock()
 
-    def rows(self, table: Table, episode: str) -> list[Row]:
+    def rows(self, table: Table[R], episode: str) -> list[R]:
         with self._loading:  # samples of a tar are made by threads
             if table.name not in self._tables:
                 self._tables[table.name] = by_episode(self.root, table, self.inputs.parts.get(table.name, {}))
-        return self._tables[table.name].get(episode, [])
+        return cast("list[R]", self._tables[table.name].get(episode, []))
 
-    def batches(self, table: Table, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    def batches(self, table: Table[Any], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         for path, items in sorted(self.inputs.parts.get(table.name, {}).items()):
             yield read(self.root, table, {path: items}, None if columns is None else list(columns))
 
@@ -122,7 +123,7 @@ def _status(outcome: Outcome, name: str) -> str:
     return RETRY if refused.retryable else QUARANTINED
 
 
-def refusal(unit: Unit[Any], name: str, error: Quarantined, episode: str | None = None) -> Row:
+def refusal(unit: Unit[Any], name: str, error: Quarantined, episode: str | None = None) -> QuarantineRow:
     """Quarantine row of an item; episode: of one that its name does not tell."""
     return {
         "item": error.event_id or name,
@@ -137,6 +138,6 @@ def refusal(unit: Unit[Any], name: str, error: Quarantined, episode: str | None 
     }
 
 
-def _evidence(shown: Evidence) -> Row:
-    lines = [{"name": name, "values": list(values)} for name, values in shown.lines]
+def _evidence(shown: Evidence) -> ShownRow:
+    lines: list[LineRow] = [{"name": name, "values": list(values)} for name, values in shown.lines]
     return {"lines": lines, "first_row": shown.first_row, "row": shown.row, "picture": shown.picture}

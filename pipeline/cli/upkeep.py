@@ -17,9 +17,9 @@ from stages import storage
 def verify(root: str) -> None:
     """Hash every file again, hold tables to their laws, read every sample; exit 1 on any fault."""
     from pipeline.corpus.lock import holder
-    from pipeline.corpus.verify import look
+    from pipeline.corpus.verify import faults_of
 
-    faults = look(root)
+    faults = faults_of(root)
     for fault in faults:
         click.echo(f"{fault.kind}  {fault.where}: {fault.message}")
     click.echo(f"{len(faults)} faults" if faults else "no fault")
@@ -44,8 +44,8 @@ def repair(root: str) -> None:
     from pipeline.build.driver import Build, BuildFailedError
     from pipeline.build.progress import console
     from pipeline.corpus.lock import locked
-    from pipeline.corpus.repair import sources_of, take_back
-    from pipeline.corpus.verify import look
+    from pipeline.corpus.repair import invalidate, sources_of
+    from pipeline.corpus.verify import faults_of
     from pipeline.labels import read
     from stages.ingest import INGEST
     from stages.ingest.survey import survey
@@ -53,12 +53,12 @@ def repair(root: str) -> None:
 
     sources, asked = sources_of(root)
     read(asked.of(SEGMENT).labels)  # before anything is taken back
-    found, left = 0, look(root)
+    found, left = 0, faults_of(root)
     for _ in range(2):  # a damaged plan hides what else is broken until it is written again
         if left:
             found += len(left)
             with locked(storage.normalise(root)):
-                removed, kept = take_back(root, left, survey(sources, asked.of(INGEST)))
+                removed, kept = invalidate(root, left, survey(sources, asked.of(INGEST)))
             for path in removed:
                 click.echo(f"taken back: {path}")
             for path in kept:
@@ -67,7 +67,7 @@ def repair(root: str) -> None:
                 Build(root, asked, console()).run(sources)
             except BuildFailedError as error:
                 click.echo(f"corpus: {error}", err=True)
-            left = look(root)
+            left = faults_of(root)
     for fault in left:
         click.echo(f"{fault.kind}  {fault.where}: {fault.message}")
     click.echo(f"{found} faults found, {len(left)} left" if found else "nothing to repair")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -125,7 +126,7 @@ def _whole(corpus: Corpus, file: PartFile) -> None:
         raise DamagedPart(f"{file.path} is not what was committed: corpus repair --corpus {corpus.root}")
 
 
-def _rows(corpus: Corpus, table: Table, path: str, items: Sequence[Item]) -> pa.Table:
+def _rows(corpus: Corpus, table: Table[Any], path: str, items: Sequence[Item]) -> pa.Table:
     """Rows of a part that belong to items that count."""
     if table is not QUARANTINE:
         return read(corpus.root, table, {path: [i.name for i in items]})
@@ -136,7 +137,7 @@ def _rows(corpus: Corpus, table: Table, path: str, items: Sequence[Item]) -> pa.
     return whole.filter(pc.or_(pc.is_in(whole["item"], aside), of_event))
 
 
-def _sorted(declared: Table, pieces: Sequence[pa.Table]) -> pa.Table:
+def _sorted(declared: Table[Any], pieces: Sequence[pa.Table]) -> pa.Table:
     table = pa.concat_tables(pieces).cast(declared.schema).sort_by([(k, "ascending") for k in declared.key])
     declared.validate(table)
     return table

@@ -145,7 +145,7 @@ class Ledger:
         self,
         stage: str,
         items: Sequence[Item],
-        tables: Mapping[Table, Iterable[Mapping[str, Any]] | pa.Table],
+        tables: Mapping[Table[Any], Iterable[Mapping[str, Any]] | pa.Table],
         counts: Mapping[str, float],
         blobs: Mapping[str, tuple[str, bytes]] | None = None,
         written: Mapping[str, PartFile] | None = None,

@@ -23,7 +23,7 @@ from stages import storage
 from stages.ingest.survey import Survey
 
 
-def take_back(root: str, faults: Iterable[Fault], found: Survey) -> tuple[list[str], list[str]]:
+def invalidate(root: str, faults: Iterable[Fault], found: Survey) -> tuple[list[str], list[str]]:
     """Remove the commits (and files) of broken units, and the release's manifest where it must be finished again.
 
     Returns (removed, kept): what rests on a source file that is not there now stays as it is, damaged: taking it back

@@ -27,7 +27,7 @@ Parts = Mapping[str, Sequence[str]]
 AT = camera_id("", "")
 
 
-def read(root: str, table: Table, parts: Parts, columns: list[str] | None = None) -> pa.Table:
+def read(root: str, table: Table[Any], parts: Parts, columns: list[str] | None = None) -> pa.Table:
     """Rows of the wanted items, sorted by key. Items are episodes, episode@camera for tables by camera, sources for
     tables by source; `*` takes all. Raises Quarantined(DAMAGED_FILE), storage.Unreachable."""
     schema = table.schema
@@ -57,14 +57,14 @@ def read(root: str, table: Table, parts: Parts, columns: list[str] | None = None
     return whole.sort_by([(k, "ascending") for k in keys]) if keys else whole
 
 
-def frame(root: str, table: Table, parts: Parts, columns: list[str] | None = None) -> pl.DataFrame:
+def frame(root: str, table: Table[Any], parts: Parts, columns: list[str] | None = None) -> pl.DataFrame:
     """The same as a Polars frame."""
     result = pl.from_arrow(read(root, table, parts, columns))
     assert isinstance(result, pl.DataFrame)
     return result
 
 
-def by_episode(root: str, table: Table, parts: Parts) -> dict[str, list[dict[str, Any]]]:
+def by_episode(root: str, table: Table[Any], parts: Parts) -> dict[str, list[dict[str, Any]]]:
     """{episode_id: its rows in key order}, list columns as Python or NumPy sequences."""
     grouped: dict[str, list[dict[str, Any]]] = {}
     for row in _rows(read(root, table, parts)):

@@ -45,7 +45,7 @@ class Fault:
     unit: tuple[str, str] | None
 
 
-def look(root: str, stages: Stages = STAGES) -> list[Fault]:
+def faults_of(root: str, stages: Stages = STAGES) -> list[Fault]:
     """All faults of the corpus at `root`; a damaged plan is one, and hides the rest. Raises NoCorpus."""
     try:
         corpus = Corpus(root, stages)

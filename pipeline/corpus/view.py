@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TypeVar, cast
 
 import polars as pl
 
@@ -20,9 +21,11 @@ from pipeline.corpus.tables import frame
 from pipeline.stages import STAGES, SURVEY, Stages, by_parts, shown, tables, writer_of
 from schemas.ids import EPISODE_OF
 from schemas.quarantine import QUARANTINE
+from schemas.table import Table
 from stages import storage
 from stages.stage import Scope
 
+R = TypeVar("R")
 __all__ = ["Corpus", "DamagedPlan", "NoCorpus"]
 
 
@@ -79,6 +82,10 @@ class Corpus:
             return self.quarantine()
         parts = self.parts(name, episodes)
         return frame(self.root, self.tables[name], parts, None if columns is None else list(columns))
+
+    def rows(self, table: Table[R], episodes: Sequence[str]) -> list[R]:
+        """Rows of some episodes in a table."""
+        return cast("list[R]", self.table(table.name, episodes).to_dicts())
 
     def parts(self, name: str, episodes: Sequence[str] | None = None) -> dict[str, list[str]]:
         """{part: its items that count} of a table, or of some episodes in it."""

@@ -15,9 +15,12 @@ import polars as pl
 from pipeline.corpus.view import Corpus
 from pipeline.explain import UnknownEpisode
 from pipeline.report.episodes import Timeline, timeline_of
+from schemas.alignments import ALIGNMENTS
+from schemas.signals import SIGNALS
 from stages.episode import signals_of
 from stages.segment import SegmentConfig
-from stages.segment.candidates import ARMS, KINDS, SIGNALS
+from stages.segment.candidates import ARMS, KINDS
+from stages.segment.candidates import SIGNALS as SEEN_IN
 from stages.segment.stage import timebase
 from stages.segment.tracks import tracks_of
 
@@ -106,8 +109,8 @@ def _said(event: Mapping[str, Any]) -> str:
 
 def _marks(corpus: Corpus, episode: str, boundaries: list[Boundary]) -> list[dict[str, Any]]:
     """All candidates of the track of both arms; `level`: of the boundary that rests on one, None where none does."""
-    signals = signals_of(corpus.table("signals", [episode]).to_dicts())
-    alignment = corpus.table("alignments", [episode]).to_dicts()[0]
+    signals = signals_of(corpus.rows(SIGNALS, [episode]))
+    (alignment,) = corpus.rows(ALIGNMENTS, [episode])
     clock = timebase(alignment)
     config = SegmentConfig.model_validate(corpus.manifest["config"]["segment"])
     evidence = tracks_of(signals, clock, config)[0].evidence
@@ -124,7 +127,7 @@ def _marks(corpus: Corpus, episode: str, boundaries: list[Boundary]) -> list[dic
                 "time_s": time + lead,
                 "kind": name,
                 "arm": who,
-                "signal": SIGNALS.get(name, "gripper"),
+                "signal": SEEN_IN.get(name, "gripper"),
                 "strength": strength,
                 "level": used.get((name, who, round(time + lead, 4))),
             }

@@ -7,6 +7,7 @@ fingerprint of all that went into it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import polars as pl
 
@@ -15,14 +16,15 @@ from schemas.clusters import CLUSTERS
 from schemas.episodes import EPISODES
 from schemas.events import EVENTS
 from schemas.observations import OBSERVATIONS
+from schemas.samples import SampleRow
 from stages import shard, storage
 from stages.cluster import CLUSTER
 from stages.embed import EMBED
 from stages.fingerprint import fingerprint
 from stages.observe import OBSERVE
 from stages.shard import SHARD, ShardWork
-from stages.shard.select import pack, select
-from stages.work import Inputs, Row, Unit
+from stages.shard.select import EventSpan, pack, select
+from stages.work import Inputs, Unit
 
 LOWDIM_BYTES = 4096  # npz, json and tar headers of a sample, about
 
@@ -32,8 +34,8 @@ class Release:
     """The choice of one build: its name, all rows of the shard level, and the rows of each tar."""
 
     name: str
-    rows: list[Row]
-    shards: dict[str, list[Row]]
+    rows: list[SampleRow]
+    shards: dict[str, list[SampleRow]]
 
     def folder(self, root: str) -> str:
         return storage.join(root, "shards", self.name)
@@ -60,9 +62,9 @@ def choose(plan: Plan, name: str) -> Release:
     episodes = plan.rows(EPISODES, ["episode_id", "split", "robot"])
     sizes = _bytes_per_frame(plan)
     rows = select(
-        events.to_dicts(),
+        cast("list[EventSpan]", events.to_dicts()),
         {e: (v, a) for e, v, a in clusters.iter_rows()},
-        {r["episode_id"]: r for r in episodes.to_dicts()},
+        {e: {"split": split, "robot": robot} for e, split, robot in episodes.iter_rows()},
         config,
     )
     estimated = {r["event_id"]: int(r["n_frames"] * sizes.get(r["episode_id"], 0.0)) + LOWDIM_BYTES for r in rows}

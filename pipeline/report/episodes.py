@@ -19,6 +19,7 @@ from pipeline.report import pictures
 from pipeline.report.pictures import Strip
 from pipeline.report.refusals import clipped
 from schemas.ids import source_of, unit_hash
+from schemas.signals import SIGNALS
 from stages.episode import Signal, signals_of, speeds
 
 TIMELINES = 4
@@ -71,7 +72,7 @@ def timeline_of(corpus: Corpus, episode: str, cameras: int = CAMERAS) -> Timelin
     log_time = np.asarray(alignment["signal_time_s"], dtype=np.float64)
     about = corpus.table("episodes", [episode], ["episode_id", "task", "robot"]).to_dicts()[0]
     spans, listed, ending = _spans(corpus, episode)
-    signals = signals_of(corpus.table("signals", [episode]).to_dicts())
+    signals = signals_of(corpus.rows(SIGNALS, [episode]))
     return Timeline(
         episode,
         clipped(about["task"], TEXT),

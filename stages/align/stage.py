@@ -7,14 +7,13 @@ The first and the last build the same clock; the last moves the log along it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from schemas.alignments import ALIGNMENTS, LAG_VOTES, LAGS
-from schemas.episodes import EPISODES
-from schemas.observations import OBSERVATIONS
+from schemas.alignments import ALIGNMENTS, LAG_VOTES, LAGS, AlignmentRow, LagRow, LagVoteRow
+from schemas.episodes import EPISODES, EpisodeRow
+from schemas.observations import OBSERVATIONS, ObservationRow
 from schemas.reasons import Flag, Quarantined
 from schemas.signals import SIGNALS
 from stages.align import AlignWork, Decision
@@ -24,7 +23,6 @@ from stages.align.lag import decide, estimate
 from stages.episode import Signal, signals_of, speeds
 from stages.work import Inputs, Outcome, Unit, Workspace
 
-Row = dict[str, Any]
 Float = npt.NDArray[np.float64]
 VIDEO_CHECKS = ("frame_rate", "length_matches")
 MOVING = ("position", "joints", "velocity")
@@ -51,8 +49,18 @@ def votes(unit: Unit[Inputs], work: Workspace, config: AlignConfig) -> Outcome:
 
     def one(name: str) -> None:
         found = decide([(e, lag, score) for e, _, lag, score in sorted(estimates[name])], config)
-        row = {column: getattr(found, column) for column in found.__slots__}
-        outcome.add(LAG_VOTES, [{"source": name, "estimates": len(estimates[name]), **row}])
+        row: LagVoteRow = {
+            "source": name,
+            "lag_frames": found.lag_frames,
+            "voted_frames": found.voted_frames,
+            "score": found.score,
+            "votes": found.votes,
+            "voters": found.voters,
+            "estimates": len(estimates[name]),
+            "weak": found.weak,
+            "disagrees": found.disagrees,
+        }
+        outcome.add(LAG_VOTES, [row])
 
     return outcome.each(unit.names, one)
 
@@ -72,16 +80,16 @@ def alignments(unit: Unit[AlignWork], work: Workspace, config: AlignConfig) -> O
 
 
 def lag_rows(
-    episode: Mapping[str, Any],
+    episode: EpisodeRow,
     signals: Mapping[str, Signal],
-    observations: Sequence[Mapping[str, Any]],
+    observations: Sequence[ObservationRow],
     config: AlignConfig,
-) -> list[Row]:
+) -> list[LagRow]:
     """One `lags` row a camera. The speed of all arms is one signal: each scaled by its own 95th percentile, then
     added."""
     clock = _clock(episode, signals, observations, config)
     speed = _total_speed(signals, clock.signal_time_s)
-    rows = []
+    rows: list[LagRow] = []
     for observation in observations:
         frames = clock.frames[observation["camera"]]
         motion = _centred(np.asarray(observation["motion"], dtype=np.float64)[frames])
@@ -100,13 +108,13 @@ def lag_rows(
 
 
 def alignment_row(
-    episode: Mapping[str, Any],
+    episode: EpisodeRow,
     signals: Mapping[str, Signal],
-    observations: Sequence[Mapping[str, Any]],
-    own: Sequence[Mapping[str, Any]],
+    observations: Sequence[ObservationRow],
+    own: Sequence[LagRow],
     decision: Decision,
     config: AlignConfig,
-) -> Row:
+) -> AlignmentRow:
     """The `alignments` row under the source's decision; `own` are the episode's `lags` rows."""
     before = _clock(episode, signals, observations, config)
     clock = shift(before, decision.lag_frames)
@@ -150,9 +158,9 @@ def _row_times(signals: Mapping[str, Signal]) -> Float:
 
 
 def _clock(
-    episode: Mapping[str, Any],
+    episode: EpisodeRow,
     signals: Mapping[str, Signal],
-    observations: Sequence[Mapping[str, Any]],
+    observations: Sequence[ObservationRow],
     config: AlignConfig,
 ) -> Clock:
     """Raises Quarantined; where a camera and the log do not fit, the message names the camera's file."""

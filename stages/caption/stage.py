@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from schemas.alignments import ALIGNMENTS
-from schemas.captions import CAPTIONS
-from schemas.episodes import EPISODES
-from schemas.events import EVENTS
+from schemas.alignments import ALIGNMENTS, AlignmentRow
+from schemas.captions import CAPTIONS, CaptionRow
+from schemas.episodes import EPISODES, EpisodeRow
+from schemas.events import EVENTS, EventRow
 from schemas.signals import SIGNALS
 from stages.caption.config import CaptionConfig
 from stages.caption.describe import Kinematics, describe, template_hash
 from stages.episode import Signal, both_arms, signals_of
-from stages.work import Inputs, Outcome, Row, Unit, Workspace
+from stages.work import Inputs, Outcome, Unit, Workspace
 
 
 def caption(unit: Unit[Inputs], work: Workspace, config: CaptionConfig) -> Outcome:
@@ -33,12 +32,12 @@ def caption(unit: Unit[Inputs], work: Workspace, config: CaptionConfig) -> Outco
 
 
 def caption_rows(
-    episode: Mapping[str, Any],
+    episode: EpisodeRow,
     signals: Mapping[str, Signal],
-    alignment: Mapping[str, Any],
-    events: Sequence[Mapping[str, Any]],
+    alignment: AlignmentRow,
+    events: Sequence[EventRow],
     config: CaptionConfig,
-) -> list[Row]:
+) -> list[CaptionRow]:
     """One row an event, by the captioner that `config` names; what a person has called an event stands."""
     prompt = template_hash()
     completed = _completed(events)
@@ -58,7 +57,7 @@ def caption_rows(
     return rows
 
 
-def _row(event: Mapping[str, Any], text: str, source: str, model: str, prompt: str) -> Row:
+def _row(event: EventRow, text: str, source: str, model: str, prompt: str) -> CaptionRow:
     return {
         "event_id": event["event_id"],
         "episode_id": event["episode_id"],
@@ -71,7 +70,7 @@ def _row(event: Mapping[str, Any], text: str, source: str, model: str, prompt: s
     }
 
 
-def _completed(events: Sequence[Mapping[str, Any]]) -> set[str]:
+def _completed(events: Sequence[EventRow]) -> set[str]:
     """Subtasks in which the hand takes hold (of an approach) or lets go (of a transport): an action of theirs says so,
     or that change of the hand is what ends them."""
     acts = {
@@ -81,15 +80,16 @@ def _completed(events: Sequence[Mapping[str, Any]]) -> set[str]:
     subtasks = {e["event_id"]: acts[e["primitive"]] for e in events if e["level"] == "L2" and e["primitive"] in acts}
     done = set()
     for event in events:
-        own, parent = subtasks.get(event["event_id"]), subtasks.get(event["parent_id"])
+        holder = event["parent_id"] or ""
+        own, parent = subtasks.get(event["event_id"]), subtasks.get(holder)
         if own and any(r["edge"] == "end" and r["kind"] in own[1] for r in event["evidence"]):
             done.add(event["event_id"])
         if parent and event["primitive"] == parent[0] and not event["recovery"]:
-            done.add(event["parent_id"])
+            done.add(holder)
     return done
 
 
-def _leading(event: Mapping[str, Any], signals: Mapping[str, Signal], kind: str) -> Signal | None:
+def _leading(event: EventRow, signals: Mapping[str, Signal], kind: str) -> Signal | None:
     """Signal of the event's first acting arm that has one."""
     for arm in [*event["arms"], "single", "right", "left"]:
         if f"{kind}/{arm}" in signals:
@@ -97,7 +97,7 @@ def _leading(event: Mapping[str, Any], signals: Mapping[str, Signal], kind: str)
     return None
 
 
-def _kinematics(signals: Mapping[str, Signal], alignment: Mapping[str, Any], event: Mapping[str, Any]) -> Kinematics:
+def _kinematics(signals: Mapping[str, Signal], alignment: AlignmentRow, event: EventRow) -> Kinematics:
     seconds = event["end_s"] - event["start_s"]
     position = _leading(event, signals, "position")
     if position is None or position.unit != "m":
@@ -108,7 +108,7 @@ def _kinematics(signals: Mapping[str, Signal], alignment: Mapping[str, Any], eve
     return Kinematics((x, y, z), seconds)
 
 
-def _closed(signals: Mapping[str, Signal], alignment: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
+def _closed(signals: Mapping[str, Signal], alignment: AlignmentRow, event: EventRow) -> bool:
     """Whether the leading arm's gripper is nearer to its most closed than to its most open in the episode."""
     gripper = _leading(event, signals, "gripper")
     if gripper is None:

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from schemas.clusters import CLUSTERS
+from schemas.clusters import CLUSTERS, ClusterRow
 from schemas.embeddings import EMBEDDINGS
 from schemas.ids import LEVELS, level_of, unit_hash
 from schemas.reasons import Quarantined, Reason
 from stages import storage
 from stages.cluster.config import ClusterConfig
 from stages.cluster.kmeans import Clustering, count_for, fit, from_bytes, to_bytes
-from stages.work import Inputs, Outcome, Row, Unit, Workspace
+from stages.work import Inputs, Outcome, Unit, Workspace
 
 SPACES = ("vl", "action")
 Model = Mapping[str, Clustering]  # {space/level: its clustering}
@@ -75,7 +75,7 @@ def by_level(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
             yield level, table.take(own)
 
 
-def _labels(table: pa.Table, level: str, model: Model) -> Iterator[Row]:
+def _labels(table: pa.Table, level: str, model: Model) -> Iterator[ClusterRow]:
     """`clusters` rows of embeddings of one level. Raises Quarantined where frozen centroids do not know the level."""
     unknown = [s for s in SPACES if f"{s}/{level}" not in model]
     if unknown:
@@ -90,7 +90,8 @@ def _labels(table: pa.Table, level: str, model: Model) -> Iterator[Row]:
     for space in SPACES:
         labels, distances = model[f"{space}/{level}"].assign(_matrix(table[space]))
         columns += [labels.tolist(), distances.tolist()]
-    return (dict(zip(COLUMNS, row, strict=True)) for row in zip(*columns, strict=True))
+    for row in zip(*columns, strict=True):
+        yield ClusterRow(**dict(zip(COLUMNS, row, strict=True)))  # type: ignore[typeddict-item]
 
 
 def _matrix(column: Any) -> np.ndarray:

@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from schemas.alignments import ALIGNMENTS
+from schemas.alignments import ALIGNMENTS, AlignmentRow
 from schemas.captions import CAPTIONS
-from schemas.embeddings import EMBEDDINGS
-from schemas.events import EVENTS
+from schemas.embeddings import EMBEDDINGS, EmbeddingRow
+from schemas.events import EVENTS, EventRow
 from schemas.observations import OBSERVATIONS
 from schemas.signals import SIGNALS
 from stages.embed.action import action_vector
@@ -26,7 +25,7 @@ from stages.embed.config import EmbedConfig
 from stages.episode import Signal, both_arms, signals_of
 from stages.models import image, text
 from stages.video.decode import picked
-from stages.work import Inputs, Outcome, Row, Unit, Workspace
+from stages.work import Inputs, Outcome, Unit, Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +75,20 @@ def embed(unit: Unit[Inputs], work: Workspace, config: EmbedConfig) -> Outcome:
 
 def embedding_rows(
     signals: Mapping[str, Signal],
-    alignment: Mapping[str, Any],
-    events: Sequence[Mapping[str, Any]],
+    alignment: AlignmentRow,
+    events: Sequence[EventRow],
     captions: Mapping[str, str],
     proxies: Sequence[Proxy],
     encoders: Encoders,
     config: EmbedConfig,
-) -> tuple[list[Row], int]:
+) -> tuple[list[EmbeddingRow], int]:
     """Rows of the events of `config.levels`, in order, and how many pictures were encoded. captions: {event_id:
     text}."""
     wanted = [e for e in events if e["level"] in config.levels]
     times = np.asarray(alignment["signal_time_s"], dtype=np.float64)
     seen, pictures = _see(wanted, proxies, encoders.image, config)
     said = encoders.text.encode([captions[e["event_id"]] for e in wanted])
-    rows = []
+    rows: list[EmbeddingRow] = []
     for event, looks, says in zip(wanted, seen, said, strict=True):
         span = times[event["start_frame"] : event["end_frame"]]
         rows.append(
@@ -104,7 +103,7 @@ def embedding_rows(
 
 
 def _see(
-    events: Sequence[Mapping[str, Any]], proxies: Sequence[Proxy], encoder: image.ImageEncoder, config: EmbedConfig
+    events: Sequence[EventRow], proxies: Sequence[Proxy], encoder: image.ImageEncoder, config: EmbedConfig
 ) -> tuple[npt.NDArray[np.float32], int]:
     """float32[N, 1280]: mean over cameras and pictures of an event, normalised; zeros for an episode without video.
 
@@ -124,7 +123,7 @@ def _see(
     return np.asarray(mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)), len(pictures)
 
 
-def _shown(event: Mapping[str, Any], proxy: Proxy, number: int) -> list[int]:
+def _shown(event: EventRow, proxy: Proxy, number: int) -> list[int]:
     """Proxy frames that stand for an event: in the middle of `number` equal parts of it, or the keyframe next to that
     (half a part away at most) where it lies inside the event: it is decoded without the frames before it."""
     start, end = event["start_frame"], event["end_frame"]

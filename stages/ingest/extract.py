@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from schemas.episodes import EpisodeRow
 from schemas.ids import split_of
 from schemas.reasons import Evidence, Flag, Quarantined, Reason
+from schemas.signals import SignalRow
 from stages.ingest.checks import finite, in_order
 from stages.ingest.config import IngestConfig
 from stages.ingest.describe import COLUMNS, described, extra_columns
@@ -25,7 +26,6 @@ from stages.sources.protocol import Stream as Logged
 from stages.text import SENTENCE, plain
 
 Float = npt.NDArray[np.float64]
-Row = dict[str, Any]
 COMMANDED = (
     0.8  # share of the gripper's range that a command must cover before a gripper that stays can be called stuck
 )
@@ -46,7 +46,9 @@ def _needed(dataset: Dataset, layout: Layout) -> list[str]:
     return list(dict.fromkeys([*own, *(s.column for s in layout.streams)]))
 
 
-def extract(dataset: Dataset, of: Episode, layout: Layout, log: Log, config: IngestConfig) -> tuple[Row, list[Row]]:
+def extract(
+    dataset: Dataset, of: Episode, layout: Layout, log: Log, config: IngestConfig
+) -> tuple[EpisodeRow, list[SignalRow]]:
     """Episode row and signal rows of one episode. Raises Quarantined."""
     where = log.where
     if log.rows < config.min_rows:
@@ -71,7 +73,7 @@ def extract(dataset: Dataset, of: Episode, layout: Layout, log: Log, config: Ing
     labels = log.labels(config.labels) if config.labels else []
     cameras = of.cameras if config.video == "require" else ()
     starts, ends = zip(*((s.time_s[0], s.time_s[-1]) for s in logged.values()), strict=True)
-    episode = {
+    episode: EpisodeRow = {
         "episode_id": of.episode_id,
         "source": of.source,
         "recording_id": of.recording,
@@ -165,7 +167,7 @@ def _extras(dataset: Dataset, layout: Layout, log: Log) -> tuple[dict[str, Logge
     return result, refused
 
 
-def _extra_rows(of: Episode, extras: Mapping[str, Logged], dataset: Dataset) -> list[Row]:
+def _extra_rows(of: Episode, extras: Mapping[str, Logged], dataset: Dataset) -> list[SignalRow]:
     units = {f.column: f.unit for f in dataset.features}
     return [
         {
@@ -194,8 +196,10 @@ def _held(stream: Logged, end_s: float) -> Logged:
     return Logged(times, stood, stream.clock)
 
 
-def _streams(of: Episode, layout: Layout, logged: Mapping[str, Logged], config: IngestConfig, where: str) -> list[Row]:
-    def row(stream: str, kind: str, arm: str, origin: str, unit: str, time: Float, data: Float) -> Row:
+def _streams(
+    of: Episode, layout: Layout, logged: Mapping[str, Logged], config: IngestConfig, where: str
+) -> list[SignalRow]:
+    def row(stream: str, kind: str, arm: str, origin: str, unit: str, time: Float, data: Float) -> SignalRow:
         return {
             "episode_id": of.episode_id,
             "stream": stream,
@@ -226,7 +230,7 @@ def _streams(of: Episode, layout: Layout, logged: Mapping[str, Logged], config: 
     return rows
 
 
-def _not_stuck(rows: Sequence[Row], config: IngestConfig, where: str) -> None:
+def _not_stuck(rows: Sequence[SignalRow], config: IngestConfig, where: str) -> None:
     """Raises Quarantined where a gripper is told to go from one end to the other and its measured opening never moves.
 
     Without a command, or without a command that goes so far, a gripper at rest is one that had nothing to do.

@@ -11,7 +11,6 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 import av
 import numpy as np
@@ -19,6 +18,7 @@ import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 from PIL import Image
 
+from schemas.observations import ObservationRow
 from schemas.reasons import Evidence, Quarantined, Reason
 from stages.observe import Span
 from stages.observe.config import ObserveConfig
@@ -36,7 +36,7 @@ Media = Callable[[str], AbstractContextManager[str]]  # path inside the corpus -
 class Observed:
     """What came of a file: rows, refused spans with their error, frames in the file and frames decoded."""
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[ObservationRow] = field(default_factory=list)
     refused: dict[str, Quarantined] = field(default_factory=dict)
     source_frames: int = 0
     decoded_frames: int = 0
@@ -155,7 +155,7 @@ def _observe(
     config: ObserveConfig,
     media: Media,
     uri: str,
-) -> dict[str, Any]:
+) -> ObservationRow:
     width, height = scaled_size(info.width, info.height, config.short_side)
     gop = config.gop(span.fps)
     shown = set(np.linspace(0, end - first - 1, config.thumbnails).round().astype(int).tolist())
@@ -198,6 +198,7 @@ def _observe(
         "source_width": info.width,
         "source_height": info.height,
         "proxy": f"{span.stem}.mp4",
+        "proxy_bytes": 0,  # known once it is in place
         "width": width,
         "height": height,
         "gop": gop,

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from schemas.ids import camera_id
-from schemas.observations import OBSERVATIONS
+from schemas.observations import OBSERVATIONS, ObservationRow
 from stages import storage
 from stages.observe import ObserveWork
 from stages.observe.config import ObserveConfig
 from stages.observe.file import observe_file
-from stages.work import Outcome, Row, Unit, Workspace, as_quarantined
+from stages.work import Outcome, Unit, Workspace, as_quarantined
 
 
 def observe(unit: Unit[ObserveWork], work: Workspace, config: ObserveConfig) -> Outcome:
     """A file is decoded once, however many episodes lie in it; one that cannot be read costs only its episodes."""
     outcome = Outcome()
-    rows: dict[str, Row] = {}
+    rows: dict[str, ObservationRow] = {}
     for uri, file in unit.payload.files.items():
         items = {span.episode_id: camera_id(span.episode_id, span.camera) for span in file.spans}
         try:
@@ -37,6 +37,7 @@ def observe(unit: Unit[ObserveWork], work: Workspace, config: ObserveConfig) -> 
             row = rows[item]
             proxy, strip = work.written(f"media/{row['proxy']}"), work.written(f"media/{row['thumbnails']}")
             outcome.files |= {proxy.path: proxy, strip.path: strip}
-            outcome.add(OBSERVATIONS, [{**row, "proxy_bytes": proxy.bytes}])
+            row["proxy_bytes"] = proxy.bytes
+            outcome.add(OBSERVATIONS, [row])
 
     return outcome.each(unit.names, keep)

@@ -12,13 +12,12 @@ from bisect import bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from schemas.ids import LEVELS
-from schemas.labels import Label
+from schemas.labels import Label, LabelRow
 from stages.seconds import ROUNDING_S, at_least
 
 Float = npt.NDArray[np.float64]
@@ -141,6 +140,18 @@ def _moved(cut: int, finer: Mapping[str, Sequence[Placed]], edges: Float, least:
     return cut
 
 
-def labels_from(rows: Iterable[Mapping[str, Any]]) -> list[Label]:
+def labels_from(rows: Iterable[LabelRow]) -> list[Label]:
     """Labels of `episodes.labels` rows."""
-    return [Label(**row) for row in rows]
+    return [
+        Label(
+            row["level"],
+            row["start"],
+            row["end"],
+            row["text"],
+            "frames" if row["unit"] == "frames" else "seconds",
+            row["track"],
+            row["primitive"],
+            row["said_by"],
+        )
+        for row in rows
+    ]

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
-from schemas.alignments import ALIGNMENTS
+from schemas.alignments import ALIGNMENTS, AlignmentRow
 from schemas.episodes import EPISODES
-from schemas.events import EVENTS, PRIMITIVES
+from schemas.events import EVENTS, PRIMITIVES, EventRow, EvidenceRow
 from schemas.ids import event_id
 from schemas.labels import Label
 from schemas.reasons import Quarantined, Reason
@@ -27,11 +27,23 @@ from stages.segment.config import SegmentConfig
 from stages.segment.labels import Placed, accept, labels_from, place
 from stages.segment.primitives import RECOVERIES
 from stages.segment.tracks import Timebase, Track, tracks_of
-from stages.work import Outcome, Row, Unit, Workspace
+from stages.work import Outcome, Unit, Workspace
 
 Refused = tuple[Label, str]
-_END_OF_EPISODE = {"kind": "episode", "arm": "all", "signal": "none", "strength": 1.0}
-_BY_HAND = {"kind": "human", "arm": "all", "signal": "label", "strength": 1.0}
+
+
+class Reasoned(TypedDict):
+    """Why there is a boundary: schemas.events.EvidenceRow, of either edge."""
+
+    kind: str
+    arm: str
+    signal: str
+    time_s: float
+    strength: float
+
+
+_END_OF_EPISODE: Reasoned = {"kind": "episode", "arm": "all", "signal": "none", "strength": 1.0, "time_s": 0.0}
+_BY_HAND: Reasoned = {"kind": "human", "arm": "all", "signal": "label", "strength": 1.0, "time_s": 0.0}
 
 
 def segment(unit: Unit[SegmentWork], work: Workspace, config: SegmentConfig) -> Outcome:
@@ -57,7 +69,7 @@ def segment(unit: Unit[SegmentWork], work: Workspace, config: SegmentConfig) -> 
     return outcome.each(unit.names, one)
 
 
-def timebase(alignment: Mapping[str, Any]) -> Timebase:
+def timebase(alignment: AlignmentRow) -> Timebase:
     """The frames of an `alignments` row."""
     times = np.asarray(alignment["time_s"], dtype=np.float64)
     log = np.asarray(alignment["signal_time_s"], dtype=np.float64)
@@ -66,8 +78,8 @@ def timebase(alignment: Mapping[str, Any]) -> Timebase:
 
 
 def event_rows(
-    episode_id: str, signals: Mapping[str, Signal], alignment: Mapping[str, Any], config: SegmentConfig
-) -> list[Row]:
+    episode_id: str, signals: Mapping[str, Signal], alignment: AlignmentRow, config: SegmentConfig
+) -> list[EventRow]:
     """All events of an episode that nobody has labelled."""
     return segmented(episode_id, signals, alignment, (), config)[0]
 
@@ -75,10 +87,10 @@ def event_rows(
 def segmented(
     episode_id: str,
     signals: Mapping[str, Signal],
-    alignment: Mapping[str, Any],
+    alignment: AlignmentRow,
     labels: Sequence[Label],
     config: SegmentConfig,
-) -> tuple[list[Row], list[Refused]]:
+) -> tuple[list[EventRow], list[Refused]]:
     """(all events of an episode, on every track; labels that could not be used, each with why)."""
     clock = timebase(alignment)
     given, refused = _by_track(labels, alignment, clock)
@@ -95,10 +107,11 @@ def segmented(
 
 
 def _by_track(
-    labels: Sequence[Label], alignment: Mapping[str, Any], clock: Timebase
+    labels: Sequence[Label], alignment: AlignmentRow, clock: Timebase
 ) -> tuple[dict[str, dict[str, list[Placed]]], list[Refused]]:
-    shown = {c["name"]: c["frame_index"] for c in alignment.get("cameras") or []}
-    frames = np.asarray(shown[alignment["reference_camera"]]) if shown else None
+    cameras = alignment.get("cameras") or []
+    shown = [c["frame_index"] for c in cameras if c["name"] == alignment["reference_camera"]]
+    frames = np.asarray(shown[0], dtype=np.int64) if shown else None
     given: dict[str, dict[str, list[Placed]]] = {}
     refused: list[Refused] = []
     for track in dict.fromkeys(label.track for label in labels):
@@ -108,9 +121,9 @@ def _by_track(
     return given, refused
 
 
-def _rows(episode_id: str, track: Track, clock: Timebase) -> list[Row]:
-    said, starts = _sayings(track, clock), np.append(clock.start, clock.end)
-    rows: list[Row] = []
+def _rows(episode_id: str, track: Track, clock: Timebase) -> list[EventRow]:
+    why, starts = _reasons(track, clock), np.append(clock.start, clock.end)
+    rows: list[EventRow] = []
     parents: list[str] = []
     for level, spans in track.levels.items():
         names = [event_id(episode_id, level, float(clock.start[f]), track.name) for f in spans.frames[:-1]]
@@ -138,9 +151,9 @@ def _rows(episode_id: str, track: Track, clock: Timebase) -> list[Row]:
                     "recovery": RECOVERIES[found.recovery[i]] or None,
                     "label": (label.text or None) if label else None,
                     "evidence": [
-                        {"edge": edge, **reason}
+                        _of_edge(edge, reason)
                         for edge, frame in (("start", start), ("end", end))
-                        for reason in said.get(frame, [_END_OF_EPISODE | {"time_s": float(starts[frame])}])
+                        for reason in why.get(frame, [{**_END_OF_EPISODE, "time_s": float(starts[frame])}])
                     ],
                 }
             )
@@ -148,15 +161,26 @@ def _rows(episode_id: str, track: Track, clock: Timebase) -> list[Row]:
     return rows
 
 
-def _sayings(track: Track, clock: Timebase) -> dict[int, list[Row]]:
+def _of_edge(edge: str, why: Reasoned) -> EvidenceRow:
+    return {
+        "edge": edge,
+        "kind": why["kind"],
+        "arm": why["arm"],
+        "signal": why["signal"],
+        "time_s": why["time_s"],
+        "strength": why["strength"],
+    }
+
+
+def _reasons(track: Track, clock: Timebase) -> dict[int, list[Reasoned]]:
     """{frame: why there is a boundary, strongest first} of the track's finest level; people's edges before all else."""
-    found: dict[int, list[Row]] = {}
+    found: dict[int, list[Reasoned]] = {}
     evidence, nodes = track.evidence, track.nodes
     lead = float(clock.start[0] - clock.log[0])  # from the log's clock to the canonical one
     edges = np.append(clock.start, clock.end)
     inner = track.levels["L0"].frames[1:-1].tolist()
     for frame in {e for own in track.accepted.values() for p in own for e in (p.start, p.end)}.intersection(inner):
-        found[frame] = [_BY_HAND | {"time_s": float(edges[frame])}]
+        found[frame] = [{**_BY_HAND, "time_s": float(edges[frame])}]
     chosen = set(inner)
     for number, frame in enumerate(nodes.frame.tolist()):
         if frame in chosen:

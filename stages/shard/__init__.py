@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from schemas.alignments import ALIGNMENTS
 from schemas.captions import CAPTIONS
@@ -12,6 +11,7 @@ from schemas.episodes import EPISODES
 from schemas.events import EVENTS
 from schemas.observations import OBSERVATIONS
 from schemas.samples import SAMPLES as TABLE
+from schemas.samples import SampleRow
 from schemas.signals import SIGNALS
 from stages.shard.config import ShardConfig
 from stages.stage import Plan, Scope, Stage, inputs_of
@@ -28,7 +28,7 @@ class ShardWork(Inputs):
     the quality at which frames are encoded again (observe's crf)."""
 
     path: str = ""
-    rows: Sequence[Mapping[str, Any]] = ()
+    rows: Sequence[SampleRow] = ()
     threads: int = 1
     crf: int = 0
 

@@ -8,12 +8,14 @@ exactly. Formulas: recipe, section 6.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
+from schemas.samples import SampleRow
 
 Float = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -80,7 +82,7 @@ def effective_size(weights: Float) -> float:
     return float(weights.sum() ** 2 / (weights**2).sum()) if len(weights) else 0.0
 
 
-def report(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def report(rows: Sequence[SampleRow]) -> dict[str, Any]:
     """Per clustering: sizes, Gini and entropy over the train events of `samples` rows, before the draw, as drawn, and
     as weighted."""
     pool = pl.DataFrame(

@@ -6,19 +6,22 @@ In: the event with those that hold it and those in it, captions, its episode, it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from schemas.alignments import AlignmentRow
+from schemas.episodes import EpisodeRow
+from schemas.events import EventRow
 from schemas.sample import Sample
+from schemas.samples import SampleRow
 from stages.shard.layout import layout_key
 
 
 def sample_meta(
-    row: Mapping[str, Any],
-    episode: Mapping[str, Any],
-    event: Mapping[str, Any],
-    events: Mapping[str, Mapping[str, Any]],
+    row: SampleRow,
+    episode: EpisodeRow,
+    event: EventRow,
+    events: Mapping[str, EventRow],
     captions: Mapping[str, str],
-    alignment: Mapping[str, Any],
+    alignment: AlignmentRow,
     grippers: Sequence[str],
 ) -> Sample:
     """What a trainer wants to know of the sample without our code; captions: {event_id: text}."""

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from schemas.alignments import AlignmentRow
 from schemas.ids import ARMS, file_part
-from schemas.sample import VALID, array_of, is_canonical
+from schemas.sample import VALID, Sample, array_of, is_canonical
 from stages.episode import Signal
 from stages.seconds import at_least
 from stages.video.cut import cut
@@ -36,10 +37,10 @@ class Clip:
 
 
 def sample_files(
-    meta: Mapping[str, Any],
+    meta: Sample,
     span: tuple[int, int],
     signals: Mapping[str, Signal],
-    alignment: Mapping[str, Any],
+    alignment: AlignmentRow,
     clips: Sequence[Clip],
     crf: int,
 ) -> tuple[dict[str, bytes], dict[str, npt.NDArray[np.float32]]]:
@@ -57,7 +58,7 @@ def sample_files(
 
 
 def low_dim(
-    signals: Mapping[str, Signal], alignment: Mapping[str, Any], start: int, end: int
+    signals: Mapping[str, Signal], alignment: AlignmentRow, start: int, end: int
 ) -> dict[str, npt.NDArray[Any]]:
     """state float32[T, Ds] and action float32[T, Da] as logged, gripper float32[T, arms] (0 closed to 1 open), time
     float64[T] (s from the episode's start), valid bool[T] (the log covers that instant); canonical streams by arm, such

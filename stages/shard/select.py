@@ -9,23 +9,40 @@ then needs the tables of a few episodes, not of all.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from schemas.ids import TOGETHER, key_of, sample_key, source_of, unit_hash
+from schemas.samples import SampleRow
 from stages.shard.balance import inclusion, wanted_frequency
 from stages.shard.config import ShardConfig
 
-Row = dict[str, Any]
+
+class EventSpan(TypedDict):
+    """What the draw must know of an event: columns of `events`."""
+
+    event_id: str
+    episode_id: str
+    level: str
+    start_frame: int
+    end_frame: int
+    static: bool
+
+
+class Declared(TypedDict):
+    """And of an episode: columns of `episodes`."""
+
+    split: str
+    robot: str
 
 
 def select(
-    events: Sequence[Mapping[str, Any]],
+    events: Sequence[EventSpan],
     clusters: Mapping[str, tuple[int, int]],
-    episodes: Mapping[str, Mapping[str, Any]],
+    episodes: Mapping[str, Declared],
     config: ShardConfig,
-) -> list[Row]:
+) -> list[SampleRow]:
     """One row an event; `shard` still null. clusters: {event_id: (vl, action)}; episodes: {episode_id: row}."""
     rows = [_row(event, clusters, episodes[event["episode_id"]], config) for event in events]
     pool = [r for r in rows if r["status"] == "sampled" and r["split"] == "train"]
@@ -46,17 +63,17 @@ def select(
     return rows
 
 
-def _draw(pool: Sequence[Row], seed: int) -> list[Row]:
+def _draw(pool: Sequence[SampleRow], seed: int) -> list[SampleRow]:
     """Events drawn by inclusion probability: sequential Poisson sampling within each VL cluster.
 
     Each event has a permanent random number, a hash of its id; a cluster takes its expected number of events with the
     smallest number over probability. Sizes are then met within one event however small the corpus (independent draws
     made small ones less even than they were), and one more event hardly changes the fate of the others.
     """
-    clusters: dict[int, list[Row]] = {}
+    clusters: dict[int, list[SampleRow]] = {}
     for row in pool:
         clusters.setdefault(row["vl_cluster"], []).append(row)
-    drawn: list[Row] = []
+    drawn: list[SampleRow] = []
     expected = 0.0
     for _, members in sorted(clusters.items()):
         expected += sum(r["inclusion"] for r in members)
@@ -66,9 +83,9 @@ def _draw(pool: Sequence[Row], seed: int) -> list[Row]:
     return drawn
 
 
-def pack(rows: Sequence[Row], sizes: Mapping[str, int], config: ShardConfig) -> dict[str, list[Row]]:
+def pack(rows: Sequence[SampleRow], sizes: Mapping[str, int], config: ShardConfig) -> dict[str, list[SampleRow]]:
     """{shard file name: its rows in order}; sets `shard` in the rows. sizes: {event_id: estimated bytes}."""
-    shards: dict[str, list[Row]] = {}
+    shards: dict[str, list[SampleRow]] = {}
     for split in ("train", "val"):
         chosen = [r for r in rows if r["status"] == "sampled" and r["split"] == split]
         chosen.sort(key=lambda r: (unit_hash(f"order:{_neighbours(r['episode_id'])}", config.seed), r["event_id"]))
@@ -93,8 +110,8 @@ def _neighbours(episode: str) -> str:
 
 
 def _row(
-    event: Mapping[str, Any], clusters: Mapping[str, tuple[int, int]], episode: Mapping[str, Any], config: ShardConfig
-) -> Row:
+    event: EventSpan, clusters: Mapping[str, tuple[int, int]], episode: Declared, config: ShardConfig
+) -> SampleRow:
     frames = event["end_frame"] - event["start_frame"]
     vl, action = clusters.get(event["event_id"], (-1, -1))
     status = "sampled"

@@ -21,6 +21,7 @@ from schemas.events import EVENTS
 from schemas.ids import ARMS
 from schemas.observations import OBSERVATIONS
 from schemas.reasons import Quarantined, Reason
+from schemas.samples import SampleRow
 from schemas.signals import SIGNALS
 from stages.episode import signals_of
 from stages.shard import ShardWork
@@ -44,7 +45,7 @@ def shard(unit: Unit[ShardWork], work: Workspace) -> Outcome:
     statistics: dict[tuple[str, str], dict[str, Statistics]] = {}  # by (source, layout), then array
     frames = 0
 
-    def sample(row: Mapping[str, Any]) -> Files | Quarantined:
+    def sample(row: SampleRow) -> Files | Quarantined:
         try:
             return _sample(row, work, proxies, given.crf)
         except (OSError, ValueError) as error:
@@ -94,7 +95,7 @@ def in_order(work: Callable[[T], R], things: Sequence[T], threads: int) -> Itera
             yield waiting.popleft().result()
 
 
-def _sample(row: Mapping[str, Any], work: Workspace, proxies: Mapping[str, str], crf: int) -> Files:
+def _sample(row: SampleRow, work: Workspace, proxies: Mapping[str, str], crf: int) -> Files:
     name = row["episode_id"]
     (episode,), (alignment,) = work.rows(EPISODES, name), work.rows(ALIGNMENTS, name)
     events = {e["event_id"]: e for e in work.rows(EVENTS, name)}

@@ -29,7 +29,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from pipeline.cli import main as corpus_command
-from pipeline.corpus.verify import look
+from pipeline.corpus.verify import faults_of
 from tests.corpora import contents
 from tests.faults import broken_inputs
 from tests.faults.builds import arguments, dataset, killed_after, killed_at
@@ -111,7 +111,7 @@ class Soak:
             assert died, "the build did not come by this point"
         self.run(*words)
         assert contents(corpus) == self.expected, "another corpus than the undisturbed one"
-        faults = look(str(corpus))
+        faults = faults_of(str(corpus))
         assert not faults, f"verify: {faults[:3]}"
         self.run("gc", "--corpus", str(corpus), "--releases")
         assert files(corpus) == self.files, "gc leaves what a killed build left behind"
@@ -127,11 +127,11 @@ class Soak:
         path, done = plant(corpus, seed)
         self.last = (path.relative_to(corpus).parts[0] if path.parent != corpus else "plan, manifest", done)
         name = str(path.relative_to(corpus))
-        faults = look(str(corpus))
+        faults = faults_of(str(corpus))
         assert any(name.startswith(f.where) for f in faults), f"{name}, {done}: not found; verify says {faults[:3]}"
         self.run("repair", "--corpus", str(corpus))
         assert contents(corpus) == self.expected, f"{name}, {done}: repaired to something else"
-        assert not look(str(corpus)), f"{name}, {done}: faults are left"
+        assert not faults_of(str(corpus)), f"{name}, {done}: faults are left"
 
     def inputs(self, number: int) -> Iterator[Case]:
         for start in range(0, number, broken_inputs.BATCH):

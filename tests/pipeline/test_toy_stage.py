@@ -12,8 +12,8 @@ from ray.cloudpickle import register_pickle_by_value
 from pipeline import config
 from pipeline.corpus.compact import compact
 from pipeline.corpus.garbage import collect_garbage
-from pipeline.corpus.repair import sources_of, take_back
-from pipeline.corpus.verify import look, verify
+from pipeline.corpus.repair import invalidate, sources_of
+from pipeline.corpus.verify import faults_of, verify
 from pipeline.corpus.view import Corpus
 from pipeline.stages import STAGES
 from schemas.events import EVENTS
@@ -130,10 +130,10 @@ def test_a_damaged_part_of_it_is_found_and_mended(build, corpus):
     whole = opened(corpus).table("durations")
     path = sorted(corpus.glob("tables/durations/*.parquet"))[0]
     path.write_bytes(path.read_bytes()[:-1])
-    faults = look(str(corpus), WITH_TOY)
+    faults = faults_of(str(corpus), WITH_TOY)
     assert [(f.where, f.unit[0]) for f in faults] == [(str(path.relative_to(corpus)), "toy")]
     sources, asked = sources_of(str(corpus), WITH_TOY)
-    removed, kept = take_back(str(corpus), faults, survey(sources, asked.of(INGEST)))
+    removed, kept = invalidate(str(corpus), faults, survey(sources, asked.of(INGEST)))
     assert removed
     assert not kept
     mended = build(sources, corpus, *SMALL, stages=WITH_TOY)

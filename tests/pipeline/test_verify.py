@@ -14,8 +14,8 @@ from pipeline.cli import main
 from pipeline.corpus.compact import compact
 from pipeline.corpus.garbage import collect_garbage
 from pipeline.corpus.ledger import Ledger
-from pipeline.corpus.repair import take_back
-from pipeline.corpus.verify import Fault, look, verify
+from pipeline.corpus.repair import invalidate
+from pipeline.corpus.verify import Fault, faults_of, verify
 from pipeline.corpus.view import Corpus
 from schemas.reasons import Quarantined
 from stages.ingest.survey import Survey
@@ -86,7 +86,7 @@ def test_a_planted_fault_is_found_and_mended(whole, corpus, case, ray_session):
     pattern, damage = PLANTED[case]
     path = first(corpus, pattern)
     damage(path)
-    faults = look(str(corpus))
+    faults = faults_of(str(corpus))
     assert any(str(path.relative_to(corpus)).startswith(f.where) for f in faults)
     found = CliRunner().invoke(main, ["verify", "--corpus", str(corpus)])
     assert found.exit_code == 1
@@ -101,7 +101,7 @@ def test_the_ledger_of_a_stage_is_read_twice_however_many_faults_it_has(corpus, 
     faults = [Fault("missing", f"tables/events/{unit}", "gone", ("segment", unit)) for unit in units] * 50
     read, original = [], Ledger._look
     monkeypatch.setattr(Ledger, "_look", lambda self, stage: read.append(stage) or original(self, stage))
-    take_back(str(corpus), faults, Survey())
+    invalidate(str(corpus), faults, Survey())
     assert read == ["segment", "segment"]  # to see what can be made again, and to remove it
 
 
@@ -285,7 +285,7 @@ def test_a_disk_that_cannot_read_a_file_is_a_fault_with_its_name(corpus, monkeyp
         return real(uri)
 
     monkeypatch.setattr("pipeline.corpus.verify.storage.read_bytes", read_bytes)
-    (fault,) = look(str(corpus))
+    (fault,) = faults_of(str(corpus))
     assert fault.where == str(Path(bad).relative_to(corpus))
     assert "Input/output error" in fault.message
 

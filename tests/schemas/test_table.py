@@ -1,10 +1,22 @@
 """Tables refuse rows that do not fit, and say why."""
 
+from typing import get_args, get_origin, get_type_hints, is_typeddict
+
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from pipeline.stages import STAGES, tables
-from schemas.events import EVENTS
+from schemas.alignments import ALIGNMENTS, LAG_VOTES, LAGS, AlignmentRow, LagRow, LagVoteRow
+from schemas.captions import CAPTIONS, CaptionRow
+from schemas.clusters import CLUSTERS, ClusterRow
+from schemas.embeddings import EMBEDDINGS, EmbeddingRow
+from schemas.episodes import EPISODES, EpisodeRow
+from schemas.events import EVENTS, EventRow
+from schemas.observations import OBSERVATIONS, ObservationRow
+from schemas.quarantine import QUARANTINE, QuarantineRow
+from schemas.samples import SAMPLES, SampleRow
+from schemas.signals import SIGNALS, SignalRow
 from schemas.table import Column, SchemaError, Table, one_of, within
 
 PETS = Table(
@@ -45,6 +57,49 @@ def test_every_column_says_what_it_is():
     for table in tables(STAGES).values():
         assert all(column.doc for column in table.columns)
         table.validate(table.empty())
+
+
+ROWS = {
+    ALIGNMENTS.name: AlignmentRow,
+    CAPTIONS.name: CaptionRow,
+    CLUSTERS.name: ClusterRow,
+    EMBEDDINGS.name: EmbeddingRow,
+    EPISODES.name: EpisodeRow,
+    EVENTS.name: EventRow,
+    LAGS.name: LagRow,
+    LAG_VOTES.name: LagVoteRow,
+    OBSERVATIONS.name: ObservationRow,
+    QUARANTINE.name: QuarantineRow,
+    SAMPLES.name: SampleRow,
+    SIGNALS.name: SignalRow,
+}
+PLAIN = {str: pa.types.is_string, bool: pa.types.is_boolean, int: pa.types.is_integer, float: pa.types.is_floating}
+
+
+def agrees(hint, kind: pa.DataType, nullable: bool) -> bool:
+    """Whether a Python type says the same as an Arrow type."""
+    parts = [h for h in get_args(hint) if h is not type(None)] if type(None) in get_args(hint) else [hint]
+    if (type(None) in get_args(hint)) != nullable:
+        return False
+    (hint,) = parts
+    if hint in PLAIN:
+        return PLAIN[hint](kind)
+    if hint is bytes:
+        return pa.types.is_binary(kind)
+    if is_typeddict(hint):
+        names = get_type_hints(hint)
+        return list(names) == [f.name for f in kind] and all(agrees(names[f.name], f.type, f.nullable) for f in kind)
+    if get_origin(hint) is list:
+        return agrees(get_args(hint)[0], kind.value_type, False)
+    return get_origin(hint) is np.ndarray and pa.types.is_floating(kind.value_type)
+
+
+@pytest.mark.parametrize("name", tables(STAGES))
+def test_a_typed_row_says_what_its_table_says(name):
+    table, hints = tables(STAGES)[name], get_type_hints(ROWS[name])
+    assert list(hints) == [c.name for c in table.columns]
+    for column in table.columns:
+        assert agrees(hints[column.name], column.type, column.nullable), column.name
 
 
 def event(name: str, level: str, span: tuple[int, int], parent: str | None) -> dict:
