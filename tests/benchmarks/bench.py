@@ -20,11 +20,13 @@ from pathlib import Path
 from tests.benchmarks.builds import SAMPLE, Run, timed_build, times
 from tests.benchmarks.floor import floor_seconds
 from tests.benchmarks.idle import Idle, idle
+from tests.benchmarks.scale import report, scale
 
 SIZES = (1, 4, 10)
 FLOOR_AT = 10
 CORES = os.cpu_count() or 1
-SECTIONS = ("own", "growth", "idle")
+SECTIONS = ("own", "growth", "idle", "scale")
+EPISODES = (10_000, 100_000)  # of the driver alone
 
 
 def videos(folder: Path) -> list[tuple[str, float]]:
@@ -119,6 +121,8 @@ def measure(sections: tuple[str, ...], own: Path | None, number: int, folder: Pa
             results[episodes] = idle(episodes, folder)
             print(results[episodes], file=sys.stderr, flush=True)
         yield from reruns(results)
+    if "scale" in sections:
+        yield from report([scale(episodes, folder) for episodes in EPISODES])
 
 
 def main() -> int:

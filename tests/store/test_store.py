@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import select
 import signal
 import socket
@@ -31,12 +32,15 @@ from tests.faults.corruption import WOUNDS, files
 
 pytestmark = [pytest.mark.store, pytest.mark.timeout(600)]
 LOGS = "s3://robots/logs"
+WRITES = re.compile(rb"((?:PUT|POST) /\S+) HTTP/1.1\r\n")
 
 
 class Line:
-    """A way to the server that can be cut: connections are then refused."""
+    """A way to the server that can be cut: connections are then refused. `asked`: method and path of each write."""
 
     def __init__(self, server: int) -> None:
+        asked = self.asked = list[str]()
+
         class Relay(socketserver.BaseRequestHandler):
             def handle(self) -> None:
                 with socket.create_connection(("127.0.0.1", server)) as there:
@@ -46,6 +50,8 @@ class Line:
                             data = end.recv(1 << 16)
                             if not data:
                                 return
+                            if end is self.request:
+                                asked.extend(m.decode() for m in WRITES.findall(data))
                             ends[end].sendall(data)
 
         self.relay, self.port = Relay, 0
@@ -99,6 +105,16 @@ def line() -> Iterator[Line]:
         yield way
     running.kill()
     running.wait()
+
+
+def test_a_small_write_is_one_put_and_a_large_one_arrives_whole(line: Line) -> None:
+    before = len(line.asked)
+    storage.write_bytes("s3://robots/try/small", b"x" * 1000)
+    assert line.asked[before:] == ["PUT /robots/try/small"]
+    large = bytes(range(256)) * 100_000  # 26 MB: in several parts
+    storage.write_bytes("s3://robots/try/large", large)
+    assert storage.read_bytes("s3://robots/try/small") == b"x" * 1000
+    assert storage.read_bytes("s3://robots/try/large") == large
 
 
 @pytest.fixture(scope="module")
