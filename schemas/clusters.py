@@ -1,14 +1,37 @@
-"""`clusters`: the two cluster labels of an event, all that reaches a loader. Written by cluster.
+"""`embeddings` and `clusters`: two vectors an event of the embedded levels, written by embed; and the labels that
+cluster gives it by them, all that reaches a loader.
 
 Each level is clustered by itself: label 3 of L1 has nothing to do with label 3 of L2.
 """
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
+import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.ids import LEVELS
 from schemas.table import Column, Table, one_of
+
+
+class EmbeddingRow(TypedDict):
+    """A row of `embeddings`."""
+
+    event_id: str
+    episode_id: str
+    vl: npt.NDArray[Any]
+    action: npt.NDArray[Any]
+
+
+EMBEDDINGS: Table[EmbeddingRow] = Table(
+    name="embeddings",
+    key=("event_id",),
+    columns=(
+        Column("event_id", pa.string(), "event"),
+        Column("episode_id", pa.string(), "source/000003"),
+        Column("vl", pa.list_(pa.float32()), "float32[Dv], L2-normalised image part then L2-normalised text part"),
+        Column("action", pa.list_(pa.float32()), "float32[Da], the trajectory resampled; see stages.embed.action"),
+    ),
+)
 
 
 class ClusterRow(TypedDict):

@@ -1,1 +1,1 @@
-"""The rooms of the house, one package a stage; each holds its config, its pure core, and its adapters to libraries."""
+"""One package a stage: its declaration, its configuration, its pure core, and its adapters to libraries."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from schemas.clusters import CLUSTERS
-from schemas.embeddings import EMBEDDINGS
+from schemas.clusters import CLUSTERS, EMBEDDINGS
 from stages import storage
 from stages.cluster.config import ClusterConfig
 from stages.stage import Plan, Scope, Stage, inputs_of

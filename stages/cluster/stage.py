@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from schemas.clusters import CLUSTERS, ClusterRow
-from schemas.embeddings import EMBEDDINGS
+from schemas.clusters import CLUSTERS, EMBEDDINGS, ClusterRow
 from schemas.ids import LEVELS, level_of, unit_hash
 from schemas.reasons import Quarantined, Reason
 from stages import storage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from schemas.alignments import ALIGNMENTS
 from schemas.captions import CAPTIONS
-from schemas.embeddings import EMBEDDINGS
+from schemas.clusters import EMBEDDINGS
 from schemas.events import EVENTS
 from schemas.observations import OBSERVATIONS
 from schemas.signals import SIGNALS

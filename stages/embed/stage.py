@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from schemas.alignments import ALIGNMENTS, AlignmentRow
 from schemas.captions import CAPTIONS
-from schemas.embeddings import EMBEDDINGS, EmbeddingRow
+from schemas.clusters import EMBEDDINGS, EmbeddingRow
 from schemas.events import EVENTS, EventRow
 from schemas.observations import OBSERVATIONS
 from schemas.signals import SIGNALS
@@ -36,10 +36,13 @@ class Encoders:
     text: text.TextEncoder
 
 
-def load_encoders(device: str) -> Encoders:
-    return Encoders(
-        image.ImageEncoder(device, image.packaged_weights()), text.TextEncoder(device, text.packaged_folder())
-    )
+IMAGE_WEIGHTS = {"efficientnet-lite0": image.packaged_weights}  # by embed.image_encoder
+TEXT_FOLDERS = {"all-minilm-l6-v2": text.packaged_folder}  # by embed.text_encoder
+
+
+def load_encoders(image_encoder: str, text_encoder: str, device: str) -> Encoders:
+    weights, folder = IMAGE_WEIGHTS[image_encoder](), TEXT_FOLDERS[text_encoder]()
+    return Encoders(image.ImageEncoder(device, weights), text.TextEncoder(device, folder))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Proxy:
 def embed(unit: Unit[Inputs], work: Workspace, config: EmbedConfig) -> Outcome:
     """Vectors for the events of a unit's episodes."""
     outcome = Outcome()
-    encoders: Encoders = work.kept(load_encoders, config.device)
+    encoders: Encoders = work.kept(load_encoders, config.image_encoder, config.text_encoder, config.device)
 
     def one(name: str) -> None:
         (alignment,) = work.rows(ALIGNMENTS, name)

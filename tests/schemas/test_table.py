@@ -9,8 +9,7 @@ import pytest
 from pipeline.stages import STAGES, tables
 from schemas.alignments import ALIGNMENTS, LAG_VOTES, LAGS, AlignmentRow, LagRow, LagVoteRow
 from schemas.captions import CAPTIONS, CaptionRow
-from schemas.clusters import CLUSTERS, ClusterRow
-from schemas.embeddings import EMBEDDINGS, EmbeddingRow
+from schemas.clusters import CLUSTERS, EMBEDDINGS, ClusterRow, EmbeddingRow
 from schemas.episodes import EPISODES, EpisodeRow
 from schemas.events import EVENTS, EventRow
 from schemas.observations import OBSERVATIONS, ObservationRow

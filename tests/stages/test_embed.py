@@ -22,7 +22,7 @@ DAISY, BELL_COTE = 985, 442  # ImageNet classes
 
 @pytest.fixture(scope="module")
 def encoders():
-    return load_encoders("cpu")
+    return load_encoders(CONFIG.image_encoder, CONFIG.text_encoder, "cpu")
 
 
 def test_the_image_network_and_its_weights_belong_together(encoders):
