@@ -15,7 +15,6 @@ import polars as pl
 from rich.console import Console
 
 from pipeline.build.announce import Announcer
-from pipeline.build.plan import CORPUS, Plan
 from pipeline.build.progress import StageProgress
 from pipeline.build.runner import Died, Runner, StageDied, Unpublished
 from pipeline.build.worker import Context, publish, refusal
@@ -26,6 +25,7 @@ from pipeline.corpus.ledger import Ledger
 from pipeline.corpus.lock import locked
 from pipeline.corpus.state import State
 from pipeline.labels import read as read_labels
+from pipeline.plan import CORPUS, Plan
 from pipeline.release import choice, finish
 from pipeline.release.choice import Release
 from pipeline.stages import STAGES, SURVEY, Stages

@@ -11,7 +11,7 @@ from typing import cast
 
 import polars as pl
 
-from pipeline.build.plan import Plan
+from pipeline.plan import Plan
 from schemas.clusters import CLUSTERS
 from schemas.episodes import EPISODES
 from schemas.events import EVENTS

@@ -18,11 +18,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.build.plan import CORPUS, Plan
 from pipeline.corpus.commit import OK, Commit, Item
 from pipeline.corpus.ledger import Ledger
 from pipeline.corpus.record import own_hash
 from pipeline.corpus.tables import frame
+from pipeline.plan import CORPUS, Plan
 from pipeline.release.choice import Release, item_of
 from schemas.episodes import EPISODES
 from schemas.quarantine import QUARANTINE

@@ -26,10 +26,10 @@ import pyarrow.parquet as pq
 
 from pipeline import config
 from pipeline.build.driver import record_plan
-from pipeline.build.plan import CORPUS, Plan
 from pipeline.corpus.commit import Commit, Item, PartFile
 from pipeline.corpus.ledger import Ledger
 from pipeline.corpus.record import own_hash
+from pipeline.plan import CORPUS, Plan
 from pipeline.release.choice import item_of, release_name
 from pipeline.stages import STAGES
 from schemas.alignments import LAG_VOTES

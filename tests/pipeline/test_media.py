@@ -11,9 +11,9 @@ import pytest
 
 from pipeline import config
 from pipeline.build.media import MediaWriter
-from pipeline.build.plan import Plan
 from pipeline.build.worker import Context, execute
 from pipeline.corpus.ledger import Ledger
+from pipeline.plan import Plan
 from stages.ingest import INGEST
 from stages.ingest.survey import survey
 from stages.observe import OBSERVE

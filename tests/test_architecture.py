@@ -1,0 +1,77 @@
+"""The house as ARCHITECTURE.md says it is: dependencies point one way, folders and files stay small."""
+
+import ast
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MOST_FILES, MOST_LINES = 15, 400
+ORDER = {  # a package may import those on its own row and above it
+    "schemas": 0, "stages": 1, "pipeline.stages": 2, "pipeline.config": 3, "pipeline.signals": 3, "pipeline.corpus": 4,
+    "pipeline.labels": 5, "pipeline.plan": 5, "pipeline.release": 6, "pipeline.build": 7, "pipeline.report": 7,
+    "pipeline.explain": 8, "pipeline.cli": 9, "pipeline.__main__": 10, "pipeline.recorder": 10,
+}  # fmt: skip
+
+
+def tracked() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / line for line in listed.stdout.splitlines() if (ROOT / line).is_file()]
+
+
+def package_of(module: str) -> str:
+    parts = module.split(".")
+    return ".".join(parts[:2]) if parts[0] == "pipeline" and len(parts) > 1 else parts[0]
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Modules of ours that a file imports, those for types alone left out."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{a.name}" for a in node.names] if node.module == "pipeline" else [node.module]
+            yield from (n for n in names if n.split(".")[0] in ("schemas", "stages", "pipeline"))
+
+
+def test_dependencies_point_one_way():
+    for path in (
+        p for p in tracked() if p.suffix == ".py" and p.parts[len(ROOT.parts)] in ("schemas", "stages", "pipeline")
+    ):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        if module == "pipeline":
+            continue
+        own = ORDER[package_of(module)]
+        for imported in imports(path):
+            package = package_of(imported)
+            assert package == package_of(module) or ORDER[package] < own, f"{module} imports {imported}"
+
+
+def test_no_model_of_ours_imports_ray():
+    for path in ROOT.glob("stages/**/*.py"):
+        assert not any(n.startswith("ray") for n in _names(path)), path
+
+
+def _names(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (a.name for a in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def test_folders_and_files_are_small():
+    files = tracked()
+    for folder in {p.parent for p in files if p.suffix == ".py"}:
+        own = [p for p in files if p.parent == folder]
+        assert folder == ROOT or len(own) <= MOST_FILES, f"{folder.relative_to(ROOT)}: {len(own)} files"
+    for path in (p for p in files if p.suffix == ".py"):
+        lines = len(path.read_text().splitlines())
+        assert lines <= MOST_LINES, f"{path.relative_to(ROOT)}: {lines} lines"
+    assert len((ROOT / "ARCHITECTURE.md").read_text().splitlines()) < 250
