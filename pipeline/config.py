@@ -36,7 +36,7 @@ class RunConfig(BaseModel):
 
     workers: int | None = Field(None, ge=1, description="tasks at a time; null: the CPUs that Ray has")
     episodes_per_part: int = Field(32, ge=1, description="most episodes in one Parquet part")
-    gpus: dict[str, Annotated[float, Field(gt=0)]] = Field(
+    gpus: dict[str, Annotated[float, Field(ge=1e-4)]] = Field(
         {}, description="GPUs that each task of a stage asks Ray for, such as {embed: 0.5}"
     )
 

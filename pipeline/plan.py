@@ -121,7 +121,7 @@ class Plan:
                     stage.name,
                     tuple(rows.select("item", "fingerprint").iter_rows()),
                     stage.payload(self, items, inputs.get(int(key), Inputs())),
-                    dict(rows.select("item", "source").iter_rows()),
+                    dict(rows.select("item", "source").drop_nulls().iter_rows()),
                 )
             )
         return units

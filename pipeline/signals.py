@@ -33,6 +33,13 @@ class _Interrupt:
             raise KeyboardInterrupt
 
 
+def ignore() -> None:
+    """Nothing changes any more: an interpreter that ends puts Python's own handlers away, and a signal would kill
+    it."""
+    for number in NUMBERS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def heeded() -> Iterator[None]:
     """In the block both signals raise KeyboardInterrupt, once. After one they stay as they are: the command is

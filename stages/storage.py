@@ -287,7 +287,10 @@ def _walked(root: str, folder: str) -> Iterator[tuple[str, FileIdentity]]:
         if entry.is_dir(follow_symlinks=False):
             yield from _walked(root, path)
         elif entry.is_file():
-            about = entry.stat()
+            try:
+                about = entry.stat()
+            except FileNotFoundError:  # gone meanwhile
+                continue
             yield path, FileIdentity(join(root, path), about.st_size, about.st_mtime_ns)
 
 

@@ -79,7 +79,7 @@ class PlainDataset:
     def has(self, episode: Episode) -> bool:
         return Path(episode.place).exists()
 
-    def reader(self, columns: Sequence[str]) -> PlainDataset:
+    def reader(self, columns: Sequence[str], optional: Sequence[str] = ()) -> PlainDataset:
         return self
 
     def read(self, episode: Episode) -> PlainLog:

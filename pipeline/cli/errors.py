@@ -53,6 +53,7 @@ def mendable(command: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 return command(*args, **kwargs)
             except KeyboardInterrupt:
+                signals.ignore()
                 click.echo("\nStopped. What is done is kept: run the same command to go on.", err=True)
                 sys.exit(signals.STOPPED)
             except MENDABLE as error:

@@ -58,6 +58,7 @@ def repair(root: str) -> None:
         if left:
             found += len(left)
             with locked(storage.normalise(root)):
+                left = faults_of(root)  # as it is now that no build is at it
                 removed, kept = invalidate(root, left, survey(sources, asked.of(INGEST)))
             for path in removed:
                 click.echo(f"taken back: {path}")

@@ -51,6 +51,8 @@ def compact(corpus: Corpus, episodes: int) -> dict[str, tuple[int, int]]:
         raise NotComplete("the last build did not reach its end: run it again, then compact")
     result = {}
     for stage in (s.name for s in by_parts(corpus.stages)):
+        if corpus.ledger.damaged(stage):
+            raise DamagedPart(f"ledger/{stage} is damaged: corpus repair --corpus {corpus.root}")
         before = corpus.commits(stage)
         merged = 0
         for group in _groups(corpus, stage, before, episodes):
@@ -138,6 +140,8 @@ def _rows(corpus: Corpus, table: Table[Any], path: str, items: Sequence[Item]) -
 
 
 def _sorted(declared: Table[Any], pieces: Sequence[pa.Table]) -> pa.Table:
+    if any(piece.column_names != declared.schema.names for piece in pieces):
+        raise NotComplete(f"{declared.name} was written by another version of the project: build again, then compact")
     table = pa.concat_tables(pieces).cast(declared.schema).sort_by([(k, "ascending") for k in declared.key])
     declared.validate(table)
     return table

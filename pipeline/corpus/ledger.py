@@ -63,20 +63,25 @@ class Ledger:
         """Put commits into a checkpoint where over `least` of them lie beside it."""
         if len([n for n in self._names(stage) if n.endswith(".json")]) > least:
             found = self._look(stage)
-            self._write_checkpoint(stage, found, found.state.rows())
+            if not found.unread:  # what could not be read is not replaced by what could: a repair sees to it
+                self._write_checkpoint(stage, found, found.state.rows(), found.checkpoints)
 
     def remove(self, stage: str, names: Iterable[str]) -> None:
-        """Remove commits, by unit, and damaged checkpoints, by name."""
+        """Remove commits, by unit, and damaged checkpoints, by name. A checkpoint that cannot be read, and that nobody
+        names, stays; commits in one that is whole then stay too."""
         gone, found = set(names), self._look(stage)
         rows = found.state.rows()
         folded = set(rows["unit"]) - set(found.units)
         for unit in gone & {*found.units, *found.damaged}:
             if not CHECKPOINT.fullmatch(unit):
                 storage.remove(self.path(f"ledger/{stage}/{unit}.json"))
+        if set(found.unread) - gone:
+            return
         if gone & {*folded, *found.checkpoints} or (found.checkpoints and gone & set(found.units)):
-            self._write_checkpoint(stage, found, rows.filter(~pl.col("unit").is_in(list(gone))))
+            kept = rows.filter(~pl.col("unit").is_in(list(gone)))
+            self._write_checkpoint(stage, found, kept, found.checkpoints)
 
-    def _write_checkpoint(self, stage: str, found: _Found, rows: pl.DataFrame) -> None:
+    def _write_checkpoint(self, stage: str, found: _Found, rows: pl.DataFrame, replaced: Iterable[str]) -> None:
         buffer = io.BytesIO()
         rows.sort("unit", maintain_order=True).write_parquet(buffer, compression="zstd", row_group_size=AT_ONCE)
         blob = buffer.getvalue()
@@ -85,7 +90,7 @@ class Ledger:
             storage.write_bytes(self.path(f"ledger/{stage}/{name}{copy}.parquet"), blob)
         for unit in found.units:
             storage.remove(self.path(f"ledger/{stage}/{unit}.json"))
-        for old in found.checkpoints:
+        for old in replaced:
             storage.remove(self.path(f"ledger/{stage}/{old}"))
 
     def _names(self, stage: str) -> list[str]:
@@ -108,15 +113,18 @@ class Ledger:
             commits = dict(zip(units, map(from_json, blobs), strict=True))
         checkpoints = sorted((n for n in names if CHECKPOINT.fullmatch(n)), key=_newest_first)
         damaged, whole, number = [u for u, commit in commits.items() if commit is None], None, 0
+        unread, read = [], -1
         for name in checkpoints:
             number = max(number, _parsed(name)[0])
             blob = self._read(f"ledger/{stage}/{name}")
             if hashlib.sha256(blob).hexdigest()[:16] != _parsed(name)[1]:
                 damaged.append(name)
+                unread.append(name)
             elif whole is None:
-                whole = blob
+                whole, read = blob, _parsed(name)[0]
+        unread = [name for name in unread if _parsed(name)[0] > read]  # a whole one of its number says the same
         beside = [commit for commit in commits.values() if commit is not None]
-        return _Found(State(stage, beside, whole), [c.unit for c in beside], checkpoints, damaged, number)
+        return _Found(State(stage, beside, whole), [c.unit for c in beside], checkpoints, damaged, unread, number)
 
     def _read(self, path: str) -> bytes:
         """A file of the ledger; nothing where the disk cannot give it back. Raises FileNotFoundError."""
@@ -189,12 +197,13 @@ class Ledger:
 @dataclass(frozen=True, slots=True)
 class _Found:
     """What lies in a stage's ledger: all whole commits; units with a JSON file of their own; names of all checkpoints;
-    what is damaged; the highest number of a checkpoint."""
+    what is damaged; damaged checkpoints of which no other says the same; the highest number of a checkpoint."""
 
     state: State
     units: list[str]
     checkpoints: list[str]
     damaged: list[str]
+    unread: list[str]
     number: int
 
 

@@ -2,7 +2,7 @@
 
 In: a checkpoint, kept as the compressed file that it is, and commits beside it. Out: frames of items and files to join
 with what is wanted; only the columns that are asked for are unpacked. Of two commits for the same item and fingerprint
-success counts before failure, and of failures the last.
+success counts before failure, and a failure for good before one that was to be tried again.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import polars as pl
 import pyarrow.parquet as pq
 
-from pipeline.corpus.commit import OK, ROWS, Commit, from_rows, to_rows
+from pipeline.corpus.commit import OK, QUARANTINED, RETRY, ROWS, Commit, from_rows, to_rows
 
 KEY = ["item", "fingerprint"]
+RANK = {OK: 0, QUARANTINED: 1, RETRY: 2}  # what was set aside for good was not tried again
 
 
 class State:
@@ -51,8 +52,9 @@ class State:
             found = self.rows("item", ["name", "fingerprint", "status", "unit"]).rename({"name": "item"})
             if found.select(pl.struct(KEY).is_duplicated().any()).item():
                 number = pl.int_range(pl.len(), dtype=pl.Int64)
-                rank = pl.when(pl.col("status") == OK).then(number - pl.len()).otherwise(-number + pl.len())
-                found = found.with_columns(rank=rank, number=number).sort("rank").unique(KEY, keep="first")
+                rank = pl.col("status").replace_strict(RANK, default=len(RANK))
+                found = found.with_columns(rank=rank, number=number)
+                found = found.sort("rank", "number", descending=[False, True]).unique(KEY, keep="first")
                 found = found.sort("number").drop("rank", "number")
             self._items = found
         return self._items

@@ -151,9 +151,13 @@ def _laws(corpus: Corpus) -> Iterator[Fault]:
         stage = writer_of(corpus.stages, name).name
         units = dict(corpus.files(stage).select("path", "unit").iter_rows())
         for path, items in corpus.parts(name).items():
-            table = read(corpus.root, declared, {path: items}).cast(declared.schema)
+            table = read(corpus.root, declared, {path: items})
+            if table.column_names != declared.schema.names:
+                words = "it was written by another version of the project: build again"
+                yield Fault("law", path, words, (stage, units[path]))
+                continue
             try:
-                declared.validate(table)
+                declared.validate(table.cast(declared.schema))
             except SchemaError as error:
                 yield Fault("law", path, str(error), (stage, units[path]))
     for stage in corpus.ledgers:

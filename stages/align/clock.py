@@ -91,6 +91,7 @@ def _by_time(rows_s: Float, cameras: Mapping[str, Float], fps: float, config: Al
 
 
 def pair_streams(
+    start: float,
     streams: Mapping[str, Float],
     cameras: Mapping[str, Float],
     rates: Mapping[str, float],
@@ -100,9 +101,9 @@ def pair_streams(
     """Clock of streams and cameras that each have times of their own, all on the source's clock, float64[N], s.
 
     The reference is the camera whose rate is nearest to fps; its frames count where all cameras and the streams that
-    move (`streams`) have begun and have not ended. rates: frames/s of each camera.
+    move (`streams`) have begun and have not ended. start: the episode's first timestamp; rates: frames/s of each
+    camera.
     """
-    start = min(t[0] for t in streams.values())
     ends = [(t[0], t[-1]) for t in [*streams.values(), *cameras.values()]]
     reference = min(cameras, key=lambda name: (abs(rates[name] - fps), -len(cameras[name]), name)) if cameras else None
     rate = rates[reference] if reference else fps

@@ -173,7 +173,7 @@ def _clock(
         rates = {name: float(about[name]["fps"] or fps) for name in cameras}
         on_clock = {name: pts + about[name]["start_s"] for name, pts in cameras.items()}
         moving = {name: s.time_s for name, s in signals.items() if s.kind in MOVING}
-        return pair_streams(moving, on_clock, rates, fps, config)
+        return pair_streams(float(episode["t0"]), moving, on_clock, rates, fps, config)
     except Quarantined as error:
         files = ", ".join(c["uri"] for c in episode["cameras"] if f"camera {c['name']}" in error.message)
         raise Quarantined(error.reason, f"{files}: {error.message}" if files else error.message) from error

@@ -33,6 +33,8 @@ def finite(values: Float, column: str, where: str) -> Float:
 
 def in_order(time: Float, max_gap_s: float, where: str, column: str = "timestamp") -> Float:
     """float64[T], s. Raises Quarantined where times repeat, go back, or leave a hole longer than max_gap_s."""
+    if not len(time):
+        raise Quarantined(Reason.EMPTY_EPISODE, f"{where}: column {column} has no row")
     finite(time[:, None], column, where)
     steps = np.diff(time)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 from schemas.ids import ARMS
-from schemas.sample import EXTRA, RAW, Array, Value, is_canonical
+from schemas.sample import RAW, Array, Value, array_of, is_canonical
 from schemas.sample import Layout as SampleLayout
 from stages.ingest.profile import Layout, Stream
 from stages.sources.protocol import Dataset, Feature
@@ -20,6 +20,19 @@ COUNTERS = frozenset({"timestamp", "frame_index", "episode_index", "index", "tas
 
 def extra_columns(dataset: Dataset, layout: Layout) -> list[str]:
     """Numeric columns besides state, action, what the layout reads, and counters."""
+    first: dict[str, str] = {}
+    for column in _others(dataset, layout):
+        first.setdefault(array_of(f"extra/{column}"), column)
+    return list(first.values())
+
+
+def alike(dataset: Dataset, layout: Layout) -> list[str]:
+    """Those whose array would be named as that of a column before them: they are left out."""
+    kept = set(extra_columns(dataset, layout))
+    return [column for column in _others(dataset, layout) if column not in kept]
+
+
+def _others(dataset: Dataset, layout: Layout) -> list[str]:
     known = {*COLUMNS.values(), *COUNTERS, *(s.column for s in layout.streams)}
     return [f.column for f in dataset.features if f.column not in known and f.width]
 
@@ -48,7 +61,7 @@ def described(dataset: Dataset, layout: Layout) -> str:
     for column in extra_columns(dataset, layout):
         feature = features[column]
         values = [Value(name=_name(feature, i), arm="", kind="", unit=feature.unit) for i in range(feature.width)]
-        arrays[EXTRA + column] = Array(origin=column, values=values, frame="", mode="")
+        arrays[array_of(f"extra/{column}")] = Array(origin=column, values=values, frame="", mode="")
     return json.dumps(arrays, sort_keys=True, ensure_ascii=False)
 
 

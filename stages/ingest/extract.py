@@ -18,7 +18,7 @@ from schemas.reasons import Evidence, Flag, Quarantined, Reason
 from schemas.signals import SignalRow
 from stages.ingest.checks import finite, in_order
 from stages.ingest.config import IngestConfig
-from stages.ingest.describe import COLUMNS, described, extra_columns
+from stages.ingest.describe import COLUMNS, alike, described, extra_columns
 from stages.ingest.profile import Layout, Stream
 from stages.seconds import at_least, step_of
 from stages.sources.protocol import Dataset, Episode, Log
@@ -35,13 +35,8 @@ STEP_S = 1e-3  # a held value changes within so much
 SHOWN = 3  # components of a jump that its evidence shows
 
 
-def wanted_columns(dataset: Dataset, layout: Layout) -> list[str]:
-    """Columns to read: the log's own state and action, what the layout names, and all other numbers."""
-    return [*_needed(dataset, layout), *extra_columns(dataset, layout)]
-
-
-def _needed(dataset: Dataset, layout: Layout) -> list[str]:
-    """Columns without which an episode is refused."""
+def needed_columns(dataset: Dataset, layout: Layout) -> list[str]:
+    """Columns without which an episode is refused: the log's own state and action, and what the layout names."""
     own = [f.column for f in dataset.features if f.column in COLUMNS.values()]
     return list(dict.fromkeys([*own, *(s.column for s in layout.streams)]))
 
@@ -138,7 +133,7 @@ def _logged(dataset: Dataset, layout: Layout, log: Log, config: IngestConfig) ->
     """{column: its stream}, checked; one that is published only when it changes is held from message to message."""
     held = {f.column for f in dataset.features if f.held}
     result: dict[str, Logged] = {}
-    for column in _needed(dataset, layout):
+    for column in needed_columns(dataset, layout):
         stream = log.stream(column)
         if not any(stream.time_s is other.time_s for other in result.values()):
             gap = np.inf if column in held else config.max_gap_s
@@ -164,6 +159,7 @@ def _extras(dataset: Dataset, layout: Layout, log: Log) -> tuple[dict[str, Logge
             refused.append(plain(error.message))
             continue
         result[column] = _held(stream, float(stream.time_s[-1])) if column in held else stream
+    refused += [f"column {c}: another has its name in a sample, where / and . are one" for c in alike(dataset, layout)]
     return result, refused
 
 

@@ -6,7 +6,8 @@ from schemas.episodes import EPISODES
 from schemas.signals import SIGNALS
 from stages.ingest import IngestWork
 from stages.ingest.config import IngestConfig
-from stages.ingest.extract import extract, wanted_columns
+from stages.ingest.describe import extra_columns
+from stages.ingest.extract import extract, needed_columns
 from stages.sources.protocol import Reader
 from stages.work import Outcome, Unit
 
@@ -21,7 +22,7 @@ def ingest(unit: Unit[IngestWork], config: IngestConfig) -> Outcome:
         of = episodes[name]
         dataset, layout = given.datasets[of.source], given.layouts[of.source]
         if of.source not in readers:
-            readers[of.source] = dataset.reader(wanted_columns(dataset, layout))
+            readers[of.source] = dataset.reader(needed_columns(dataset, layout), extra_columns(dataset, layout))
         episode, signals = extract(dataset, of, layout, readers[of.source].read(of), config)
         outcome.add(EPISODES, [episode])
         outcome.add(SIGNALS, signals)

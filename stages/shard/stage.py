@@ -21,6 +21,7 @@ from schemas.events import EVENTS
 from schemas.ids import ARMS
 from schemas.observations import OBSERVATIONS
 from schemas.reasons import Quarantined, Reason
+from schemas.sample import VALID
 from schemas.samples import SampleRow
 from schemas.signals import SIGNALS
 from stages.episode import signals_of
@@ -63,7 +64,8 @@ def shard(unit: Unit[ShardWork], work: Workspace) -> Outcome:
             own = statistics.setdefault((episode["source"], layout_key(episode["layout"])), {})
             for name, values in arrays.items():
                 if values.ndim == 2 and values.shape[1]:
-                    own.setdefault(name, Statistics(values.shape[1])).add(values[arrays["valid"]])
+                    covered = arrays["valid"] & arrays.get(f"{VALID}.{name}", True)
+                    own.setdefault(name, Statistics(values.shape[1])).add(values[covered])
             frames += row["n_frames"]
             yield row["key"], files
 

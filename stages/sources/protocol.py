@@ -164,7 +164,8 @@ class Dataset(Protocol):
     def identity(self, labels: bool) -> Any:
         """What of it every episode's content hangs on, JSON or dataclasses; labels: spans of the source are used."""
 
-    def reader(self, columns: Sequence[str]) -> Reader: ...
+    def reader(self, columns: Sequence[str], optional: Sequence[str] = ()) -> Reader:
+        """Of these columns; what is wrong with an optional one costs no other."""
 
     def has(self, episode: Episode) -> bool:
         """Whether the log of an episode is there."""

@@ -102,9 +102,10 @@ def test_rows_that_do_not_fit_are_not_committed(tmp_path):
 
 
 @pytest.mark.parametrize("later", [[], [RETRY], [QUARANTINED, RETRY]])
-def test_a_success_counts_before_a_failure_and_of_failures_the_last(later):
+def test_a_success_counts_before_a_failure_and_one_for_good_before_one_to_be_tried_again(later):
     failed = [Commit("s", str(i), (Item("a", "f", status),), {}) for i, status in enumerate([RETRY, *later])]
-    assert State("s", failed).status("a", "f") == [RETRY, *later][-1]
+    for order in (failed, failed[::-1]):
+        assert State("s", order).status("a", "f") == (QUARANTINED if QUARANTINED in later else RETRY)
     good = Commit("s", "9", (Item("a", "f", OK), Item("b", "f", OK)), {})
     for place in range(len(failed) + 1):
         found = State("s", [*failed[:place], good, *failed[place:]]).of(wanted(("a", "f"), ("b", "f"), ("c", "f")))
@@ -239,7 +240,14 @@ def test_of_a_checkpoint_whose_copies_are_both_damaged_the_commits_are_missing(f
         if name.endswith(".parquet"):
             open(f"{ledger.root}/ledger/caption/{name}", "wb").close()
     assert [i.name for c in ledger.state("caption").commits() for i in c.items] == ["s/000003"]
-    assert len(ledger.damaged("caption")) == 2
+    damaged = ledger.damaged("caption")
+    assert len(damaged) == 2
+    ledger.fold("caption", least=0)  # what cannot be read is not replaced by what can
+    ledger.remove("caption", [c.unit for c in ledger.state("caption").commits()][:0])
+    assert ledger.damaged("caption") == damaged
+    ledger.remove("caption", damaged)  # a repair names them
+    assert ledger.damaged("caption") == []
+    assert [i.name for c in ledger.state("caption").commits() for i in c.items] == ["s/000003"]
 
 
 def test_fingerprints_hash_values_not_order():

@@ -118,6 +118,18 @@ def test_an_event_without_a_fate_is_a_fault(corpus):
     assert any("is in no shard and has no reason not to be" in m for m in messages)
 
 
+def test_a_table_of_another_version_is_told_and_nothing_ends_in_a_trace(corpus):
+    """Its columns are those of an older release; the commit agrees with the file."""
+    path = first(corpus, "tables/lags/*.parquet")
+    pq.write_table(pq.read_table(path).drop_columns(["curve"]), path)
+    ledger, blob = Ledger(str(corpus)), path.read_bytes()
+    commit = next(c for c in ledger.state("lag").commits() if c.files["lags"].path.endswith(path.name))
+    file = replace(commit.files["lags"], bytes=len(blob), sha256=hashlib.sha256(blob).hexdigest())
+    ledger.write(replace(commit, files={"lags": file}))
+    faults = verify(Corpus(str(corpus)))
+    assert [(f.kind, "another version" in f.message) for f in faults] == [("law", True)]
+
+
 def test_gc_removes_what_is_superseded_and_nothing_else(build, corpus):
     source = Path(Corpus(str(corpus)).manifest["sources"]["logs"])
     before = contents(corpus)

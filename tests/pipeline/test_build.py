@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import webdataset
 
+from pipeline.build.driver import BuildFailedError
 from pipeline.corpus.garbage import NotComplete, collect_garbage
 from pipeline.corpus.view import Corpus
 from stages.align import LAG
@@ -207,6 +208,22 @@ def test_a_unit_that_cannot_be_published_says_why(build, tmp_path):
     rows = Corpus(str(tmp_path / "corpus")).quarantine().to_dicts()
     assert {(r["reason"], r["retryable"]) for r in rows} == {("internal_error", True)}
     assert "SchemaError: events: a row lacks columns" in rows[0]["message"]
+
+
+@pytest.mark.parametrize("content", [b"hello", None])
+def test_clusters_that_cannot_be_made_stop_the_build_with_a_reason(build, tmp_path, content):
+    """Given centroids that are no such file, and a file of another width."""
+    source, wrong = write_dataset(tmp_path / "logs", episodes(2)), tmp_path / "wrong.npz"
+    if content is None:
+        parts = {"mean": np.zeros(3), "axes": np.zeros((2, 3)), "centroids": np.zeros((2, 2))}
+        spaces = [f"{s}/{level}" for s in ("vl", "action") for level in ("L0", "L1", "L2", "L3")]
+        np.savez(wrong, **{f"{s}_{name}": v.astype(np.float32) for s in spaces for name, v in parts.items()})
+    else:
+        wrong.write_bytes(content)
+    with pytest.raises(BuildFailedError, match="cluster failed: corpus quarantine"):
+        build([source], tmp_path / "corpus", *SMALL, f"cluster.centroids={wrong}")
+    rows = Corpus(str(tmp_path / "corpus")).quarantine().to_dicts()
+    assert [(r["item"], r["stage"], r["reason"]) for r in rows] == [("corpus", "cluster", "internal_error")]
 
 
 def test_tables_can_be_taken_out_as_parquet(build, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 from schemas.reasons import Quarantined, Reason
 from stages.ingest import IngestConfig
-from stages.ingest.extract import extract, wanted_columns
+from stages.ingest.extract import extract, needed_columns
 from stages.ingest.layout import layout_of
 from tests.datasets import Episode, write_dataset
 from tests.logs import load
@@ -23,7 +23,7 @@ def one_episode(root, **options):
         write_dataset(root, [Episode(20, 0), Episode(24, 20)], **options)
     dataset, references = load("d", str(root))
     layout = layout_of(dataset, references, CONFIG)
-    return dataset, references[0], layout, dataset.reader(wanted_columns(dataset, layout)).read(references[0])
+    return dataset, references[0], layout, dataset.reader(needed_columns(dataset, layout)).read(references[0])
 
 
 def refusal_of(root, config=CONFIG) -> Quarantined:
@@ -31,7 +31,7 @@ def refusal_of(root, config=CONFIG) -> Quarantined:
     layout = layout_of(dataset, references[1:], config)
     with pytest.raises(Quarantined) as error:
         extract(
-            dataset, references[0], layout, dataset.reader(wanted_columns(dataset, layout)).read(references[0]), config
+            dataset, references[0], layout, dataset.reader(needed_columns(dataset, layout)).read(references[0]), config
         )
     return error.value
 

@@ -64,10 +64,10 @@ class LeRobotDataset:
     def has(self, episode: Episode) -> bool:
         return episode.place.file is not None
 
-    def reader(self, columns: Sequence[str]) -> Reader:
+    def reader(self, columns: Sequence[str], optional: Sequence[str] = ()) -> Reader:
         from stages.sources.lerobot.rows import LeRobotReader
 
-        return LeRobotReader(self, columns)
+        return LeRobotReader(self, columns, optional)
 
     def pictures(self, camera: Camera, local: str) -> Pictures:
         from stages.video.pictures import VideoFile

@@ -32,16 +32,25 @@ META_COLUMNS = ("episode_index", "task_index", "timestamp", "subtask_index")
 class LeRobotReader:
     """Reads episodes; v3 keeps many in one file, which is read once for neighbours."""
 
-    def __init__(self, dataset: LeRobotDataset, columns: Sequence[str]) -> None:
-        self.dataset, self.columns = dataset, columns
+    def __init__(self, dataset: LeRobotDataset, columns: Sequence[str], optional: Sequence[str] = ()) -> None:
+        self.dataset, self.columns, self.optional = dataset, columns, optional
         self._last: tuple[str, pa.Table] | None = None
 
     def read(self, episode: Episode) -> LeRobotLog:
         at: Place = episode.place
         uri = at.file.uri if at.file else at.expected
         if self._last is None or self._last[0] != uri:
-            self._last = (uri, read_file(self.dataset.uri, at, self.columns))
+            self._last = (uri, self._file(at))
         return LeRobotLog(self.dataset, episode, episode_rows(self._last[1], at))
+
+    def _file(self, at: Place) -> pa.Table:
+        """The file's columns; where it cannot be read with the optional ones, without them: they are then absent."""
+        try:
+            return read_file(self.dataset.uri, at, [*self.columns, *self.optional])
+        except Quarantined as error:
+            if error.reason is not Reason.UNREADABLE_FILE or not self.optional:
+                raise
+            return read_file(self.dataset.uri, at, self.columns)
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from stages.align import AlignConfig
 from stages.align.clock import pair
 from stages.episode import Signal
 from stages.ingest import IngestConfig
-from stages.ingest.extract import extract, wanted_columns
+from stages.ingest.extract import extract, needed_columns
 from stages.ingest.layout import layout_of
 from stages.segment import SegmentConfig
 from stages.segment.stage import event_rows
@@ -263,7 +263,7 @@ def real_events(real, name):
     layout = layout_of(dataset, references, config)
     for reference in references:
         _, rows = extract(
-            dataset, reference, layout, dataset.reader(wanted_columns(dataset, layout)).read(reference), config
+            dataset, reference, layout, dataset.reader(needed_columns(dataset, layout)).read(reference), config
         )
         signals = {
             r["stream"]: Signal(
