@@ -77,7 +77,8 @@ class Ledger:
                 storage.remove(self.path(f"ledger/{stage}/{unit}.json"))
         if set(found.unread) - gone:
             return
-        if gone & {*folded, *found.checkpoints} or (found.checkpoints and gone & set(found.units)):
+        named = {name for name in gone & set(found.damaged) if CHECKPOINT.fullmatch(name)}
+        if named or gone & folded or (found.checkpoints and gone & set(found.units)):
             kept = rows.filter(~pl.col("unit").is_in(list(gone)))
             self._write_checkpoint(stage, found, kept, found.checkpoints)
 
@@ -122,6 +123,7 @@ class Ledger:
                 unread.append(name)
             elif whole is None:
                 whole, read = blob, _parsed(name)[0]
+                damaged += [twin for twin in [_twin(name)] if twin not in names]  # one copy is none
         unread = [name for name in unread if _parsed(name)[0] > read]  # a whole one of its number says the same
         beside = [commit for commit in commits.values() if commit is not None]
         return _Found(State(stage, beside, whole), [c.unit for c in beside], checkpoints, damaged, unread, number)
@@ -222,6 +224,11 @@ def _parsed(name: str) -> tuple[int, str, bool]:
     match = CHECKPOINT.fullmatch(name)
     assert match is not None
     return int(match[1]), match[2], bool(match[3])
+
+
+def _twin(name: str) -> str:
+    """The other copy of a checkpoint."""
+    return name.replace("-copy.", ".") if "-copy." in name else name.replace(".parquet", "-copy.parquet")
 
 
 def _newest_first(name: str) -> tuple[int, str, bool]:

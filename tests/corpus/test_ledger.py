@@ -234,6 +234,17 @@ def test_a_damaged_checkpoint_is_read_from_its_copy_and_mended(folded):
     assert ledger.state("caption").commits() == commits
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_checkpoint_whose_copy_is_gone_is_told_and_mended(folded, which):
+    ledger, commits = folded
+    name = [n for n in ledger_files(ledger) if n.startswith("checkpoint")][which]
+    os.remove(f"{ledger.root}/ledger/caption/{name}")
+    assert ledger.damaged("caption") == [name]
+    ledger.remove("caption", [name])
+    assert ledger.damaged("caption") == []
+    assert ledger.state("caption").commits() == commits
+
+
 def test_of_a_checkpoint_whose_copies_are_both_damaged_the_commits_are_missing(folded):
     ledger, _ = folded
     for name in ledger_files(ledger):

@@ -105,12 +105,15 @@ def executing(point: Point, group: int) -> Any:
 def main() -> None:
     import pipeline.build.runner
     from pipeline.cli import main as corpus
+    from pipeline.corpus.ledger import Ledger
 
     point = Point(**json.loads(sys.argv[1]))
     group = os.getpgid(0)
     armed = executing(point, group)
     if point.victim == "group":
         arm(point, group)  # the driver publishes too
+    if "checkpoint" in point.where:  # of the few commits of a small build too
+        Ledger.fold.__defaults__ = (0,)
     pipeline.build.runner._execute = armed
     corpus(sys.argv[2:])
 

@@ -29,6 +29,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from pipeline.cli import main as corpus_command
+from pipeline.corpus.ledger import Ledger
 from pipeline.corpus.verify import faults_of
 from tests.corpora import contents
 from tests.faults import broken_inputs
@@ -36,6 +37,7 @@ from tests.faults.builds import arguments, dataset, killed_after, killed_at
 from tests.faults.corruption import plant
 from tests.faults.crash import PHASES, Point
 
+FOLDED = ("ingest", "observe", "embed")  # stages whose commits lie in checkpoints
 WORKER_STAGES = ("ingest", "observe", "lag", "align", "segment", "caption", "embed", "cluster", "shard")
 DRIVER_FILES = (
     "/ledger/vote/",
@@ -53,12 +55,13 @@ MORE = ("/tables/signals/", "/tables/events/", r"/media/.*\.mp4", r"/media/.*\.j
 WORDS = """\
 A kill is `kill -9` of the build's process group at a point of a publish (`begun`: half a temporary file is on disk;
 `written`: a whole one, not renamed; `published`: right after the rename), or at a random moment; then the same
-command again. It passes if all table rows, proxies, tars, index, statistics and manifest are those of an
-undisturbed build to the last byte, `corpus verify` finds nothing, and after `corpus gc` no other file is there. A
-wound is damage to one file; it passes if `corpus verify` names the file and `corpus repair` brings back the same
-bytes. An input is a dataset broken at random, twenty in a build beside a whole one; it passes if the build ends without
-a traceback (also none in quarantine) in five minutes, no process above 2 GB, and no intact episode is lost. Properties
-are the tests with drawn examples, twenty times as many as in `make test`, other ones each time."""
+command again. Commits of three stages are folded into checkpoints, each copy of which is such a point. It passes if
+all table rows, proxies, tars, index, statistics and manifest are those of an undisturbed build to the last byte,
+`corpus verify` finds nothing, and after `corpus gc` no other file is there. A wound is damage to one file; it passes
+if `corpus verify` names the file and `corpus repair` brings back the same bytes. An input is a dataset broken at
+random, twenty in a build beside a whole one; it passes if the build ends without a traceback (also none in
+quarantine) in five minutes, no process above 2 GB, and no intact episode is lost. Properties are the tests with drawn
+examples, twenty times as many as in `make test`, other ones each time."""
 
 
 @dataclass
@@ -95,6 +98,12 @@ class Soak:
         places = [(f"/ledger/{stage}/", stage) for stage in WORKER_STAGES] + [(w, "driver") for w in DRIVER_FILES]
         points = [(Point(w, phase), g) for w, g in places for phase in PHASES if g != "driver" or phase != "written"]
         points += [(Point(where, phase), "files") for where in MORE for phase in ("begun", "written")]
+        points += [
+            (Point(f"/ledger/{stage}/checkpoint", phase, nth), "checkpoints")
+            for stage in FOLDED
+            for phase in PHASES
+            for nth in (1, 2)
+        ]
         for point, group in points:
             yield self._case("kill", group, f"{point.where} {point.phase}", lambda p=point: self._kill(p))
         chance = random.Random(0)
@@ -120,6 +129,8 @@ class Soak:
         corpus = self.folder / "wounded"
         shutil.copytree(self.undisturbed, corpus, symlinks=True)
         self.run("gc", "--corpus", str(corpus), "--releases")
+        for stage in FOLDED:
+            Ledger(str(corpus)).fold(stage, least=0)
         for seed in range(number):
             yield self._case("wound", "", str(seed), lambda s=seed: self._wound(corpus, s))
 
