@@ -15,6 +15,7 @@ import polars as pl
 from rich.console import Console
 
 from pipeline.build.announce import Announcer
+from pipeline.build.memory import uncollected
 from pipeline.build.progress import StageProgress
 from pipeline.build.runner import Died, Runner, StageDied, Unpublished
 from pipeline.build.worker import Context, publish, refusal
@@ -91,7 +92,8 @@ class Build:
         KeyboardInterrupt passes through, nothing half-done behind it."""
         with locked(self.root):
             labels = read_labels(self.config.of(SEGMENT).labels)
-            found = survey(sources, self.config.of(INGEST), self.formats)
+            with uncollected():
+                found = survey(sources, self.config.of(INGEST), self.formats)
             plan = Plan(found, self.config, self.ledger, labels, self.stages)
             result = Result(plan)
             self.announce.sources(found, self._before())

@@ -90,6 +90,7 @@ class Listed:
         self.more = 0
         self._rows_of: Counter[str] = Counter()  # rows of the episodes in each data file
         self._unknown: set[str] = set()  # files of an episode without a length
+        self._texts: dict[tuple[str, str], str] = {}
 
     def survey(self, complaints: metadata.Complaints) -> Episodes:
         """All episodes in columns; one that cannot be placed is lost alone. Raises SourceError."""
@@ -170,12 +171,21 @@ class Listed:
     def _identity(self, episode: Episode, tasks: str) -> str:
         """(A task table counts where the episode's own metadata names no task.)"""
         at: Place = episode.place
+        data, told = self._text(at.expected, at.file, at.why), episode.task or tasks
+        own = f"{at.index} {at.length} {data} {at.spans!r} {at.counted} {told!r}"
         cameras = [
-            (c.name, c.expected, _known(c.file), c.from_s, c.to_s, c.calibration, c.why) for c in episode.cameras
+            f"{c.name!r} {self._text(c.expected, c.file, c.why)} {c.from_s!r} {c.to_s!r} {c.calibration!r}"
+            for c in episode.cameras
         ]
-        told = episode.task or tasks
-        rest = (at.index, at.length, at.expected, _known(at.file), at.spans, at.counted, at.why, told, cameras)
-        return _digest(repr(rest))
+        return _digest(" ".join([own, *cameras]))
+
+    def _text(self, expected: str, file: FileIdentity | None, why: str) -> str:
+        """A place as text: once, however many episodes lie in the file."""
+        text = self._texts.get((expected, why))
+        if text is None:
+            known = None if file is None else (file.uri, file.size, file.mtime_ns)
+            text = self._texts[(expected, why)] = repr((expected, known, why))
+        return text
 
 
 class Locator:
@@ -254,7 +264,3 @@ def _seconds(value: Any) -> float:
 
 def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).hexdigest()
-
-
-def _known(file: FileIdentity | None) -> tuple[str, int, int] | None:
-    return None if file is None else (file.uri, file.size, file.mtime_ns)
