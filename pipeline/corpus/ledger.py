@@ -84,7 +84,8 @@ class Ledger:
 
     def _write_checkpoint(self, stage: str, found: _Found, rows: pl.DataFrame, replaced: Iterable[str]) -> None:
         buffer = io.BytesIO()
-        rows.sort("unit", maintain_order=True).write_parquet(buffer, compression="zstd", row_group_size=AT_ONCE)
+        by_kind = rows.sort("kind", "unit", maintain_order=True)  # who asks for items passes over groups of files
+        by_kind.write_parquet(buffer, compression="zstd", row_group_size=AT_ONCE)
         blob = buffer.getvalue()
         name = f"checkpoint-{found.number + 1:06d}-{hashlib.sha256(blob).hexdigest()[:16]}"
         for copy in ("", "-copy"):

@@ -50,7 +50,7 @@ class State:
         """item, fingerprint, status, unit; each item and fingerprint once."""
         if self._items is None:
             found = self.rows("item", ["name", "fingerprint", "status", "unit"]).rename({"name": "item"})
-            if found.select(pl.struct(KEY).is_duplicated().any()).item():
+            if found["item"].n_unique() < found.height:
                 number = pl.int_range(pl.len(), dtype=pl.Int64)
                 rank = pl.col("status").replace_strict(RANK, default=len(RANK))
                 found = found.with_columns(rank=rank, number=number)
