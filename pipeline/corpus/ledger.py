@@ -60,8 +60,11 @@ class Ledger:
         return self._look(stage).damaged
 
     def fold(self, stage: str, least: int = FOLDED) -> None:
-        """Put commits into a checkpoint where over `least` of them lie beside it."""
-        if len([n for n in self._names(stage) if n.endswith(".json")]) > least:
+        """Put commits into a checkpoint where over `least` of them lie beside it, or where a build was killed before
+        the checkpoint had its copy."""
+        names = self._names(stage)
+        alone = any(CHECKPOINT.fullmatch(n) and _twin(n) not in names for n in names)
+        if alone or len([n for n in names if n.endswith(".json")]) > least:
             found = self._look(stage)
             if not found.unread:  # what could not be read is not replaced by what could: a repair sees to it
                 self._write_checkpoint(stage, found, found.state.rows(), found.checkpoints)

@@ -245,6 +245,15 @@ def test_a_checkpoint_whose_copy_is_gone_is_told_and_mended(folded, which):
     assert ledger.state("caption").commits() == commits
 
 
+def test_a_build_gives_a_checkpoint_its_copy_however_few_commits_lie_beside_it(folded):
+    ledger, commits = folded
+    os.remove(next(f"{ledger.root}/ledger/caption/{n}" for n in ledger_files(ledger) if "-copy" in n))
+    ledger.fold("caption")
+    assert ledger.damaged("caption") == []
+    assert ledger.state("caption").commits() == commits
+    assert len([n for n in ledger_files(ledger) if n.startswith("checkpoint")]) == 2
+
+
 def test_of_a_checkpoint_whose_copies_are_both_damaged_the_commits_are_missing(folded):
     ledger, _ = folded
     for name in ledger_files(ledger):
