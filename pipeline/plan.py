@@ -58,11 +58,10 @@ class Plan:
         self.states[stage.name] = self.ledger.state(stage.name)
         found = stage.items(self) if stage.items else self._items(stage)
         if "fingerprint" not in found.columns:
-            inputs = [c for c in found.columns if c.startswith("input")]
-            also = [c for c in ("also",) if c in found.columns]
-            prints = each_fingerprint(self._shared(stage), *(found[c] for c in [*inputs, *also]))
+            columns = [found[c] for c in found.columns if c.startswith("input") or c == "also"]
+            prints = each_fingerprint(self._shared(stage), *columns)
             found = found.with_columns(fingerprint=pl.Series(prints, dtype=pl.String))
-        self.wanted[stage.name] = found.select(*SCHEMA, *(c for c in ("group",) if c in found.columns))
+        self.wanted[stage.name] = found.select(*SCHEMA, "^group$")
         return self.wanted[stage.name]
 
     def missing(self, stage: Stage[Any, Any]) -> pl.DataFrame:
@@ -94,24 +93,16 @@ class Plan:
         alone: each item, or group of items that must not be parted, by itself."""
         if missing.is_empty():
             return []
-        per_group = "group" in missing.columns
-        number = missing["group"].n_unique() if per_group else missing.height
-        most = FILES_PER_UNIT if per_group else self.all_config.run.episodes_per_part
-        share = number / (UNITS_PER_WORKER * workers)
-        size = (
-            1 if alone else min(most, max(1, int(share) if per_group else -(-number // (UNITS_PER_WORKER * workers))))
-        )
-        order = pl.col("group").rank("dense") - 1 if per_group else pl.int_range(pl.len())
-        if per_group:  # in the order in which groups first come
-            first = missing.with_row_index("n").group_by("group").agg(pl.col("n").min()).sort("n")
-            numbered = first.with_row_index("order").select("group", pl.col("order").cast(pl.Int64))
-            missing = missing.join(numbered, on="group", how="left", maintain_order="left").sort(
-                "order", maintain_order=True
+        if "group" in missing.columns:
+            split = _by_group(missing, UNITS_PER_WORKER * workers, 1 if alone else FILES_PER_UNIT)
+        else:
+            if stage.scope is Scope.EPISODE and not stage.reads:  # readers keep what neighbours of one source share
+                missing = missing.sort("source", maintain_order=True)
+            size = min(
+                1 if alone else self.all_config.run.episodes_per_part,
+                -(-missing.height // (UNITS_PER_WORKER * workers)),
             )
-            order = pl.col("order")
-        elif stage.scope is Scope.EPISODE and not stage.reads:  # readers keep what neighbours of one source share
-            missing = missing.sort("source", maintain_order=True)
-        split = missing.with_columns(number=order // size)
+            split = missing.with_columns(number=pl.int_range(pl.len()) // size)
         inputs = self.inputs(stage, split.select("item", "episode_id", "source", "number"))
         units = []
         for (key,), rows in split.partition_by("number", as_dict=True, maintain_order=True).items():
@@ -241,3 +232,11 @@ class Plan:
             {"source": names, **{c: [prints[n] for n in names] for c, prints in columns.items()}},
             schema={"source": pl.String, **dict.fromkeys(columns, pl.String)},
         )
+
+
+def _by_group(missing: pl.DataFrame, units: int, most: int) -> pl.DataFrame:
+    """`missing` with the `number` of a unit: whole groups, in the order in which they first come, `most` a unit."""
+    first = pl.int_range(pl.len()).min().over("group")
+    ranked = missing.with_columns(number=first.rank("dense").cast(pl.Int64) - 1).sort("number", maintain_order=True)
+    size = min(most, max(1, missing["group"].n_unique() // units))
+    return ranked.with_columns(pl.col("number") // size)

@@ -15,11 +15,8 @@ TRACKS = ("all", "left", "right")
 ARMS = ("single", "left", "right")
 TOGETHER = 8  # episodes of a source that follow each other are laid down, and drawn into tars, so many at a time
 SOURCE_NAME = re.compile(r"[A-Za-z0-9_\-]+")
-
-
-KEY = re.compile(
-    r"[A-Za-z0-9_]+"
-)  # of an episode in its source: no dash, so that sample keys are one to one with events
+# of an episode in its source: no dash, so that sample keys are one to one with events
+KEY = re.compile(r"[A-Za-z0-9_]+")
 SOURCE_OF = r"^([^/]*)/"  # for columns: the source of an id that begins with an episode's
 EPISODE_OF = r"^([^/@]*/[^/@]*)"  # for columns: the episode of a camera's or an event's id
 _EVENT = re.compile(r"([^/]+)/([^/]+)/(L[0-3])(?:\.(left|right))?/(-?\d+)")

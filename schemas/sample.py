@@ -12,13 +12,8 @@ from typing import TypedDict
 
 RAW = ("state", "action")  # arrays as logged, whatever their names and units
 VALID = "valid"  # bool[T]: the log covers that instant; with a dot and an array's name: that array's stream does
-CANONICAL = {
-    "position": "m",
-    "joints": "rad",
-    "orientation": "",
-    "gripper_command": "1",
-}  # kinds with arrays of their own
-EXTRA = "extra."  # prefix of arrays of other numeric columns: force, torque, tactile, currents, environment_state
+# kinds with arrays of their own, and the unit that these are in
+CANONICAL = {"position": "m", "joints": "rad", "orientation": "", "gripper_command": "1"}
 
 
 def is_canonical(kind: str, unit: str) -> bool:
@@ -28,8 +23,8 @@ def is_canonical(kind: str, unit: str) -> bool:
 
 
 def array_of(stream: str) -> str:
-    """Name of a stream's array: position.left of `position/left`, extra.observation.force of
-    `extra/observation.force`."""
+    """Name of a stream's array: position.left of `position/left`; extra.observation.force of `extra/observation.force`,
+    as other numeric columns are called (force, torque, tactile, currents, environment_state)."""
     return stream.replace("/", ".")
 
 

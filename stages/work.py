@@ -16,7 +16,6 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import pyarrow as pa
 
-from schemas.ids import episode_of
 from schemas.reasons import Quarantined, Reason
 from schemas.table import Table
 from stages import storage
@@ -118,8 +117,3 @@ def as_quarantined(error: Exception) -> Quarantined:
         return error
     trace = "".join(traceback.format_exception(error))
     return Quarantined(Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}\n{trace[-TRACE:]}", retryable=True)
-
-
-def of_episode(item: str) -> str:
-    """Episode of an item: an episode itself, or episode@camera."""
-    return episode_of(item)

@@ -67,7 +67,7 @@ class Ledger:
         if alone or len([n for n in names if n.endswith(".json")]) > least:
             found = self._look(stage)
             if not found.unread:  # what could not be read is not replaced by what could: a repair sees to it
-                self._write_checkpoint(stage, found, found.state.rows(), found.checkpoints)
+                self._write_checkpoint(stage, found, found.state.rows())
 
     def remove(self, stage: str, names: Iterable[str]) -> None:
         """Remove commits, by unit, and damaged checkpoints, by name. A checkpoint that cannot be read, and that nobody
@@ -83,9 +83,10 @@ class Ledger:
         named = {name for name in gone & set(found.damaged) if CHECKPOINT.fullmatch(name)}
         if named or gone & folded or (found.checkpoints and gone & set(found.units)):
             kept = rows.filter(~pl.col("unit").is_in(list(gone)))
-            self._write_checkpoint(stage, found, kept, found.checkpoints)
+            self._write_checkpoint(stage, found, kept)
 
-    def _write_checkpoint(self, stage: str, found: _Found, rows: pl.DataFrame, replaced: Iterable[str]) -> None:
+    def _write_checkpoint(self, stage: str, found: _Found, rows: pl.DataFrame) -> None:
+        """Put rows in place of all commits and checkpoints that were found."""
         buffer = io.BytesIO()
         by_kind = rows.sort("kind", "unit", maintain_order=True)  # who asks for items passes over groups of files
         by_kind.write_parquet(buffer, compression="zstd", row_group_size=AT_ONCE)
@@ -95,7 +96,7 @@ class Ledger:
             storage.write_bytes(self.path(f"ledger/{stage}/{name}{copy}.parquet"), blob)
         for unit in found.units:
             storage.remove(self.path(f"ledger/{stage}/{unit}.json"))
-        for old in replaced:
+        for old in found.checkpoints:
             storage.remove(self.path(f"ledger/{stage}/{old}"))
 
     def _names(self, stage: str) -> list[str]:

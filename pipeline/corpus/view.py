@@ -64,8 +64,9 @@ class Corpus:
 
     def commits(self, stage: str) -> list[Commit]:
         """Those commits as objects."""
-        found = {c.unit: c for c in self.state(stage).commits(self.units(stage))}
-        return [found[unit] for unit in self.units(stage)]
+        units = self.units(stage)
+        found = {c.unit: c for c in self.state(stage).commits(units)}
+        return [found[unit] for unit in units]
 
     def files(self, stage: str) -> pl.DataFrame:
         """unit, name, path, rows, bytes, sha256 of the files that those commits name."""
