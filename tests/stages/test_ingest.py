@@ -145,6 +145,30 @@ def test_odd_metadata_is_an_error_of_that_source(tmp_path, break_it, complaint):
         load("d", str(tmp_path))
 
 
+ODD = [None, "twenty", ["a"], -1]
+REQUIRED = [(key, value) for key in ("codebase_version", "fps", "features") for value in ODD]
+PATHS = [(key, value) for key in ("data_path", "video_path") for value in ODD if not isinstance(value, str)]
+OPTIONAL = [("chunks_size", value) for value in ODD if value is not None]
+
+
+@pytest.mark.parametrize(("key", "value"), [*REQUIRED, *PATHS, *OPTIONAL])
+def test_a_refusal_of_info_json_says_which_key_is_wrong(tmp_path, key, value):
+    write_dataset(tmp_path, [Episode(20, 0)])
+    info(tmp_path / "meta", **{key: value})
+    with pytest.raises(SourceError, match=rf"meta/info.json: {key}\b"):
+        load("d", str(tmp_path))
+
+
+@pytest.mark.parametrize("length", ["twenty", ["a"], -1, float("nan")])
+def test_a_length_that_is_none_is_named_and_loses_that_episode_alone(tmp_path, length):
+    write_dataset(tmp_path, [Episode(20, 0), Episode(20, 20)])
+    listed = [{"episode_index": 0, "length": length}, {"episode_index": 1, "length": 20}]
+    (tmp_path / "meta/episodes.jsonl").write_text("\n".join(map(json.dumps, listed)))
+    dataset, references = load("d", str(tmp_path))
+    assert [r.place.index for r in references] == [1]
+    assert "length is" in dataset.lost_entries["episode 0"]
+
+
 K = [[100.0, 0, 96], [0, 100.0, 48], [0, 0, 1]]
 CAMERA = "observation.images.front"
 

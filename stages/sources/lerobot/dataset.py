@@ -6,7 +6,6 @@ once, and that listing gives each file's identity (size, mtime).
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -94,9 +93,9 @@ def _load(name: str, uri: str, follow: bool) -> tuple[LeRobotDataset, Episodes]:
         raise SourceError(
             f"{uri}/meta/info.json: codebase_version is {plain(version, NAME)!r}, expected one of {VERSIONS}"
         )
-    fps, specs = float(info["fps"]), dict(info["features"])
-    if not (math.isfinite(fps) and FPS[0] <= fps <= FPS[1]):
-        raise SourceError(f"{uri}/meta/info.json: fps is {fps:g}, expected are {FPS[0]:g} to {FPS[1]:g} a second")
+    fps, specs = metadata.of_info(found, info, "fps", *FPS), info.get("features")
+    if not isinstance(specs, Mapping):
+        raise SourceError(f"{uri}/meta/info.json: features: a mapping is expected, found {type(specs).__name__}")
     parts, videos = metadata.modality(found, complaints)
     cameras = _camera_features(specs, videos)
     calibrations = metadata.calibrations(found, complaints)

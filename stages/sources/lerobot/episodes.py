@@ -27,6 +27,7 @@ PLACE = re.compile(r"\{(\w+)(?::0?(\d{1,2})d?)?\}")  # {episode_index:06d}: all 
 UNLISTED = 1000  # episodes that are counted and not listed, which get a row each; the last one tells how many more
 IMAGES = "holds its pictures, dtype image, which are not read"
 Placed = tuple[str, FileIdentity | None, str]  # where it should be, its identity, what is wrong where there is none
+ROWS, SECONDS = 1e12 - 1, 1e9 - 1  # at most, of what numbers of the metadata count
 SLACK_ROWS = 100_000  # of a data file, beside those of its episodes
 
 
@@ -146,12 +147,10 @@ class Listed:
         expected, file, why = self.locate.data(row)
         cameras = tuple([self._camera(row, of, expected) for of in self.cameras])
         length = row.get("length")
-        if length is not None and not 0 <= int(length) < 10**12:
-            raise ValueError(f"length is {length}")
         known = file is not None and file.uri not in self._unknown
         place = Place(
             index=index,
-            length=None if length is None else int(length),
+            length=None if length is None else int(metadata.number(length, "length", 0, ROWS)),
             expected=expected,
             file=file,
             spans=action_spans(row),
@@ -165,8 +164,9 @@ class Listed:
     def _camera(self, row: Mapping[str, Any], of: _Declared, data: str) -> Camera:
         place, file, why = self.locate.video(row, of.feature) if of.video else (data, None, IMAGES)
         start, end = row.get(of.from_key), row.get(of.to_key)
-        to_s = None if end is None else _seconds(end)
-        return Camera(of.name, of.shown, place, file, _seconds(start or 0.0), to_s, of.calibration, why)
+        to_s = None if end is None else metadata.number(end, of.to_key, 0, SECONDS)
+        from_s = metadata.number(start or 0.0, of.from_key, 0, SECONDS)
+        return Camera(of.name, of.shown, place, file, from_s, to_s, of.calibration, why)
 
     def _identity(self, episode: Episode, tasks: str) -> str:
         """(A task table counts where the episode's own metadata names no task.)"""
@@ -197,6 +197,9 @@ class Locator:
         self._placed: dict[tuple[Any, ...], Placed] = {}
         templates = ("data_path", "video_path") if self.v3 else ()
         self._shared = {t for t in templates if "episode_index" not in str(info.get(t))}
+        self.size = 1000
+        if not self.v3 and info.get("chunks_size"):
+            self.size = int(metadata.of_info(found, info, "chunks_size", 1, ROWS))
         if not self.v3:  # names of v2 files are unique per episode (and camera folder)
             for path, identity in found.files.items():
                 parts = path.split("/")
@@ -229,12 +232,15 @@ class Locator:
     def _fill(self, key: str, row: Mapping[str, Any], chunk: Any, file: Any, **names: str) -> str:
         """A path template with its numbers; no format string of Python's: those can reach into objects, or be of any
         width. Raises SourceError."""
-        index, size = int(row["episode_index"]), int(self.info.get("chunks_size") or 1000)
-        template = self.info.get(key)
+        index, template = int(row["episode_index"]), self.info.get(key)
         if self.v3:
             places = {"episode_index": index, "chunk_index": chunk, "file_index": file, **names}
         else:
-            places = {"episode_index": index, **dict.fromkeys(("episode_chunk", "chunk_index"), index // size), **names}
+            places = {
+                "episode_index": index,
+                **dict.fromkeys(("episode_chunk", "chunk_index"), index // self.size),
+                **names,
+            }
 
         def fill(match: re.Match[str]) -> str:
             value, width = places.get(match[1]), int(match[2] or 0)
@@ -253,13 +259,6 @@ class Locator:
                 f"such as {{episode_index:06d}}, known are {', '.join(places)}"
             )
         return PLACE.sub(fill, template)
-
-
-def _seconds(value: Any) -> float:
-    seconds = float(value)
-    if not 0 <= seconds < 1e9:
-        raise ValueError(f"a time of {seconds} s in a video file")
-    return seconds
 
 
 def _digest(text: str) -> str:

@@ -21,7 +21,7 @@ from stages import bounded, storage
 from stages.bounded import Unreadable
 from stages.sources.files import Listing
 from stages.sources.protocol import SourceError
-from stages.text import plain
+from stages.text import NAME, plain
 
 OFF = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)  # metadata of another shape
 AT_ONCE = 256  # rows of the list of episodes
@@ -53,6 +53,25 @@ def required(found: Listing, path: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise SourceError(f"{found.uri}/{path}: a mapping is expected, found {type(value).__name__}")
     return value
+
+
+def number(value: Any, what: str, least: float, most: float) -> float:
+    """A value as a number from `least` to `most`. Raises ValueError, which says what it is of."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError, OverflowError):
+        found = math.nan
+    if not least <= found <= most:
+        raise ValueError(f"{what} is {plain(repr(value), NAME)}, a number from {least:g} to {most:g} is expected")
+    return found
+
+
+def of_info(found: Listing, info: Mapping[str, Any], key: str, least: float, most: float) -> float:
+    """A number of info.json that all episodes hang on. Raises SourceError."""
+    try:
+        return number(info.get(key), f"{found.uri}/meta/info.json: {key}", least, most)
+    except ValueError as error:
+        raise SourceError(str(error)) from error
 
 
 def optional(found: Listing, path: str, complaints: Complaints) -> Mapping[str, Any]:
