@@ -13,7 +13,7 @@ import pytest
 import webdataset
 
 from pipeline.corpus.view import Corpus
-from pipeline.report.summary import failed_shares, summary_lines
+from pipeline.report.summary import Summary
 from tests.conftest import SAMPLE
 
 
@@ -49,13 +49,13 @@ def test_every_episode_is_in_events(corpus, truth):
     wanted = {f"{d}/{i:06d}" for d, i in truth.filter(kind="episode").select("dataset", "episode_index").iter_rows()}
     assert set(corpus.table("events")["episode_id"].unique()) == wanted
     assert corpus.quarantine().height == 0
-    assert failed_shares(corpus) == {"cell_a": 0.0, "cell_b": 0.0}
+    assert Summary(corpus).failed_shares() == {"cell_a": 0.0, "cell_b": 0.0}
 
 
 def test_every_source_frame_is_decoded_once(corpus):
     counts = corpus.counts("observe")
     assert counts["decoded_frames"] == counts["source_frames"] == 3 * corpus.counts("ingest")["rows"]
-    assert any("each decoded 1.00 times" in line for line in summary_lines(corpus, 1.0))
+    assert any("each decoded 1.00 times" in line for line in Summary(corpus).lines(1.0))
 
 
 def test_the_lag_of_both_cells_is_found(corpus, truth):

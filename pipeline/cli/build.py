@@ -37,7 +37,7 @@ def build(sources: tuple[str, ...], root: str, path: str | None, overrides: tupl
     from pipeline.build.progress import console
     from pipeline.build.session import wait_until_closed
     from pipeline.report import page as reports
-    from pipeline.report.summary import failed_shares, summary_lines
+    from pipeline.report.summary import Summary
 
     config, screen, started = configs.load(path, overrides), console(), time.monotonic()
     try:
@@ -51,9 +51,10 @@ def build(sources: tuple[str, ...], root: str, path: str | None, overrides: tupl
             reports.write(corpus)
     finally:
         wait_until_closed()
-    for line in summary_lines(corpus, time.monotonic() - started, None if until == shown(STAGES)[-1] else until):
+    summary = Summary(corpus)
+    for line in summary.lines(time.monotonic() - started, None if until == shown(STAGES)[-1] else until):
         screen.print(printable(line), highlight=False, markup=False, emoji=False)
-    over = {s: x for s, x in failed_shares(corpus).items() if x > config.quarantine.max_share}
+    over = {s: x for s, x in summary.failed_shares().items() if x > config.quarantine.max_share}
     if over:
         worst = ", ".join(f"{share:.0%} of {source}" for source, share in sorted(over.items()))
         click.echo(

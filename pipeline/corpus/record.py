@@ -36,9 +36,10 @@ def write(root: str, plan: pl.DataFrame, manifest: Manifest) -> None:
     whole before it is parsed, whichever was there when a build was killed. Raises storage.Unusable."""
     text = json.dumps(manifest, sort_keys=True)
     metadata = {"manifest": text, "digest": _digest(plan, text)}
-    table = plan.select(list(SCHEMA)).to_arrow().replace_schema_metadata(metadata)
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", row_group_size=AT_ONCE)
+    schema, sink = pl.DataFrame(schema=SCHEMA).to_arrow().schema.with_metadata(metadata), pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+        for piece in plan.select(list(SCHEMA)).iter_slices(AT_ONCE):
+            writer.write_table(piece.to_arrow().cast(schema))
     blob, before = sink.getvalue().to_pybytes(), _bytes(storage.join(root, PLAN))
     hashes = sorted({hashlib.sha256(b).hexdigest() for b in (blob, before) if b is not None})
     copied = {**manifest, "plan_sha256": hashes}

@@ -88,21 +88,24 @@ class State:
         """name, value: the figures of items (`live`: item, fingerprint, unit), added up, a piece of the ledger at a
         time."""
         sums = []
-        for piece in self._pieces(["kind", "name", "fingerprint", "unit", "counts"]):
-            items = piece.filter(kind="item").rename({"name": "item"})
+        for piece in self._pieces("item", ["name", "fingerprint", "unit", "counts"]):
+            items = piece.rename({"name": "item"})
             found = items.join(live, on=["item", "fingerprint", "unit"], how="semi").select("counts")
             figures = found.explode("counts").drop_nulls("counts").unnest("counts")
             sums.append(figures.group_by("name", maintain_order=True).agg(pl.col("value").sum()))
         return pl.concat(sums).group_by("name", maintain_order=True).agg(pl.col("value").sum())
 
-    def _pieces(self, columns: list[str]) -> Iterator[pl.DataFrame]:
-        yield self._beside_all().select(columns)
+    def _pieces(self, kind: str, columns: list[str]) -> Iterator[pl.DataFrame]:
+        """Rows of one kind; of a checkpoint a group at a time, groups without any passed over."""
+        yield self._beside_all().filter(kind=kind).select(columns)
         if self._checkpoint is not None:
             file, newer = pq.ParquetFile(io.BytesIO(self._checkpoint)), self._beside["unit"].unique().to_list()
             for number in range(file.num_row_groups):
-                piece = pl.from_arrow(file.read_row_group(number, columns))
-                assert isinstance(piece, pl.DataFrame)
-                yield piece.filter(~pl.col("unit").is_in(newer))
+                held = file.metadata.row_group(number).column(list(ROWS).index("kind")).statistics
+                if held is None or held.min <= kind <= held.max:
+                    piece = pl.from_arrow(file.read_row_group(number, ["kind", *columns]))
+                    assert isinstance(piece, pl.DataFrame)
+                    yield piece.filter(~pl.col("unit").is_in(newer), kind=kind).select(columns)
 
     def _beside_all(self) -> pl.DataFrame:
         if self._new:

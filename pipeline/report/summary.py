@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -29,11 +30,67 @@ FATES = {  # of an event of the shard level, in words
 SPACES = {"vl": "vl (what is seen and said)", "action": "action (how the arms move)"}
 
 
-def summary_lines(corpus: Corpus, seconds: float, until: str | None = None) -> Iterator[str]:
-    """Lines to print; until: the stage at which the build was told to stop, None if it went to the end."""
-    if until:
-        yield f"until      {until}: what follows about later stages is as an earlier build left it"
-    yield from _sources(corpus)
+class Summary:
+    """Of a corpus, whose tables are read once."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.corpus = corpus
+
+    @cached_property
+    def quarantine(self) -> pl.DataFrame:
+        return self.corpus.quarantine(evidence=False)
+
+    @cached_property
+    def barren(self) -> list[str]:
+        """Sources with events of the shard level of which none is in a shard, nor merely kept back by the balance.
+        Empty before a release."""
+        if not self.corpus.has("samples"):
+            return []
+        samples = self.corpus.table("samples", columns=["episode_id", "status"]).unique()
+        fates = samples.group_by(source=pl.col("episode_id").str.extract(SOURCE_OF, 1)).agg(
+            drawn=(pl.col("status") == "sampled").any(),
+            kept=(pl.col("status") == "reserve").any() & (pl.col("status") != "quarantined").all(),
+        )
+        return fates.filter(~pl.col("drawn") & ~pl.col("kept"))["source"].sort().to_list()
+
+    def failed_shares(self) -> dict[str, float]:
+        """{source: share of its episodes of which nothing comes out}: those in quarantine, and entries of its list
+        that cannot be read. 1 for a source that cannot be used at all, and for one of which no sample came."""
+        refused = self.quarantine.filter(pl.col("event_id").is_null())
+        wanted = self.corpus.wanted("ingest")
+        episodes = wanted.select(source=pl.col("item").str.extract(SOURCE_OF, 1), episode_id="item")
+        bad = episodes.join(refused, on="episode_id", how="semi")
+        listed, failed = (Counter(dict(e["source"].value_counts().iter_rows())) for e in (episodes, bad))
+        entries = Counter(refused.filter(reason=Reason.ENTRY_UNREADABLE.value)["source"].to_list())
+        told = Counter(refused.filter(reason=Reason.EPISODE_NOT_LISTED.value)["source"].to_list())
+        for source, number in entries.items():  # such an entry may be counted by info.json: that is one too
+            more = max(0, number - told[source])
+            listed[source] += more
+            failed[source] += more
+        shares = {source: failed[source] / number for source, number in listed.items()}
+        return {**shares, **dict.fromkeys([*self.corpus.manifest["lost"], *self.barren], 1.0)}
+
+    def lines(self, seconds: float, until: str | None = None) -> Iterator[str]:
+        """Lines to print; until: the stage at which the build was told to stop, None if it went to the end."""
+        corpus = self.corpus
+        if until:
+            yield f"until      {until}: what follows about later stages is as an earlier build left it"
+        yield from _sources(corpus, self.barren)
+        yield from _counts(corpus)
+        yield from _release(corpus)
+        if self.quarantine.height:
+            for reason, number in (
+                self.quarantine.group_by("reason").len().sort("len", "reason", descending=[True, False]).iter_rows()
+            ):
+                yield f"quarantine {number} x {reason}"
+            yield f"           look: corpus quarantine --corpus {corpus.root}"
+        else:
+            yield "quarantine empty"
+        yield f"report     {corpus.ledger.path('report.html')}"
+        yield f"took       {seconds:.0f} s"
+
+
+def _counts(corpus: Corpus) -> Iterator[str]:
     observe = corpus.counts("observe")
     if observe:
         decoded, frames = int(observe.get("decoded_frames", 0)), int(observe.get("source_frames", 0))
@@ -45,21 +102,9 @@ def summary_lines(corpus: Corpus, seconds: float, until: str | None = None) -> I
     levels = ", ".join(f"{level} {int(segment[level])} {words}" for level, words in names.items() if level in segment)
     if levels:
         yield f"events     {levels}"
-    yield from _release(corpus)
-    quarantine = corpus.quarantine(evidence=False)
-    if quarantine.height:
-        for reason, number in (
-            quarantine.group_by("reason").len().sort("len", "reason", descending=[True, False]).iter_rows()
-        ):
-            yield f"quarantine {number} x {reason}"
-        yield f"           look: corpus quarantine --corpus {corpus.root}"
-    else:
-        yield "quarantine empty"
-    yield f"report     {corpus.ledger.path('report.html')}"
-    yield f"took       {seconds:.0f} s"
 
 
-def _sources(corpus: Corpus) -> Iterator[str]:
+def _sources(corpus: Corpus, barren: Iterable[str]) -> Iterator[str]:
     ingest, lost = corpus.counts("ingest"), corpus.manifest["lost"]
     read, listed = int(ingest.get("episodes", 0)), corpus.wanted("ingest").height
     named = len(corpus.manifest["sources"]) + len(lost)
@@ -67,39 +112,8 @@ def _sources(corpus: Corpus) -> Iterator[str]:
     yield f"episodes   {read} of {listed} listed could be read, {ingest.get('hours', 0.0):.2f} h, of {sources}"
     for source in sorted(lost):
         yield f"           {source} is not in the corpus: {lost[source].splitlines()[0]}"
-    for source in sorted(barren(corpus)):
+    for source in barren:
         yield f"           {source}: no sample came of it"
-
-
-def failed_shares(corpus: Corpus) -> dict[str, float]:
-    """{source: share of its episodes of which nothing comes out}: those in quarantine, and entries of its list that
-    cannot be read. 1 for a source that cannot be used at all, and for one of which no sample came."""
-    refused = corpus.quarantine(evidence=False).filter(pl.col("event_id").is_null())
-    episodes = corpus.wanted("ingest").select(source=pl.col("item").str.extract(SOURCE_OF, 1), episode_id="item")
-    bad = episodes.join(refused, on="episode_id", how="semi")
-    listed, failed = (Counter(dict(e["source"].value_counts().iter_rows())) for e in (episodes, bad))
-    entries = Counter(refused.filter(reason=Reason.ENTRY_UNREADABLE.value)["source"].to_list())
-    told = Counter(refused.filter(reason=Reason.EPISODE_NOT_LISTED.value)["source"].to_list())
-    for source, number in entries.items():  # an entry that cannot be read may be counted by info.json: that is one too
-        more = max(0, number - told[source])
-        listed[source] += more
-        failed[source] += more
-    shares = {source: failed[source] / number for source, number in listed.items()}
-    return {**shares, **dict.fromkeys([*corpus.manifest["lost"], *barren(corpus)], 1.0)}
-
-
-def barren(corpus: Corpus) -> list[str]:
-    """Sources with events of the shard level of which none is in a shard, nor merely kept back by the balance. Empty
-    before a release."""
-    if not corpus.has("samples"):
-        return []
-    samples = corpus.table("samples", columns=["episode_id", "status"])
-    sources = samples.unique().with_columns(source=pl.col("episode_id").str.extract(SOURCE_OF, 1))
-    fates = sources.group_by("source").agg(
-        drawn=(pl.col("status") == "sampled").any(),
-        kept=(pl.col("status") == "reserve").any() & (pl.col("status") != "quarantined").all(),
-    )
-    return fates.filter(~pl.col("drawn") & ~pl.col("kept"))["source"].to_list()
 
 
 def _lags(corpus: Corpus) -> Iterator[str]:

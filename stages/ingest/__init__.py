@@ -43,7 +43,7 @@ def _items(plan: Plan) -> pl.DataFrame:
         for name, dataset in found.datasets.items()
     }
     frame = found.episodes.select("episode_id", "source", "identity")
-    also = each_fingerprint("", (shared[source] for source in frame["source"]), frame["identity"])
+    also = each_fingerprint("", frame["source"].replace_strict(shared, return_dtype=pl.String), frame["identity"])
     return frame.select(pl.col("episode_id").alias("item"), "episode_id", "source", pl.Series("also", also, pl.String))
 
 

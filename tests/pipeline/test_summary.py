@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pipeline.corpus.view import Corpus
-from pipeline.report.summary import _lag, barren, failed_shares, summary_lines
+from pipeline.report.summary import Summary, _lag
 from tests.datasets import Episode, write_dataset
 
 SMALL = ("shard.target_bytes=100000",)
@@ -48,30 +48,30 @@ def corpus(build, tmp_path_factory) -> Corpus:
 
 
 def test_sources_are_counted_as_they_were_named(corpus):
-    lines = list(summary_lines(corpus, 1.0))
+    lines = list(Summary(corpus).lines(1.0))
     assert lines[0] == "episodes   2 of 3 listed could be read, 0.00 h, of 1 of 2 sources"
     assert lines[1].startswith("           gone is not in the corpus: no dataset under ")
     assert "there is no such folder" in lines[1]
 
 
 def test_every_event_of_the_shard_level_has_its_fate_in_words(corpus):
-    (line,) = [x for x in summary_lines(corpus, 1.0) if x.lstrip().startswith("of ")]
+    (line,) = [x for x in Summary(corpus).lines(1.0) if x.lstrip().startswith("of ")]
     numbers = [int(word) for word in line.replace(",", "").split() if word.isdigit()]
     assert numbers[0] == sum(numbers[1:]) == corpus.table("samples").height
     assert "in a shard" in line
 
 
 def test_shares_that_decide_the_exit_code(corpus):
-    assert failed_shares(corpus) == {"good": pytest.approx(1 / 3), "gone": 1.0}
+    assert Summary(corpus).failed_shares() == {"good": pytest.approx(1 / 3), "gone": 1.0}
 
 
 def test_a_source_of_which_no_sample_comes_counts_as_failed(build, tmp_path):
     sources = [write_dataset(tmp_path / name, [Episode(60, 0), Episode(60, 60)]) for name in ("one", "two")]
     build(sources, tmp_path / "corpus", *SMALL, "shard.min_frames=1000")
     corpus = Corpus(str(tmp_path / "corpus"))
-    assert sorted(barren(corpus)) == ["one", "two"]
-    assert failed_shares(corpus) == {"one": 1.0, "two": 1.0}
-    lines = list(summary_lines(corpus, 1.0))
+    assert Summary(corpus).barren == ["one", "two"]
+    assert Summary(corpus).failed_shares() == {"one": 1.0, "two": 1.0}
+    lines = list(Summary(corpus).lines(1.0))
     assert "           one: no sample came of it" in lines
 
 
@@ -90,7 +90,7 @@ def test_an_entry_of_a_list_that_cannot_be_read_counts_as_an_episode(build, tmp_
     path.write_text(path.read_text() + "\nnonsense\n")
     build([source], tmp_path / "corpus", *SMALL)
     corpus = Corpus(str(tmp_path / "corpus"))
-    assert failed_shares(corpus) == {"logs": pytest.approx(1 / 3)}  # of three entries, one of them lost
+    assert Summary(corpus).failed_shares() == {"logs": pytest.approx(1 / 3)}  # of three entries, one of them lost
     (row,) = corpus.quarantine().to_dicts()
     assert (row["reason"], row["item"]) == ("entry_unreadable", "logs/meta/episodes.jsonl:3")
     assert "line 3 is not JSON" in row["message"]
@@ -99,4 +99,4 @@ def test_an_entry_of_a_list_that_cannot_be_read_counts_as_an_episode(build, tmp_
     build([source], tmp_path / "counted", *SMALL)
     corpus = Corpus(str(tmp_path / "counted"))
     assert sorted(corpus.quarantine()["reason"]) == ["entry_unreadable", "episode_not_listed"]
-    assert failed_shares(corpus) == {"logs": pytest.approx(1 / 3)}  # the same one, counted by info.json
+    assert Summary(corpus).failed_shares() == {"logs": pytest.approx(1 / 3)}  # the same one, counted by info.json
