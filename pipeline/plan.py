@@ -236,7 +236,7 @@ class Plan:
 
 def _by_group(missing: pl.DataFrame, units: int, most: int) -> pl.DataFrame:
     """`missing` with the `number` of a unit: whole groups, in the order in which they first come, `most` a unit."""
-    first = pl.int_range(pl.len()).min().over("group")
-    ranked = missing.with_columns(number=first.rank("dense").cast(pl.Int64) - 1).sort("number", maintain_order=True)
-    size = min(most, max(1, missing["group"].n_unique() // units))
-    return ranked.with_columns(pl.col("number") // size)
+    groups = missing.select(pl.col("group").unique(maintain_order=True)).with_row_index("number")
+    size = min(most, max(1, groups.height // units))
+    ranked = missing.join(groups, on="group", how="left", maintain_order="left").sort("number", maintain_order=True)
+    return ranked.with_columns(pl.col("number").cast(pl.Int64) // size)

@@ -1,21 +1,23 @@
 """A build that dies at a chosen point, as its own process: `python -m tests.faults.crash POINT build --source ...`.
 
-A point is a file about to be published (a pattern of its path, the how many-th of them) and a phase: `begun` leaves
-half a temporary file, `written` a whole one that was not renamed yet, `published` dies right after the rename. Who dies
-is the process group with the worker that came to the point, or that worker alone.
+A point is a file about to be published (a pattern of its path, the how many-th of them in all processes) and a phase:
+`begun` leaves half a temporary file, `written` a whole one that was not renamed yet, `published` dies right after the
+rename. Who dies is the process group with the worker that came to the point, or that worker alone.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from stages import storage
@@ -33,6 +35,7 @@ class Point:
     victim: str = "group"
     once: str = ""
     clock: bool = False  # let the worker's wall clock jump about
+    count: str = ""  # a file of a byte for each that was come by
 
     def arguments(self) -> list[str]:
         return [sys.executable, "-m", "tests.faults.crash", json.dumps(asdict(self))]
@@ -40,14 +43,16 @@ class Point:
 
 def arm(point: Point, group: int) -> None:
     """From now on, publishing in this process dies at the point."""
-    original, original_replace, seen = storage.staged, os.replace, 0
+    original, original_replace = storage.staged, os.replace
 
     def here(uri: str) -> bool:
-        nonlocal seen
         if not re.search(point.where, uri) or (point.once and os.path.exists(point.once)):
             return False
-        seen += 1
-        return seen == point.nth
+        with open(point.count, "ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0, os.SEEK_END)
+            file.write(b".")
+            return file.tell() == point.nth
 
     @contextmanager
     def staged(uri: str) -> Iterator[str]:
@@ -63,7 +68,7 @@ def arm(point: Point, group: int) -> None:
         if hit:
             die(point, group)
 
-    def replace(source: str, target: str) -> None:
+    def publish(source: str, target: str) -> None:
         """shards/latest is a link, and so is not staged."""
         hit = target.endswith("/latest") and here(target)
         if hit and point.phase != "published":
@@ -72,7 +77,7 @@ def arm(point: Point, group: int) -> None:
         if hit:
             die(point, group)
 
-    storage.staged, os.replace = staged, replace  # type: ignore[assignment]
+    storage.staged, os.replace = staged, publish  # type: ignore[assignment]
     if point.clock:
         real = time.time
         time.time = lambda: real() + 86_400 * (-1) ** int(real() * 1000)
@@ -107,7 +112,7 @@ def main() -> None:
     from pipeline.cli import main as corpus
     from pipeline.corpus.ledger import Ledger
 
-    point = Point(**json.loads(sys.argv[1]))
+    point = replace(Point(**json.loads(sys.argv[1])), count=tempfile.mkstemp(prefix="point-")[1])
     group = os.getpgid(0)
     armed = executing(point, group)
     if point.victim == "group":
