@@ -2,7 +2,8 @@
 process at once.
 
 A second KeyboardInterrupt would be raised wherever the first one has led: in what cleans up, or while the interpreter
-ends, which then reports a death by SIGINT.
+ends, which then reports a death by SIGINT. One that is raised inside a callback of a library is lost there: `check`
+says so to whoever goes on.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 class _Interrupt:
     """A signal handler that raises KeyboardInterrupt once."""
+
+    current: _Interrupt | None = None  # the one in place
 
     def __init__(self) -> None:
         self.seen = 0
@@ -44,21 +47,29 @@ def ignore() -> None:
 def heeded() -> Iterator[None]:
     """In the block both signals raise KeyboardInterrupt, once. After one they stay as they are: the command is
     ending."""
-    handler = _Interrupt()
+    handler, outer = _Interrupt(), _Interrupt.current
     before = [signal.signal(number, handler) for number in NUMBERS]
+    _Interrupt.current = handler
     try:
         yield
     finally:
+        _Interrupt.current = outer
         if not handler.seen:
             for number, old in zip(NUMBERS, before, strict=True):
                 signal.signal(number, old)
+
+
+def check() -> None:
+    """Raise KeyboardInterrupt if a signal came and the command goes on all the same. Not for what cleans up."""
+    if _Interrupt.current is not None and _Interrupt.current.seen:
+        raise KeyboardInterrupt
 
 
 @contextmanager
 def signals_wait() -> Iterator[None]:
     """Signals are heeded at the end of the block: in the middle of starting or closing Ray they crash it.
 
-    Raises KeyboardInterrupt there, unless one was raised before. (Ray puts a handler of its own in place.)
+    Raises KeyboardInterrupt there, unless one was raised before.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

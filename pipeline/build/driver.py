@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 from rich.console import Console
 
+from pipeline import signals
 from pipeline.build.announce import Announcer
 from pipeline.build.memory import uncollected
 from pipeline.build.progress import StageProgress
@@ -106,6 +107,7 @@ class Build:
             try:
                 with Runner(self.config.run, self.root) as runner:
                     for stage in self._until(until):
+                        signals.check()
                         self._do_stage(stage, plan, runner, result)
                         self.ledger.fold(stage.name)
                         if result.computed.get(stage.name):

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline import signals
 from pipeline.build.deaths import LastWords
 from pipeline.build.nodes import NodeError
 from pipeline.build.session import Session
@@ -28,6 +29,7 @@ from stages.stage import Stage
 from stages.work import Unit, as_quarantined
 
 DEATHS = 4  # units that die one after another, twice each, before a stage of which none has come back is given up
+LOOK_S = 1.0  # seconds between two looks at whether a signal came
 
 
 class StageDied(RuntimeError):
@@ -85,6 +87,7 @@ class Runner:
         words, tried, deaths, cause = LastWords(self.session.logs()), set[str](), 0, ""
         running: dict[ray.ObjectRef, Unit[Any]] = {}
         while left or running:
+            signals.check()
             hopeless = not proven and deaths >= DEATHS and not _from_elsewhere(left, tried)
             if hopeless and not running:
                 raise StageDied(
@@ -95,7 +98,7 @@ class Runner:
                 unit = left.popleft()
                 tried |= set(unit.sources.values())
                 running[task.remote(unit, shared)] = unit
-            done, _ = ray.wait(list(running))
+            done, _ = ray.wait(list(running), timeout=LOOK_S)
             for reference in done:
                 unit = running.pop(reference)
                 try:

@@ -61,16 +61,18 @@ class Session:
             self.mine = True
             if not all(map(storage.is_text, sys.argv)):  # Ray takes the command line along, and only as UTF-8
                 ray._private.utils.get_entrypoint_name = lambda: "corpus"
+            # its own handler of SIGTERM would take our place, and what that raises is lost where a callback runs
+            handles, ray._private.utils.set_sigterm_handler = ray._private.utils.set_sigterm_handler, lambda _: None
             try:
                 with signals_wait():
                     ray.init(**options)
-            except SystemExit as stopped:  # Ray's own handler of SIGTERM, which it has just put in place
-                raise KeyboardInterrupt from stopped
             except ConnectionError as error:
                 raise NodeError(
                     f"RAY_ADDRESS={address}: no Ray cluster answers there, or it does not know this user's token "
                     f"(docs/cluster.md)"
                 ) from error
+            finally:
+                ray._private.utils.set_sigterm_handler = handles
             if address:
                 check_nodes(self.root)
         logging.getLogger("ray").setLevel(logging.CRITICAL)
