@@ -1,12 +1,12 @@
 """When what a stage puts out changes, its VERSION must change too: rebuilt corpora would otherwise keep stale parts.
 
-A digest of each stage's output on a small fixed input is kept in golden.json beside the VERSION it belongs to. To
-accept a change: raise the stage's VERSION, then `python -m tests.test_golden`. What rounds differently on another type
-of CPU is rounded; clusters and the draw, where a rounding may tip a label, are of planted vectors and labels.
+A digest of each stage's output (all its tables, as it declares them) on a small fixed input is kept in golden.json
+beside the VERSION it belongs to. To accept a change: raise the stage's VERSION, then `python -m tests.test_golden`.
+What rounds differently on another type of CPU is rounded; clusters and the draw, where a rounding may tip a label, are
+of planted vectors and labels.
 """
 
 import hashlib
-import importlib
 import io
 import json
 from pathlib import Path
@@ -17,6 +17,7 @@ import webdataset
 
 from pipeline import config
 from pipeline.corpus.view import Corpus
+from pipeline.stages import STAGES
 from stages.cluster import ClusterConfig
 from stages.cluster.kmeans import fit
 from stages.shard import ShardConfig
@@ -24,14 +25,12 @@ from stages.shard.select import pack, select
 from tests.datasets import Episode, write_dataset
 
 GOLDEN = Path(__file__).with_name("golden.json")
-TABLES = {  # stage, tables, columns left out: places on this disk, and what differs by CPU type
-    "ingest": (("episodes", ("dataset_uri", "cameras")), ("signals", ())),
-    "observe": (("observations", ("proxy", "thumbnails", "proxy_bytes")),),
-    "align": (("lags", ()), ("lag_votes", ()), ("alignments", ())),
-    "segment": (("events", ()),),
-    "caption": (("captions", ()),),
-    "embed": (("embeddings", ("vl",)),),
-    "shard": (("samples", ("vl_cluster", "action_cluster", "inclusion", "weight", "status", "shard")),),
+LEFT_OUT = {  # columns of tables: places on this disk, and what differs by CPU type
+    "episodes": ("dataset_uri", "cameras"),
+    "observations": ("proxy", "thumbnails", "proxy_bytes"),
+    "embeddings": ("vl",),
+    "clusters": ("vl_cluster", "vl_distance", "action_cluster", "action_distance"),
+    "samples": ("vl_cluster", "action_cluster", "inclusion", "weight", "status", "shard"),
 }
 OF_CLUSTERS = ("vl_cluster", "action_cluster", "weight")  # of KEY.json
 
@@ -95,15 +94,12 @@ def digests(corpus: Corpus) -> dict[str, dict]:
         "shard": [planted_draw(), first_sample(corpus)],
     }
     found = {}
-    for stage in dict.fromkeys([*TABLES, *more]):
-        values = [corpus.table(table).drop(left_out).to_dicts() for table, left_out in TABLES.get(stage, ())]
+    for stage in STAGES:
+        tables = [corpus.table(t.name).drop(LEFT_OUT.get(t.name, ())).to_dicts() for t in stage.writes]
         digest = hashlib.sha256()
-        for value in [*values, *more.get(stage, ())]:
+        for value in [*tables, *more.get(stage.name, ())]:
             digest.update(json.dumps(rounded(value), sort_keys=True).encode())
-        found[stage] = {
-            "version": importlib.import_module(f"stages.{stage}").VERSION,
-            "digest": digest.hexdigest()[:16],
-        }
+        found[stage.name] = {"version": stage.version, "digest": digest.hexdigest()[:16]}
     return found
 
 
@@ -118,7 +114,7 @@ def test_no_output_changes_without_a_new_version(small_corpus):
     golden, now = json.loads(GOLDEN.read_text()), digests(small_corpus)
     for stage, entry in now.items():
         if entry["version"] == golden[stage]["version"]:
-            assert entry["digest"] == golden[stage]["digest"], f"{stage}: output changed; raise stages.{stage}.VERSION"
+            assert entry["digest"] == golden[stage]["digest"], f"{stage}: output changed; raise its VERSION"
         else:
             assert entry["version"] > golden[stage]["version"], f"{stage}: VERSION went back"
             pytest.fail(f"{stage}: VERSION is new; accept the output with: python -m tests.test_golden")
