@@ -280,7 +280,7 @@ def _corpus_items(pairs: Iterable[tuple[str, str]]) -> pl.DataFrame:
 
 def _can_run(plan: Plan, stage: AnyStage, missing: pl.DataFrame) -> bool:
     """Whether some source has all its work of this stage done, and well: what then dies in the others is theirs."""
-    return not plan.alive(stage).join(missing, on="source", how="anti").is_empty()
+    return missing.is_empty() or not plan.alive(stage).join(missing, on="source", how="anti").is_empty()
 
 
 def _retryable(error: Quarantined) -> Quarantined:

@@ -8,6 +8,7 @@ Parquet file can crash its reader) and names the sources should the plan be lost
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from typing import Any
 
@@ -36,12 +37,13 @@ def write(root: str, plan: pl.DataFrame, manifest: Manifest) -> None:
     whole before it is parsed, whichever was there when a build was killed. Raises storage.Unusable."""
     text = json.dumps(manifest, sort_keys=True)
     metadata = {"manifest": text, "digest": _digest(plan, text)}
-    schema, sink = pl.DataFrame(schema=SCHEMA).to_arrow().schema.with_metadata(metadata), pa.BufferOutputStream()
+    schema, sink = pl.DataFrame(schema=SCHEMA).to_arrow().schema.with_metadata(metadata), io.BytesIO()
     with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
         for piece in plan.select(list(SCHEMA)).iter_slices(AT_ONCE):
             writer.write_table(piece.to_arrow().cast(schema))
-    blob, before = sink.getvalue().to_pybytes(), _bytes(storage.join(root, PLAN))
+    blob, before = sink.getvalue(), _bytes(storage.join(root, PLAN))
     hashes = sorted({hashlib.sha256(b).hexdigest() for b in (blob, before) if b is not None})
+    del before
     copied = {**manifest, "plan_sha256": hashes}
     copied["sha256"] = own_hash(copied)
     storage.write_bytes(storage.join(root, MANIFEST), json.dumps(copied, indent=1, sort_keys=True).encode())
@@ -122,7 +124,7 @@ def own_hash(value: Manifest) -> str:
 def _digest(plan: pl.DataFrame, manifest: str) -> str:
     digest = hashlib.sha256(manifest.encode())
     for column in SCHEMA:
-        for number, piece in enumerate(plan[column].rechunk().to_frame().iter_slices(AT_ONCE)):
+        for number, piece in enumerate(plan[column].to_frame().iter_slices(AT_ONCE)):
             digest.update(b"\n" * (number > 0) + "\n".join(piece[column].to_list()).encode())
         digest.update(b"\0")
     return digest.hexdigest()

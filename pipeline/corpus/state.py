@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 from pipeline.corpus.commit import OK, QUARANTINED, RETRY, ROWS, Commit, from_rows, to_rows
 
 KEY = ["item", "fingerprint"]
+FILE = ["unit", "name", "path", "rows", "bytes", "sha256"]
+STATUS, UNIT = pl.Enum([OK, QUARANTINED, RETRY]), pl.Categorical()  # few values, many rows
 RANK = {OK: 0, QUARANTINED: 1, RETRY: 2}  # what was set aside for good was not tried again
 
 
@@ -33,10 +35,14 @@ class State:
         self._new.append(commit)
         self._items = None
 
-    def rows(self, kind: str | None = None, columns: Sequence[str] = tuple(ROWS)) -> pl.DataFrame:
-        """Rows of one kind (None: all), in order of the units in the checkpoint, then of those beside it."""
+    def rows(
+        self, kind: str | None = None, columns: Sequence[str] = tuple(ROWS), where: pl.Expr | None = None
+    ) -> pl.DataFrame:
+        """Rows of one kind (None: all), those that `where` is true of; in order of the units in the checkpoint, then
+        of those beside it."""
         beside = self._beside_all()
         wanted = pl.lit(True) if kind is None else pl.col("kind") == kind
+        wanted = wanted if where is None else wanted & where
         pieces = [beside.filter(wanted).select(columns)]
         if self._checkpoint is not None:
             lazy = pl.scan_parquet(io.BytesIO(self._checkpoint)).filter(wanted)
@@ -50,6 +56,7 @@ class State:
         """item, fingerprint, status, unit; each item and fingerprint once."""
         if self._items is None:
             found = self.rows("item", ["name", "fingerprint", "status", "unit"]).rename({"name": "item"})
+            found = found.with_columns(pl.col("status").cast(STATUS), pl.col("unit").cast(UNIT))
             if found["item"].n_unique() < found.height:
                 number = pl.int_range(pl.len(), dtype=pl.Int64)
                 rank = pl.col("status").replace_strict(RANK, default=len(RANK))
@@ -62,7 +69,12 @@ class State:
     @property
     def files(self) -> pl.DataFrame:
         """unit, name, path, rows, bytes, sha256 of all files that commits name."""
-        return self.rows("file", ["unit", "name", "path", "rows", "bytes", "sha256"])
+        return self.rows("file", FILE).with_columns(pl.col("unit").cast(UNIT))
+
+    def files_of(self, name: str) -> pl.DataFrame:
+        """unit, path of the files of one name: a table's parts."""
+        found = self.rows("file", ["unit", "path"], pl.col("name") == name)
+        return found.with_columns(pl.col("unit").cast(UNIT))
 
     def of(self, wanted: pl.DataFrame) -> pl.DataFrame:
         """`wanted` (item, fingerprint, ...) with status and unit; null where nothing is committed."""
@@ -75,9 +87,10 @@ class State:
 
     def parts(self, table: str, wanted: pl.DataFrame) -> pl.DataFrame:
         """item, path: the parts of a table that hold wanted items (item, fingerprint, ...)."""
-        files = self.files.filter(pl.col("name") == table).select("unit", "path")
         found = wanted.join(self.items, on=KEY, how="inner", maintain_order="left")
-        return found.join(files, on="unit", how="inner", maintain_order="left").drop("status", "unit", "fingerprint")
+        return found.join(self.files_of(table), on="unit", how="inner", maintain_order="left").drop(
+            "status", "unit", "fingerprint"
+        )
 
     def of_units(self, units: Sequence[str]) -> pl.DataFrame:
         """name, value: the figures of units."""
@@ -89,7 +102,7 @@ class State:
         time."""
         sums = []
         for piece in self._pieces("item", ["name", "fingerprint", "unit", "counts"]):
-            items = piece.rename({"name": "item"})
+            items = piece.rename({"name": "item"}).with_columns(pl.col("unit").cast(UNIT))
             found = items.join(live, on=["item", "fingerprint", "unit"], how="semi").select("counts")
             figures = found.explode("counts").drop_nulls("counts").unnest("counts")
             sums.append(figures.group_by("name", maintain_order=True).agg(pl.col("value").sum()))
