@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -73,6 +74,7 @@ class Session:
                 ) from error
             finally:
                 ray._private.utils.set_sigterm_handler = handles
+                signal.alarm(0)  # of its C++ handler, for a moment in place: it would abort us three seconds later
             if address:
                 check_nodes(self.root)
         logging.getLogger("ray").setLevel(logging.CRITICAL)
