@@ -59,6 +59,9 @@ class Flag(StrEnum):
     NO_GRIPPER = "no_gripper"
     GRIPPER_FROM_ACTION = "gripper_from_action"
     GRIPPER_RANGE_INFERRED = "gripper_range_inferred"
+    GRIPPER_UNKNOWN = "gripper_unknown"  # nobody can tell which end of its gripper is closed
+    UNIT_UNKNOWN = "unit_unknown"  # joints or a position in a unit that nobody has said
+    STATE_JUMPS = "state_jumps"  # a leap of values in a unit that nobody has said, or that was told from the values
     NO_VIDEO = "no_video"
     TASK_MISSING = "task_missing"
     PAIRED_BY_POSITION = "paired_by_position"

@@ -7,7 +7,18 @@ import pyarrow as pa
 
 from schemas.table import Column, Table, one_of
 
-KINDS = ("state", "action", "gripper", "gripper_command", "position", "orientation", "joints", "velocity", "extra")
+KINDS = (
+    "state",
+    "action",
+    "gripper",
+    "gripper_command",
+    "position",
+    "orientation",
+    "joints",
+    "velocity",
+    "hand",
+    "extra",
+)
 
 
 class SignalRow(TypedDict):
@@ -33,7 +44,7 @@ SIGNALS: Table[SignalRow] = Table(
         Column("kind", pa.string(), "what it is, one of schemas.signals.KINDS"),
         Column("arm", pa.string(), "single, left or right; empty for state, action and extras"),
         Column("origin", pa.string(), "source columns it was read from, e.g. observation.state[6]"),
-        Column("unit", pa.string(), "m, rad, m/s, 1 (gripper opening: 0 closed to 1 open), or 'raw'"),
+        Column("unit", pa.string(), "m, rad, m/s, 1 (opening: 0 closed to 1 open; hand: which is which unknown), raw"),
         Column("width", pa.int32(), "D, values per instant"),
         Column("time_s", pa.list_(pa.float64()), "float64[N], s on the source's clock, as logged"),
         Column("values", pa.list_(pa.float32()), "float32[N * D], row-major"),

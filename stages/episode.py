@@ -36,7 +36,7 @@ class Signal:
         nearest = np.clip(np.searchsorted(self.time_s, times), 1, len(self.time_s) - 1)
         before = longer(self.time_s[nearest] - times, times - self.time_s[nearest - 1])
         rows = self.values[np.where(before, nearest - 1, nearest)]
-        if self.kind.startswith("gripper"):
+        if self.kind.startswith("gripper") or self.kind == "hand":
             return np.asarray(rows)
         lines = np.stack([np.interp(times, self.time_s, column) for column in self.values.T], axis=1)
         return np.asarray(lines)

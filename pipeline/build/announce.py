@@ -46,9 +46,8 @@ class Announcer:
             self.say(f"         and {len(dataset.notes) - SHOWN} other notes on its metadata")
         if dataset.lost_entries:
             self.say(f"         {len(dataset.lost_entries)} entries of its list of episodes cannot be read: quarantine")
-        if layout.inferred:
-            for stream in layout.streams:
-                self.say(f"         inferred {stream.kind}/{stream.arm}: {stream.column}{list(stream.indices)}")
+        for finding in found.findings.get(name, ()):
+            self.say(f"         {finding}")
 
     def labels_for_nobody(self, labels: Mapping[str, Sequence[Label]], found: Survey) -> None:
         """Say which labels are for episodes that are not there: they are kept in their file, and used by no one."""

@@ -17,10 +17,10 @@ from stages.work import Inputs, Outcome, Unit, Workspace
 if TYPE_CHECKING:
     import polars as pl
 
-    from stages.ingest.profile import Layout
+    from stages.ingest.streams import Layout
     from stages.sources.protocol import Dataset, Episode
 
-VERSION = 5
+VERSION = 6
 
 __all__ = ["INGEST", "VERSION", "IngestConfig", "IngestWork"]
 

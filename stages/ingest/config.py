@@ -15,6 +15,9 @@ class IngestConfig(BaseModel):
     profile: str | None = Field(
         None, description="robot profile by name or YAML file; null: chosen by robot type or names"
     )
+    certainty: float = Field(
+        0.9, gt=0.5, lt=1, description="how sure it must be which end of a gripper is closed where no profile says so"
+    )
     video: Literal["require", "ignore"] = Field(
         "require", description="require: a declared camera without its file quarantines the episode; ignore: no video"
     )

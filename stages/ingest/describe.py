@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 
 from schemas.ids import ARMS
-from schemas.sample import RAW, Array, Value, array_of, is_canonical
+from schemas.sample import Array, Value, array_of, is_canonical
 from schemas.sample import Layout as SampleLayout
-from stages.ingest.profile import Layout, Stream
+from stages.ingest.roles import COUNTERS
+from stages.ingest.streams import HANDS, Layout
+from stages.ingest.units import canonical_unit
 from stages.sources.protocol import Dataset, Feature
-
-COLUMNS = {"state": "observation.state", "action": "action"}
-COUNTERS = frozenset({"timestamp", "frame_index", "episode_index", "index", "task_index", "subtask_index"})
 
 
 def extra_columns(dataset: Dataset, layout: Layout) -> list[str]:
@@ -33,7 +32,7 @@ def alike(dataset: Dataset, layout: Layout) -> list[str]:
 
 
 def _others(dataset: Dataset, layout: Layout) -> list[str]:
-    known = {*COLUMNS.values(), *COUNTERS, *(s.column for s in layout.streams)}
+    known = {*layout.state, *layout.action, *COUNTERS, *(c for s in layout.streams for c in s.columns)}
     return [f.column for f in dataset.features if f.column not in known and f.width]
 
 
@@ -41,23 +40,22 @@ def described(dataset: Dataset, layout: Layout) -> str:
     """JSON of the layout of a dataset's samples, in order of its arrays' names."""
     features = {f.column: f for f in dataset.features}
     arrays: SampleLayout = {}
-    for array in RAW:
-        feature = features.get(COLUMNS[array])
-        if feature is not None:
-            values = [_value(feature, i, layout) for i in range(feature.width)]
-            mode = layout.action_mode if array == "action" else ""
-            arrays[array] = Array(origin=feature.column, values=values, frame="", mode=mode)
+    for array, columns in layout.raw().items():
+        values = [_value(features[c], i, layout) for c in columns for i in range(features[c].width)]
+        mode = layout.action_mode if array == "action" else ""
+        arrays[array] = Array(origin=", ".join(columns), values=values, frame="", mode=mode)
     grippers = {s.arm: s for s in layout.streams if s.kind == "gripper"}
     if grippers:
         own = [grippers[arm] for arm in ARMS if arm in grippers]
         values = [Value(name=arm, arm=arm, kind="gripper", unit="1") for arm in (s.arm for s in own)]
-        arrays["gripper"] = Array(origin=", ".join(_origin(s) for s in own), values=values, frame="", mode="")
-    for stream in (s for s in layout.streams if is_canonical(s.kind, s.unit)):
-        wide = 1 if stream.kind == "gripper_command" else len(stream.indices)
-        names = [_name(features[stream.column], i) for i in stream.indices[:wide]]
-        values = [Value(name=n, arm=stream.arm, kind=stream.kind, unit=stream.unit) for n in names]
+        arrays["gripper"] = Array(origin=", ".join(s.origin for s in own), values=values, frame="", mode="")
+    for stream in (s for s in layout.streams if is_canonical(s.kind, canonical_unit(s.unit))):
+        wide = 1 if stream.kind == "gripper_command" else len(stream.places)
+        names = [_name(features[column], i) for column, i in stream.places[:wide]]
+        unit = canonical_unit(stream.unit)
+        values = [Value(name=n, arm=stream.arm, kind=stream.kind, unit=unit) for n in names]
         frame = layout.frame if stream.kind in ("position", "orientation") else ""
-        arrays[f"{stream.kind}.{stream.arm}"] = Array(origin=_origin(stream), values=values, frame=frame, mode="")
+        arrays[f"{stream.kind}.{stream.arm}"] = Array(origin=stream.origin, values=values, frame=frame, mode="")
     for column in extra_columns(dataset, layout):
         feature = features[column]
         values = [Value(name=_name(feature, i), arm="", kind="", unit=feature.unit) for i in range(feature.width)]
@@ -69,15 +67,11 @@ def _value(feature: Feature, index: int, layout: Layout) -> Value:
     """A raw value; what the layout reads it as, where it does. A gripper is raw here: its unit is the log's own."""
     name = _name(feature, index)
     for stream in layout.streams:
-        if stream.column == feature.column and index in stream.indices:
-            unit = feature.unit if stream.kind.startswith("gripper") else stream.unit
+        if (feature.column, index) in stream.places:
+            unit = feature.unit if stream.kind in HANDS else stream.unit
             return Value(name=name, arm=stream.arm, kind=stream.kind, unit=unit or "raw")
     return Value(name=name, arm="", kind="", unit=feature.unit)
 
 
 def _name(feature: Feature, index: int) -> str:
     return feature.names[index] if feature.names else ""
-
-
-def _origin(stream: Stream) -> str:
-    return f"{stream.column}{list(stream.indices)}"

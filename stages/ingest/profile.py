@@ -1,8 +1,8 @@
 """Robot profiles: which columns of a log are gripper, pose and joints, and in which units.
 
-In: profile YAML files and a `Dataset`. Out: a `Layout`, the profile resolved to column indices and gripper ranges for
+In: profile YAML files and a `Dataset`. Out: a `Layout`, the profile resolved to places, units and gripper ranges for
 that very dataset. Chosen by `ingest.profile`, else by robot type, else by feature names, else inferred
-(stages.ingest.infer).
+(stages.ingest.inference).
 """
 
 from __future__ import annotations
@@ -13,23 +13,25 @@ from importlib.resources import files
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from stages import bounded, storage
+from stages.ingest.inference.units import unit_of
+from stages.ingest.look import Look
+from stages.ingest.streams import MOTION, Arm, Frozen, Kind, Layout, Stream
 from stages.sources.protocol import Dataset, Feature, SourceError
 
-Kind = Literal["position", "orientation", "joints", "velocity", "gripper", "gripper_command"]
-Arm = Literal["single", "left", "right"]
+Places = tuple[tuple[str, int], ...]
+KINDS: tuple[Kind, ...] = ("position", "orientation", "joints", "velocity", "gripper", "gripper_command")
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Selector(Frozen):
+    """Values of one column: by name, by index, by a part of meta/modality.json (`take` of it), or the whole column; or
+    `columns` that hold one value each. unit: rad, deg, m, mm, percent (of a calibrated range), raw; auto: as their
+    range shows."""
 
-
-class Selector(_Frozen):
-    """Values of one column: by name, by index, by a part of meta/modality.json (`take` of it), or the whole column."""
-
-    column: str
+    column: str = ""
+    columns: tuple[str, ...] = ()
     names: tuple[str, ...] | None = None
     indices: tuple[int, ...] | None = None
     modality: str | None = None
@@ -42,7 +44,7 @@ class Selector(_Frozen):
     )
 
 
-class ArmSpec(_Frozen):
+class ArmSpec(Frozen):
     """Selectors of an arm; of several for one thing the first that fits the dataset is taken."""
 
     position: tuple[Selector, ...] = ()
@@ -53,48 +55,24 @@ class ArmSpec(_Frozen):
     gripper_command: tuple[Selector, ...] = ()
 
 
-class Match(_Frozen):
+class Match(Frozen):
     """Robot types (shell patterns, case folded), and names that must all be in a column."""
 
     robot_types: tuple[str, ...] = ()
-    names: dict[str, tuple[str, ...]] = {}
+    names: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
-class Profile(_Frozen):
-    """frame: frame of reference of positions; action_mode: what the source's actions are; empty: not known."""
+class Profile(Frozen):
+    """frame: frame of reference of positions; action_mode: what the source's actions are; empty: not known. state,
+    action: columns that a sample's arrays of that name are made of; empty: told by their names."""
 
     name: str
     match: Match = Match()
     frame: str = ""
     action_mode: Literal["", "absolute", "delta"] = ""
+    state: tuple[str, ...] = ()
+    action: tuple[str, ...] = ()
     arms: dict[Arm, ArmSpec]
-
-
-class Stream(_Frozen):
-    """A stream of one arm, resolved: indices into a column; for a gripper the values that mean open and closed."""
-
-    kind: Kind
-    arm: Arm
-    column: str
-    indices: tuple[int, ...]
-    unit: str
-    open: tuple[float, ...] = ()
-    closed: tuple[float, ...] = ()
-
-
-class Layout(_Frozen):
-    """A profile resolved for a dataset; `inferred` where no profile of ours fitted."""
-
-    profile: str
-    inferred: bool = False
-    range_inferred: bool = False
-    frame: str = ""
-    action_mode: str = ""
-    streams: tuple[Stream, ...]
-
-    @property
-    def arms(self) -> tuple[str, ...]:
-        return tuple(a for a in ("single", "left", "right") if any(s.arm == a for s in self.streams))
 
 
 @cache
@@ -130,42 +108,67 @@ def choose(dataset: Dataset, wanted: str | None) -> Profile | None:
     return None
 
 
-def resolve(profile: Profile, dataset: Dataset) -> Layout:
-    """Indices and ranges of a profile in this dataset; streams that the dataset lacks are left out."""
+def resolve(profile: Profile, dataset: Dataset, look: Look) -> Layout:
+    """Places, units and ranges of a profile in this dataset; streams that the dataset lacks are left out."""
     features = {f.column: f for f in dataset.features}
-    streams, range_inferred = [], False
+    streams = []
     for arm, spec in profile.arms.items():
-        for kind in ("position", "orientation", "joints", "velocity", "gripper", "gripper_command"):
+        for kind in KINDS:
             for selector in getattr(spec, kind):
-                indices = _indices(selector, features, dataset)
-                if indices is None:
-                    continue
-                stream = Stream(kind=kind, arm=arm, column=selector.column, indices=indices, unit=selector.unit)
-                if kind.startswith("gripper"):
-                    ends = _range(selector, indices, dataset)
-                    if ends is None:
-                        continue
-                    range_inferred |= selector.observed is not None
-                    stream = stream.model_copy(update={"open": ends[0], "closed": ends[1], "unit": "1"})
-                streams.append(stream)
-                break
+                places = _places(selector, features, dataset)
+                stream = _stream(kind, arm, selector, places, dataset, look) if places else None
+                if stream is not None:
+                    streams.append(stream)
+                    break
+    state, action = (tuple(c for c in own if c in features) for own in (profile.state, profile.action))
     return Layout(
         profile=profile.name,
         streams=tuple(streams),
-        range_inferred=range_inferred,
         frame=profile.frame,
         action_mode=profile.action_mode,
+        state=state,
+        action=action,
     )
 
 
-def _resolves(profile: Profile, dataset: Dataset) -> bool:
-    return any(s.kind in ("position", "joints", "velocity") for s in resolve(profile, dataset).streams)
-
-
-def _indices(selector: Selector, features: dict[str, Feature], dataset: Dataset) -> tuple[int, ...] | None:
-    feature = features.get(selector.column)
-    if feature is None:
+def _stream(kind: Kind, arm: Arm, selector: Selector, places: Places, dataset: Dataset, look: Look) -> Stream | None:
+    if not kind.startswith("gripper"):
+        guessed = selector.unit == "auto"
+        unit = unit_of(kind, places, dataset, look)[0] if guessed else selector.unit
+        return Stream(kind=kind, arm=arm, places=places, unit=unit, guessed=guessed)
+    if selector.open is not None and selector.closed is not None:
+        opened, closed = (selector.open,) * len(places), (selector.closed,) * len(places)
+        return Stream(kind=kind, arm=arm, places=places, unit="1", open=opened, closed=closed)
+    ends = [look.range_of(*place) for place in places] if selector.observed else [None]
+    found = [e for e in ends if e is not None]
+    if len(found) < len(places):
         return None
+    low, high = tuple(e[0] for e in found), tuple(e[1] for e in found)
+    opened, closed = (high, low) if selector.observed == "low_is_closed" else (low, high)
+    return Stream(kind=kind, arm=arm, places=places, unit="1", open=opened, closed=closed, guessed=True)
+
+
+def _resolves(profile: Profile, dataset: Dataset) -> bool:
+    """Whether it finds a motion signal."""
+    features = {f.column: f for f in dataset.features}
+    return any(
+        _places(selector, features, dataset)
+        for spec in profile.arms.values()
+        for kind in MOTION
+        for selector in getattr(spec, kind)
+    )
+
+
+def _places(selector: Selector, features: dict[str, Feature], dataset: Dataset) -> Places | None:
+    if selector.columns:
+        fits = all(c in features and features[c].width == 1 for c in selector.columns)
+        return tuple((c, 0) for c in selector.columns) if fits else None
+    feature = features.get(selector.column)
+    indices = _indices(selector, feature, dataset) if feature is not None else None
+    return tuple((selector.column, i) for i in indices) if indices else None
+
+
+def _indices(selector: Selector, feature: Feature, dataset: Dataset) -> tuple[int, ...] | None:
     if selector.names is not None:
         if not set(selector.names) <= set(feature.names):
             return None
@@ -177,22 +180,6 @@ def _indices(selector: Selector, features: dict[str, Feature], dataset: Dataset)
         return tuple(range(*part))[: selector.take]
     indices = selector.indices if selector.indices is not None else tuple(range(feature.width))
     return indices if indices and min(indices) >= 0 and max(indices) < feature.width else None
-
-
-def _range(
-    selector: Selector, indices: tuple[int, ...], dataset: Dataset
-) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    if selector.open is not None and selector.closed is not None:
-        return (selector.open,) * len(indices), (selector.closed,) * len(indices)
-    if selector.observed is None or selector.column not in dataset.ranges:
-        return None
-    sides = dataset.ranges[selector.column]
-    if min(map(len, sides)) <= max(indices):  # statistics of another width than the feature
-        return None
-    low, high = (tuple(side[i] for i in indices) for side in sides)
-    if any(a >= b for a, b in zip(low, high, strict=True)):
-        return None
-    return (high, low) if selector.observed == "low_is_closed" else (low, high)
 
 
 def _valid(value: object, name: str) -> Profile:

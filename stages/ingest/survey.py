@@ -17,8 +17,9 @@ from schemas.reasons import Quarantined, Reason
 from stages import storage
 from stages.fingerprint import fingerprint
 from stages.ingest.config import IngestConfig
+from stages.ingest.inference.guess import Finding
 from stages.ingest.layout import layout_of
-from stages.ingest.profile import Layout
+from stages.ingest.streams import Layout
 from stages.sources.find import FORMATS, Place, add_datasets, datasets_of, name_of_source
 from stages.sources.protocol import CAMERAS, Camera, Dataset, Episode, Episodes, Format, SourceError
 from stages.text import plain
@@ -52,6 +53,7 @@ class Survey:
 
     datasets: dict[str, Dataset] = field(default_factory=dict)
     layouts: dict[str, Layout] = field(default_factory=dict)
+    findings: dict[str, tuple[Finding, ...]] = field(default_factory=dict)  # what was told of a layout, not known
     listed: dict[str, Episodes] = field(default_factory=dict)
     episodes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=EPISODES))
     cameras: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=OF_CAMERAS))
@@ -88,14 +90,15 @@ def survey(sources: Iterable[str], config: IngestConfig, formats: Sequence[Forma
         episodes: Episodes | None = None
         try:
             dataset, episodes = place.format.load(name, place.uri, config.links == "follow")
-            layout = layout_of(dataset, episodes, config)
+            guess = layout_of(dataset, episodes, config)
         except storage.Unusable:
             raise
         except Exception as error:  # whatever is wrong with a source must not cost the others
             known = tuple(_ids(name, episodes)["episode_id"]) if episodes is not None else ()
             result.lost.append(Lost(name, place.uri, _refused(error, bool(known)), known))
             continue
-        result.datasets[name], result.layouts[name], result.listed[name] = dataset, layout, episodes
+        result.datasets[name], result.layouts[name], result.listed[name] = dataset, guess.layout, episodes
+        result.findings[name] = guess.findings
         tables.append(_ids(name, episodes).select(list(EPISODES)))
         if config.video == "require":
             cameras.append(_cameras(name, dataset, episodes))

@@ -22,6 +22,7 @@ Columns = tuple[Float, Int, Int, Float]  # time, kind, arm, strength
 
 KINDS = (
     "closing_started", "closing_ended", "opening_started", "opening_ended", "closed", "opened", "command_gap",
+    "hand_started", "hand_ended", "hand_changed",
     "motion_onset", "motion_stopped", "slow_left", "slow_entered", "turn", "contact", "tip_extreme",
 )  # fmt: skip
 KIND = {name: number for number, name in enumerate(KINDS)}

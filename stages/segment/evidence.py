@@ -58,15 +58,16 @@ def _gripper(changes: Sequence[Change]) -> Columns:
     inner changes are local."""
     time, kind, arm, strength = [], [], [], []
     for change in changes:
-        verb = "closing" if change.closes else "opening"
-        weight = 1.0 if change.acts else LOCAL
-        starts, ends = (0.85, 0.95) if change.closes else (0.95, 0.85)
+        verb = "hand" if not change.known else "closing" if change.closes else "opening"
+        weight = 1.0 if change.acts or not change.known else LOCAL
+        starts, ends = (0.9, 0.9) if not change.known else (0.85, 0.95) if change.closes else (0.95, 0.85)
         if change.given:  # it lasts from where one hand begins to close until the other has opened
             starts, ends = (starts, LOCAL * ends) if change.closes else (LOCAL * starts, ends)
         if change.closes and change.missed:
             ends *= IN_VAIN
         if change.flips:
-            said = [(change.start, "closed" if change.closes else "opened", weight)]
+            what = "hand_changed" if not change.known else "closed" if change.closes else "opened"
+            said = [(change.start, what, weight)]
         else:
             said = [
                 (change.start, f"{verb}_started", starts * weight),

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from stages.seconds import at_least, longer, whole_steps
 from stages.segment.config import SegmentConfig
 from stages.segment.motion import GRID_HZ, ArmMotion
+from stages.zigzag import turning_points
 
 Float = npt.NDArray[np.float64]
 CLOSES_FROM = 0.05  # a closing runs from this share of its way
@@ -38,7 +39,8 @@ class Change:
     """The hand of `arm` closes or opens from start to end (s, log's clock). `acts`: it takes hold or lets go (an open
     hand that opens further does not). `missed`: a closing, or the reopening after it, with nothing carried between
     them. `stalled`: the fingers stopped short of their command. `given`: part of a handover. `flips`: a command
-    without duration."""
+    without duration. `known`: which end of the hand's range is closed is known; where it is not, `closes` says nothing
+    and the change is taken for no act."""
 
     arm: str
     closes: bool
@@ -49,6 +51,7 @@ class Change:
     stalled: bool = False
     given: bool = False
     flips: bool = False
+    known: bool = True
 
 
 def changes_of(motion: ArmMotion, points: Float, config: SegmentConfig) -> list[Change]:
@@ -72,6 +75,10 @@ def changes_of(motion: ArmMotion, points: Float, config: SegmentConfig) -> list[
         if motion.opening.flips:
             way = (opening[first : last + 1] - opening[first]) / (opening[last] - opening[first])
             start = end = first + np.ceil(_crossing(way, 0.5)) - 0.5  # the row before was up to a grid point earlier
+        if not motion.opening.known:
+            at = points[0] + start / GRID_HZ, points[0] + end / GRID_HZ
+            found.append(Change(motion.arm, False, *at, acts=False, flips=motion.opening.flips, known=False))
+            continue
         stalled = closes and motion.command is not None and float(opening[last] - motion.command[last]) > GAP
         acts = closes or held
         held = closes
@@ -86,7 +93,7 @@ def changes_of(motion: ArmMotion, points: Float, config: SegmentConfig) -> list[
                 flips=motion.opening.flips,
             )
         )
-    return _attempts(_gripped(found, points), motion, points, config)
+    return _attempts(_gripped(found, points), motion, points, config) if motion.opening.known else found
 
 
 def _gripped(changes: list[Change], points: Float) -> list[Change]:
@@ -199,33 +206,3 @@ def slips_of(changes: Sequence[Change], motion: ArmMotion, points: Float) -> Flo
             if b > a and float(opening[a] - opening[a:b].min()) > drop:
                 found.append(points[0] + (a + int(np.argmax(opening[a:b] < opening[a] - drop / 2))) / GRID_HZ)
     return np.array(found)
-
-
-def turning_points(values: Float, swing: float) -> list[int]:
-    """Indices of alternating extremes at least `swing` apart, ends included; linear in the number of points."""
-    steps = np.diff(values)
-    moving = np.flatnonzero(steps)
-    if not len(moving):
-        return []
-    signs = steps[moving] > 0
-    extremes = moving[1:][signs[1:] != signs[:-1]]
-    places = [0, *extremes.tolist(), len(values) - 1]
-    levels = values[places].tolist()
-    points: list[int] = []
-    low = high = 0
-    direction = 0
-    for i in range(1, len(places)):
-        value = levels[i]
-        if value >= levels[high]:
-            high = i
-        if value <= levels[low]:
-            low = i
-        if direction <= 0 and value - levels[low] >= swing:
-            points.append(places[low])
-            direction, high = 1, i
-        elif direction >= 0 and levels[high] - value >= swing:
-            points.append(places[high])
-            direction, low = -1, i
-    if direction:
-        points.append(places[high] if direction > 0 else places[low])
-    return points

@@ -7,7 +7,7 @@ comes next, what its hold as a whole does (lifts, pushes, pulls).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -58,11 +58,14 @@ class State:
 
 class Hand:
     """An arm's motion on the grid `points` and those of its changes that act; every question is answered for all spans
-    at once, from sums that are run up once."""
+    at once, from sums that are run up once. `unsure`: the same with changes of which nobody knows what they do, or
+    None."""
 
     def __init__(self, motion: ArmMotion, changes: Sequence[Change], points: Float) -> None:
         self.motion, self.points = motion, points
         self.changes = [c for c in changes if c.arm == motion.arm and c.acts]
+        unsure = [replace(c, acts=True, known=True) for c in changes if c.arm == motion.arm and not c.known]
+        self.unsure = Hand(motion, unsure, points) if unsure else None
         self.starts, self.ends = (
             np.array([getattr(c, n) for c in self.changes], dtype=np.float64) for n in ("start", "end")
         )

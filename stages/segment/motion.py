@@ -33,11 +33,12 @@ FINGERS_NOISE, FINGERS_S = 0.01, 0.06  # an opening as noisy as this (1 = its ra
 @dataclass(frozen=True, slots=True)
 class Opening:
     """values float64[G], 0 closed to 1 open; jitter: deviation of their noise; `flips`: they are a command that changes
-    from one row to the next, which then stands at its row's time."""
+    from one row to the next, which then stands at its row's time; `known`: which end is closed is known."""
 
     values: Float
     jitter: float
     flips: bool
+    known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def arm_motions(signals: Mapping[str, Signal], points: Float, config: SegmentCon
                 path / scale,
                 sigma,
                 spin,
-                _opening(signals.get(f"gripper/{arm}"), points),
+                _opening(signals.get(f"gripper/{arm}") or signals.get(f"hand/{arm}"), points),
                 command.values if command is not None else None,
                 path if signal.kind == "position" else None,
                 signal.unit == "m" and path.shape[1] >= 3,
@@ -178,10 +179,11 @@ def _opening(signal: Signal | None, points: Float) -> Opening | None:
     switches = int(np.sum(np.diff(values > (low + high) / 2)))
     if high > low and int(middle.sum()) <= switches:  # at most one row on the way, as a resampled flip has
         latest = np.clip(np.searchsorted(signal.time_s, points + 1e-6, side="right") - 1, 0, len(values) - 1)
-        return Opening(np.asarray(values[latest]), 0.0, True)
+        return Opening(np.asarray(values[latest]), 0.0, True, signal.kind != "hand")
     noise = float(_noise(signal)[0])
     sigma = min(1.0, noise / FINGERS_NOISE) * FINGERS_S  # nothing is smoothed that shows no noise
-    return Opening(smooth(on_grid(signal, points), sigma)[:, 0], noise * (1.0 - 0.5 * sigma / FINGERS_S), False)
+    values = smooth(on_grid(signal, points), sigma)[:, 0]
+    return Opening(values, noise * (1.0 - 0.5 * sigma / FINGERS_S), False, signal.kind != "hand")
 
 
 def on_grid(signal: Signal, points: Float) -> Float:

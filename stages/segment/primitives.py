@@ -136,8 +136,9 @@ def _one_arm(hand: Hand, spans: Spans, config: SegmentConfig) -> tuple[Labels, F
     """(labels of one arm, how much it does in each span)."""
     speed = hand.speed(spans)
     act, which, sure = _acts(hand, spans, speed, config)
+    unsure = _acts(hand.unsure, spans, speed, config)[0] if hand.unsure else np.zeros(len(speed), dtype=bool)
     state = hand.state(spans.middle)
-    static = (speed < config.moving) & ~act
+    static = (speed < config.moving) & ~act & ~unsure
     moves = ~static & ~act
     primitive = np.full(len(speed), CODE["move"])
     confidence = np.full(len(speed), 0.5 if hand.changes else 0.4)
@@ -158,6 +159,7 @@ def _one_arm(hand: Hand, spans: Spans, config: SegmentConfig) -> tuple[Labels, F
         put(moves & (spin > ACTS) & (spin > TURNS * travels), "rotate", 0.6)
     put(static & state.held, "hold", 0.8)
     put(static & ~state.held, "idle", 0.8)
+    put(unsure, "unknown", 0.4)  # fingers move, and whether they take or give nobody knows
     recovery = np.zeros(len(speed), dtype=np.int64)
     recovery[empty & state.attempt & state.ahead] = RECOVERY["second_approach"]
     if hand.changes:
@@ -166,8 +168,8 @@ def _one_arm(hand: Hand, spans: Spans, config: SegmentConfig) -> tuple[Labels, F
         put(act & ~closing, "release", 0.9)
         put(act & hand.given[which], "handover", 0.8)
         recovery[act & missed] = np.where(closing, RECOVERY["missed_grasp"], RECOVERY["reopen"])[act & missed]
-    takes_part = ((speed > ACTS) | act).astype(np.int64)
-    return Labels(primitive, recovery, confidence * sure, static, takes_part), speed + act
+    takes_part = ((speed > ACTS) | act | unsure).astype(np.int64)
+    return Labels(primitive, recovery, confidence * sure, static, takes_part), speed + act + unsure
 
 
 def _carrying(

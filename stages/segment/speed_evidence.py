@@ -50,7 +50,7 @@ def pauses(
     first, last = start > 0, end < len(speed)
     stops, onsets = points[0] + start / GRID_HZ, points[0] + end / GRID_HZ + EARLY * smooth_s
     begun, done = np.sort([c.start for c in changes]), np.sort([c.end for c in changes])
-    opened = np.sort([c.end for c in changes if not c.closes])
+    opened = np.sort([c.end for c in changes if c.known and not c.closes])
     grips = np.searchsorted(begun, stops + JUST_S) > np.searchsorted(done, stops - JUST_S)
     empties = np.searchsorted(opened, onsets) > np.searchsorted(opened, np.maximum(stops, onsets - config.min_idle_s))
     flips = np.sort([c.start for c in changes if c.flips])

@@ -86,7 +86,7 @@ def test_all_versions_give_the_same_episodes(tmp_path, version):
     assert [c.name for c in references[0].cameras] == ["front", "wrist"]
     starts = [r.cameras[0].from_s for r in references]
     assert starts == ([0.0, 1.0, 2.2, 0.0] if version == "v3.0" else [0.0] * 4)  # three episodes a file
-    layout = layout_of(dataset, references, CONFIG)
+    layout = layout_of(dataset, references, CONFIG).layout
     for reference, episode in zip(references, episodes, strict=True):
         row, signals = extract(
             dataset, reference, layout, dataset.reader(needed_columns(dataset, layout)).read(reference), CONFIG
@@ -198,7 +198,7 @@ def test_an_optional_file_that_cannot_be_used_is_lost_alone_told_and_flagged(tmp
     assert dataset.flags == (flag,)
     assert any(name in note for note in dataset.notes)
     assert [c.calibration for c in references[0].cameras] == [None]
-    layout = layout_of(dataset, references, CONFIG)
+    layout = layout_of(dataset, references, CONFIG).layout
     row, _ = extract(
         dataset, references[0], layout, dataset.reader(needed_columns(dataset, layout)).read(references[0]), CONFIG
     )
@@ -234,7 +234,7 @@ def test_words_of_an_episode_count_where_the_task_table_has_lost_a_line(tmp_path
     write_dataset(tmp_path, [Episode(20, 0, "one")])
     (tmp_path / "meta/tasks.jsonl").write_text('{"task_index": 7, "task": "x"}\nnonsense')
     dataset, references = load("d", str(tmp_path))
-    layout = layout_of(dataset, references, CONFIG)
+    layout = layout_of(dataset, references, CONFIG).layout
     row, _ = extract(
         dataset, references[0], layout, dataset.reader(needed_columns(dataset, layout)).read(references[0]), CONFIG
     )
@@ -361,7 +361,7 @@ def test_the_real_sets_are_read_whole(real):
     }
     for name, place in found.items():
         dataset, references = load(name, place.uri)
-        layout = layout_of(dataset, references, CONFIG)
+        layout = layout_of(dataset, references, CONFIG).layout
         assert (len(references), layout.profile, layout.arms) == expected[name]
         for reference in references:
             row, signals = extract(

@@ -26,7 +26,7 @@ def with_features(root, **widths):
 def ingested(root):
     """What the stage makes of the first episode, as it is done in a build."""
     dataset, references = load("d", str(root))
-    work = IngestWork({"d": dataset}, {"d": layout_of(dataset, references, CONFIG)}, (references[0],))
+    work = IngestWork({"d": dataset}, {"d": layout_of(dataset, references, CONFIG).layout}, (references[0],))
     return ingest(Unit("ingest", (("d/000000", "f"),), work, {"d/000000": "d"}), CONFIG)
 
 

@@ -22,13 +22,13 @@ def one_episode(root, **options):
     if not (root / "meta").exists():
         write_dataset(root, [Episode(20, 0), Episode(24, 20)], **options)
     dataset, references = load("d", str(root))
-    layout = layout_of(dataset, references, CONFIG)
+    layout = layout_of(dataset, references, CONFIG).layout
     return dataset, references[0], layout, dataset.reader(needed_columns(dataset, layout)).read(references[0])
 
 
 def refusal_of(root, config=CONFIG) -> Quarantined:
     dataset, references = load("d", str(root))
-    layout = layout_of(dataset, references[1:], config)
+    layout = layout_of(dataset, references[1:], config).layout
     with pytest.raises(Quarantined) as error:
         extract(
             dataset, references[0], layout, dataset.reader(needed_columns(dataset, layout)).read(references[0]), config

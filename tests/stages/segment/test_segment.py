@@ -260,7 +260,7 @@ def real_events(real, name):
     """(signals, event rows) of each episode of a real set, on the log's own clock."""
     config = IngestConfig()
     dataset, references = load(name, str(real / name))
-    layout = layout_of(dataset, references, config)
+    layout = layout_of(dataset, references, config).layout
     for reference in references:
         _, rows = extract(
             dataset, reference, layout, dataset.reader(needed_columns(dataset, layout)).read(reference), config

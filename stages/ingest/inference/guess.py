@@ -1,0 +1,363 @@
+"""The profile of last resort: a layout told from names, units and physics.
+
+In: a dataset, a bounded look into it, which columns are its state and action. Out: a `Guess`: the layout, and of each
+thing in it how sure that is, and why. What is less sure than `certainty` is not used as if it were known: a gripper of
+which nobody can tell which end is closed becomes a `hand`, values in a unit that cannot be told stay `raw`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from stages.ingest.inference.hands import Ends, Hand, command_of, hand_of
+from stages.ingest.inference.names import AXES, Named, named
+from stages.ingest.inference.polarity import Episode, polarity
+from stages.ingest.inference.units import unit_of
+from stages.ingest.look import Look
+from stages.ingest.roles import ASIDE, COUNTERS
+from stages.ingest.streams import MOTION, Arm, Kind, Layout, Stream
+from stages.sources.protocol import Dataset
+
+Float = npt.NDArray[np.float64]
+Places = tuple[tuple[str, int], ...]
+BY_NAME, BY_WIDTH, ONLY_ONE = 0.97, 0.8, 0.9  # how sure the arms are
+IDLE = 0.3  # of the way of the arm that moves most, below which another one rests
+TWO_ARMS = 12  # values of a state without names, from which they may be of two arms
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was told: `what` it is, how sure that is (0 to 1), and `because` of what."""
+
+    what: str
+    sure: float
+    because: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.what} ({self.sure:.2f})" + (f": {'; '.join(self.because)}" if self.because else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A layout and what it rests on."""
+
+    layout: Layout
+    findings: tuple[Finding, ...]
+
+
+def infer(
+    dataset: Dataset, look: Look, state: tuple[str, ...], action: tuple[str, ...], certainty: float
+) -> Guess | None:
+    """None where nothing moves."""
+    findings: list[Finding] = []
+    measured = _named_of(dataset, state, {*state, *action})
+    told = [n for f in dataset.features if f.column in action for n in named(f, dataset.modality.get(f.column))]
+    arms = _arms(measured or told, look, findings)
+    streams: list[Stream] = []
+    moving = {arm: _way(_position(own, look) or _joints(own, set(), look), look) for arm, own in arms.items()}
+    for arm, own in arms.items():
+        commands, works = _of_arm(told, arm, list(arms)), moving[arm] >= IDLE * max(moving.values())
+        streams += _one_arm(arm, own, commands, works, dataset, look, certainty, findings)
+    if not any(s.kind in MOTION for s in streams):
+        streams = [s for s in streams if s.kind not in MOTION] + _commanded(told, look, findings)
+    if not any(s.kind in MOTION for s in streams):
+        return None
+    layout = Layout(profile="inferred", inferred=True, state=state, action=action, streams=tuple(streams))
+    return Guess(layout, tuple(findings))
+
+
+def with_grippers(layout: Layout, dataset: Dataset, look: Look, certainty: float) -> Guess:
+    """A profile's layout; where it claims no gripper of an arm, one that is told by its name and by physics."""
+    findings: list[Finding] = []
+    lacking = [a for a in layout.arms if not any(s.arm == a and s.kind == "gripper" for s in layout.streams)]
+    if not lacking:
+        return Guess(layout, ())
+    measured = _named_of(dataset, layout.state, {*layout.state, *layout.action})
+    told = [n for f in dataset.features if f.column in layout.action for n in named(f, dataset.modality.get(f.column))]
+    streams = list(layout.streams)
+    paths = {a: next((s.places for s in layout.streams if s.arm == a and s.kind in MOTION), ()) for a in layout.arms}
+    most = max(_way(places, look) for places in paths.values())
+    for arm in lacking:
+        own = _of_arm(measured, arm, layout.arms)
+        commands = _of_arm(told, arm, layout.arms)
+        hand = hand_of(own, look) or hand_of([v for v in commands if v.role == "gripper"], look)
+        path = paths[arm] if _way(paths[arm], look) >= IDLE * most else ()
+        if hand is not None:
+            streams += _gripper(arm, hand, own, commands, path, look, certainty, findings)
+    return Guess(layout.model_copy(update={"streams": tuple(streams)}), tuple(findings))
+
+
+def _way(places: Places, look: Look) -> float:
+    """The largest range of a value, in its own unit."""
+    return max((ends[1] - ends[0] for p in places if (ends := look.range_of(*p)) is not None), default=0.0)
+
+
+def _named_of(dataset: Dataset, state: Sequence[str], known: set[str]) -> list[Named]:
+    """The values of the state, then of other columns that measure something."""
+    features = {f.column: f for f in dataset.features if f.width and f.column not in COUNTERS}
+    beside = [c for c in features if c not in known and not ASIDE.search(c.casefold()) and c.startswith("observation")]
+    return [n for c in (*state, *beside) if c in features for n in named(features[c], dataset.modality.get(c))]
+
+
+def _arms(values: Sequence[Named], look: Look, findings: list[Finding]) -> dict[Arm, list[Named]]:
+    """{arm: its values}, by the names of the values, else by the width of what has none."""
+    moving = [v for v in values if v.role not in ("rate", "force", "body")]
+    said = sorted({v.arm for v in moving if v.arm})
+    if {"left", "right"} <= set(said):
+        findings.append(Finding("two arms", BY_NAME, ("names say left and right",)))
+        return {"left": [v for v in values if v.arm == "left"], "right": [v for v in values if v.arm == "right"]}
+    numbered = [s for s in said if s.startswith("#")]
+    if len(numbered) == 2:
+        findings.append(Finding("two arms", BY_NAME, ("names number them; the first is called left here",)))
+        first, second = numbered
+        return {"left": [v for v in values if v.arm == first], "right": [v for v in values if v.arm == second]}
+    if said in (["left"], ["right"]):
+        findings.append(Finding(f"one arm, the {said[0]} one", ONLY_ONE, ("names say so",)))
+        return {"left" if said == ["left"] else "right": list(values)}
+    halves = _halves(moving, look)
+    if halves is not None:
+        findings.append(Finding("two arms, the first half of each column is left", BY_WIDTH, ("by width",)))
+        return halves
+    findings.append(Finding("one arm", ONLY_ONE, ("no name says otherwise",)))
+    return {"single": list(values)}
+
+
+def _halves(values: Sequence[Named], look: Look) -> dict[Arm, list[Named]] | None:
+    """Values without an arm, of columns that hold the same twice; None where they do not look like that."""
+    columns: dict[str, list[Named]] = {}
+    for value in values:
+        columns.setdefault(value.column, []).append(value)
+    nameless = {
+        c: own for c, own in columns.items() if not any(v.role in ("position", "orientation") and v.own for v in own)
+    }
+    even = {c: own for c, own in nameless.items() if len(own) % 2 == 0}
+    jointed = [own for own in even.values() if len(own) >= TWO_ARMS and own[0].role in ("joint", "")]
+    if not jointed:
+        return None
+    (own, *_) = jointed
+    half = len(own) // 2
+    gripped = [c for c, o in even.items() if o[0].role == "gripper" and len(o) == 2]
+    alike = gripped or (len(own) in (12, 14, 16) and all(_flips(v, look) for v in (own[half - 1], own[-1])))
+    if not alike and not (len(own) == 14 and _same_ends(own, half, look)):
+        return None
+    left = [v for o in even.values() for v in o[: len(o) // 2]]
+    right = [v for o in even.values() for v in o[len(o) // 2 :]]
+    return {"left": left, "right": right}
+
+
+def _same_ends(own: Sequence[Named], half: int, look: Look) -> bool:
+    """Whether the last values of both halves stay within the same share of what the others do: grippers do."""
+    ranges = [look.range_of(*v.place) for v in own]
+    ends = [ranges[half - 1], ranges[-1]]
+    return all(r is not None and r[0] >= -0.1 and r[1] <= 1.1 for r in ends)
+
+
+def _of_arm(values: Sequence[Named], arm: str, arms: Sequence[str]) -> list[Named]:
+    """The values of an action that are of an arm: as named, as numbered, or by halves."""
+    if len(arms) == 1:
+        return list(values)
+    own = [v for v in values if v.arm == arm]
+    if own:
+        return own
+    numbered = sorted({v.arm for v in values if v.arm.startswith("#")})
+    if len(numbered) == 2:
+        return [v for v in values if v.arm == numbered[arms.index(arm)]]
+    columns: dict[str, list[Named]] = {}
+    for value in values:
+        columns.setdefault(value.column, []).append(value)
+    found: list[Named] = []
+    for named_values in columns.values():
+        half = len(named_values) // 2
+        part = slice(0, half) if arms.index(arm) == 0 else slice(half, None)
+        found += named_values[part] if len(named_values) % 2 == 0 else []
+    return found
+
+
+def _one_arm(
+    arm: Arm,
+    own: Sequence[Named],
+    commands: Sequence[Named],
+    works: bool,
+    dataset: Dataset,
+    look: Look,
+    certainty: float,
+    findings: list[Finding],
+) -> list[Stream]:
+    """works: it moves far enough beside the other arm for its way to say something."""
+    hand = hand_of(own, look) or hand_of([v for v in commands if v.role == "gripper"], look)
+    if hand is None:
+        nameless = _last_that_flips(own, look) or _last_that_flips(commands, look)
+        hand = Hand((nameless.place,), (False,)) if nameless is not None else None
+    taken = set(hand.places) if hand is not None else set()
+    position = _position(own, look)
+    turned = _orientation(own) if position else ()
+    joints = _joints(own, taken, look)
+    streams = []
+    for kind, places in (("position", position), ("joints", joints)):
+        if places:
+            unit, why = unit_of(kind, places, dataset, look)
+            streams.append(Stream(kind=kind, arm=arm, places=places, unit=unit, guessed=True))
+            findings.append(Finding(f"{kind} of arm {arm}: {streams[-1].origin} in {unit}", _sure_of(unit), (why,)))
+    if turned:
+        form = "quaternion xyzw" if len(turned) == 4 else "rad xyz"
+        streams.append(Stream(kind="orientation", arm=arm, places=turned, unit=form))
+    if hand is None:
+        findings.append(Finding(f"no gripper of arm {arm}", 0.5, ("no name tells one, nothing flips",)))
+        return streams
+    path = position or joints or tuple(v.place for v in commands if v.place not in taken)
+    path = path if works else ()
+    return streams + _gripper(arm, hand, own, commands, path, look, certainty, findings)
+
+
+def _sure_of(unit: str) -> float:
+    return 0.5 if unit == "raw" else 0.9
+
+
+def _gripper(
+    arm: Arm,
+    hand: Hand,
+    own: Sequence[Named],
+    commands: Sequence[Named],
+    path: Places,
+    look: Look,
+    certainty: float,
+    findings: list[Finding],
+) -> list[Stream]:
+    """The gripper and its command where it is sure which end is closed, else a hand."""
+    told = command_of(hand, own, commands, look)
+    command = Hand(told, hand.against) if told else None
+    seen, opposed = _seen(hand, command, path, [v for v in own if v.role == "force"], look)
+    words = {w for v in (*own, *commands) if v.place in hand.places for w in v.words}
+    verdict = polarity(seen, hand.reach(look), words)
+    sure = max(verdict.high_is_open, 1.0 - verdict.high_is_open)
+    known, high = sure >= certainty, verdict.high_is_open >= 0.5
+    which = ("larger" if high else "smaller") if known else "nobody can tell which"
+    streams = [_ranged("gripper" if known else "hand", arm, hand, high or not known, look)]
+    if known and command is not None:
+        streams.append(_ranged("gripper_command", arm, command, high != opposed, look))
+    findings.append(Finding(f"gripper of arm {arm}: {streams[0].origin}, {which} value is open", sure, verdict.because))
+    return streams
+
+
+def _ranged(kind: Kind, arm: Arm, hand: Hand, high_is_open: bool, look: Look) -> Stream:
+    ends = [e for e in hand.ranges(look) if e is not None]
+    up = [(high, low) if turned else (low, high) for (low, high), turned in zip(ends, hand.against, strict=True)]
+    tops, bottoms = tuple(b for _, b in up), tuple(a for a, _ in up)
+    opened, closed = (tops, bottoms) if high_is_open else (bottoms, tops)
+    return Stream(kind=kind, arm=arm, places=hand.places, unit="1", open=opened, closed=closed, guessed=True)
+
+
+def _opposed(seen: Sequence[Episode]) -> bool:
+    """Whether the command falls where the gripper rises."""
+    return sum(float(np.cov(e.command, e.grip)[0, 1]) for e in seen if e.command is not None) < 0
+
+
+def _seen(
+    hand: Hand, command: Hand | None, path: Places, forces: Sequence[Named], look: Look
+) -> tuple[list[Episode], bool]:
+    """(episodes as `polarity` wants them, whether the command falls where the gripper rises): the command on the
+    gripper's scale where it is in the same unit, and turned round where it goes the other way."""
+    own = tuple(p for p in path if p not in hand.places)
+    effort = [v for v in forces if {"gripper", "grip", "jaw"} & set(v.words)]
+    wanted = [*hand.places, *(command.places if command else ()), *own, *(v.place for v in effort)]
+    ranges, found = hand.ranges(look), []
+    for time, values in look.together(dict.fromkeys(c for c, _ in wanted)):
+        grip = hand.share(values, ranges)
+        if grip is None or len(time) < 3:
+            continue
+        told = command.share(values, _told_ranges(ranges, command.ranges(look))) if command else None
+        path_of = [_scaled(values[c][:, i], look.range_of(c, i)) for c, i in own]
+        push = values[effort[0].column][:, effort[0].index] if len(effort) == 1 else None
+        found.append(Episode(time, grip, np.stack(path_of, axis=1) if own else np.zeros((len(time), 0)), told, push))
+    opposed = _opposed(found)
+    if opposed:
+        found = [replace(e, command=1.0 - e.command) if e.command is not None else e for e in found]
+    return found, opposed
+
+
+def _told_ranges(measured: Ends, told: Ends) -> Ends:
+    """The range of what is measured, where a command looks like one in the same unit; else its own."""
+    alike = all(
+        m is not None
+        and t is not None
+        and t[0] > m[0] - 0.6 * (m[1] - m[0])
+        and t[1] < m[1] + 0.6 * (m[1] - m[0])
+        and t[1] - t[0] > 0.5 * (m[1] - m[0])
+        for m, t in zip(measured, told, strict=True)
+    )
+    return measured if alike else told
+
+
+def _scaled(values: Float, ends: tuple[float, float] | None) -> Float:
+    return np.zeros(len(values)) if ends is None else (values - ends[0]) / (ends[1] - ends[0])
+
+
+def _position(own: Sequence[Named], look: Look) -> Places:
+    """x, y, z of one column: of the arm's end where several have them."""
+    columns: dict[str, list[Named]] = {}
+    for value in own:
+        if value.role == "position":
+            columns.setdefault(value.column, []).append(value)
+    for values in columns.values():
+        by_axis = {next(iter(AXES & set(v.own))): v for v in values if AXES & set(v.own)}
+        found = [by_axis[a] for a in "xyz"] if set(by_axis) == AXES else values if len(values) == 3 else []
+        if found and sum(look.range_of(*v.place) is not None for v in found) >= 2:
+            return tuple(v.place for v in found)
+    return ()
+
+
+def _orientation(own: Sequence[Named]) -> Places:
+    values = [v for v in own if v.role == "orientation"]
+    by_name = {w: v for v in values for w in v.own}
+    for names in (("qx", "qy", "qz", "qw"), ("roll", "pitch", "yaw"), ("rx", "ry", "rz")):
+        if all(n in by_name for n in names):
+            return tuple(by_name[n].place for n in names)
+    return ()
+
+
+def _joints(own: Sequence[Named], taken: set[tuple[str, int]], look: Look) -> Places:
+    """Values that change: those that are called joints, of the column that has most of them; else those whose names say
+    nothing. A rate, a force, the base, a finger is none."""
+    for roles in (("joint",), ("",)):
+        found = [v for v in own if v.role in roles and v.place not in taken and look.range_of(*v.place) is not None]
+        if not found:
+            continue
+        columns: dict[str, list[Named]] = {}
+        for value in found:
+            columns.setdefault(value.column, []).append(value)
+        most = max(columns.values(), key=len)
+        return tuple(v.place for v in (found if len(most) == 1 else most))
+    return ()
+
+
+def _last_that_flips(own: Sequence[Named], look: Look) -> Named | None:
+    """Of values whose names say nothing the last, where it is nearly always at one of two levels."""
+    nameless = [v for v in own if v.role in ("", "joint") and not v.own]
+    return nameless[-1] if len(nameless) > 1 and _flips(nameless[-1], look) else None
+
+
+def _flips(value: Named, look: Look) -> bool:
+    """At least 80 % of the values lie within 10 % of the smallest or the largest, and both levels are used."""
+    ends = look.range_of(*value.place)
+    rows = look.values(value.column)
+    if ends is None or not rows:
+        return False
+    level = (np.concatenate([r[:, value.index] for r in rows]) - ends[0]) / (ends[1] - ends[0])
+    low, high = level < 0.1, level > 0.9
+    return bool(np.mean(low | high) > 0.8 and np.mean(low) > 0.02 and np.mean(high) > 0.02)
+
+
+def _commanded(told: Sequence[Named], look: Look, findings: list[Finding]) -> list[Stream]:
+    """An action alone: what it says is taken for a velocity of the one arm."""
+    gripper = {v.place for v in told if v.role == "gripper"}
+    if not gripper and told and _flips(told[-1], look):
+        gripper = {told[-1].place}
+    places = tuple(v.place for v in told if v.place not in gripper and look.range_of(*v.place) is not None)
+    if not places:
+        return []
+    findings.append(Finding("no state moves: the action is taken for a velocity", 0.6))
+    return [Stream(kind="velocity", arm="single", places=places, unit="raw")]
