@@ -61,6 +61,7 @@ class Sample(TypedDict):
     static: bool
     confidence: float
     flags: list[str]
+    marks: dict[str, str | float | bool]  # what the source says of the episode as a whole: success, operator, ...
     layout: str  # key of `layouts` in manifest.json
 
 

@@ -34,6 +34,8 @@ WHOLE_BYTES = 64 * MB  # a file up to this size is fetched at once; of a larger 
 WIDTH = 4096  # values of a feature in one row
 PIXELS = 8192 * 8192  # of a picture: 100 MB in memory
 FOLDERS = 100_000  # that are looked into for datasets
+POINTER = "{uri} is a Git LFS pointer, not the file itself: run `git lfs pull` where it was cloned"
+_LFS = b"version https://git-lfs"
 
 
 class Unreadable(ValueError):
@@ -136,12 +138,20 @@ def _decoded(parquet: pq.ParquetFile, wanted: list[str], uri: str) -> pa.Table:
     return pa.Table.from_batches(batches)
 
 
+def is_pointer(uri: str) -> bool:
+    """Whether a file is what git leaves of one without git-lfs."""
+    with storage.opened(uri) as (file, size):
+        return size <= 1024 and bool(file.read(len(_LFS)) == _LFS)
+
+
 def _footer(source: Any, size: int, uri: str) -> None:
     """How long a Parquet file says that its footer is, before anything believes it."""
     if size < 12:
         raise Unreadable(f"{uri} has {size} bytes: no Parquet file")
     source.seek(size - 8)
     end = source.read(8)
+    if end[4:] != b"PAR1" and size <= 1024 and is_pointer(uri):
+        raise Unreadable(POINTER.format(uri=uri))
     if end[4:] != b"PAR1":
         raise Unreadable(f"{uri} does not end as a Parquet file ends; it was cut, or is none")
     length = int.from_bytes(end[:4], "little")

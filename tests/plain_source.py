@@ -70,6 +70,10 @@ class PlainDataset:
         return {}
 
     @property
+    def content(self) -> str:
+        return ""
+
+    @property
     def lost_entries(self) -> Mapping[str, str]:
         return {}
 
@@ -122,6 +126,9 @@ class PlainLog:
     def labels(self, level: str) -> list[Label]:
         said = self.about.get("said", [])
         return [Label(level, s["start"], s["end"], s["text"], said_by="recording.json") for s in said]
+
+    def marks(self) -> Mapping[str, str | float | bool]:
+        return {}
 
 
 def _episode(source: str, folder: Path) -> Episode:

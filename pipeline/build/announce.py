@@ -40,6 +40,8 @@ class Announcer:
             how = "no robot profile fits, its columns are guessed"
         form = dataset.format.replace("lerobot/", "LeRobot ")
         self.say(f"source   {name}: {number} episode{'s' * (number != 1)}, {form}, robot {dataset.robot}, {how}")
+        for note in found.notes.get(name, ()):
+            self.say(f"         {note}")
         for note in dataset.notes[:SHOWN]:
             self.say(f"         {note}")
         if len(dataset.notes) > SHOWN:

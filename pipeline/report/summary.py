@@ -41,6 +41,11 @@ class Summary:
         return self.corpus.quarantine(evidence=False)
 
     @cached_property
+    def left_out(self) -> pl.DataFrame:
+        """episode_id of those that a rule of the user's leaves out: nothing is wrong with them."""
+        return self.quarantine.filter(reason=Reason.LEFT_OUT.value).select("episode_id")
+
+    @cached_property
     def barren(self) -> list[str]:
         """Sources with events of the shard level of which none is in a shard, nor merely kept back by the balance.
         Empty before a release."""
@@ -57,7 +62,7 @@ class Summary:
         """{source: share of its episodes of which nothing comes out}: those in quarantine, and entries of its list
         that cannot be read. 1 for a source that cannot be used at all, and for one of which no sample came."""
         refused = self.quarantine.filter(pl.col("event_id").is_null())
-        wanted = self.corpus.wanted("ingest")
+        wanted = self.corpus.wanted("ingest").join(self.left_out, left_on="item", right_on="episode_id", how="anti")
         episodes = wanted.select(source=pl.col("item").str.extract(SOURCE_OF, 1), episode_id="item")
         bad = episodes.join(refused, on="episode_id", how="semi")
         listed, failed = (Counter(dict(e["source"].value_counts().iter_rows())) for e in (episodes, bad))
@@ -78,9 +83,12 @@ class Summary:
         yield from _sources(corpus, self.barren)
         yield from _counts(corpus)
         yield from _release(corpus)
-        if self.quarantine.height:
+        if self.left_out.height:
+            yield f"left out   {self.left_out.height} episodes by ingest.where"
+        wrong = self.quarantine.filter(pl.col("reason") != Reason.LEFT_OUT.value)
+        if wrong.height:
             for reason, number in (
-                self.quarantine.group_by("reason").len().sort("len", "reason", descending=[True, False]).iter_rows()
+                wrong.group_by("reason").len().sort("len", "reason", descending=[True, False]).iter_rows()
             ):
                 yield f"quarantine {number} x {reason}"
             yield f"           look: corpus quarantine --corpus {corpus.root}"

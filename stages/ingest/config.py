@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from stages.ingest.where import parsed
 
 
 class IngestConfig(BaseModel):
@@ -14,6 +16,11 @@ class IngestConfig(BaseModel):
 
     profile: str | None = Field(
         None, description="robot profile by name or YAML file; null: chosen by robot type or names"
+    )
+    where: str | None = Field(
+        None,
+        description="SQL over what is known of an episode (success, operator, ..., source, robot, task, n_rows, "
+        "seconds): those of which it is not true are left out; null: none",
     )
     certainty: float = Field(
         0.9, gt=0.5, lt=1, description="how sure it must be which end of a gripper is closed where no profile says so"
@@ -37,5 +44,13 @@ class IngestConfig(BaseModel):
     labels: Literal["L3", "L2", "L1", "L0"] | None = Field(
         "L2", description="level of spans that a source brings along (action_config, subtask_index); null: not used"
     )
+
+    @field_validator("where")
+    @classmethod
+    def _sql(cls, rule: str | None) -> str | None:
+        if rule is not None:
+            parsed(rule)
+        return rule
+
     val_share: float = Field(0.1, ge=0, lt=1, description="share of recordings in the val split, by hash")
     split_seed: int = Field(0, ge=0, description="seed of that hash")

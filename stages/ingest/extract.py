@@ -22,6 +22,7 @@ from stages.ingest.config import IngestConfig
 from stages.ingest.describe import alike, described, extra_columns
 from stages.ingest.streams import Layout
 from stages.ingest.units import canonical_unit
+from stages.ingest.where import holds
 from stages.sources.protocol import Dataset, Episode, Log
 from stages.sources.protocol import Stream as Logged
 from stages.text import SENTENCE, plain
@@ -55,7 +56,8 @@ def extract(
     extras, refused = _extras(dataset, layout, log)
     arms, seen = arm_rows(of.episode_id, layout, logged, config, where)
     signals = [*_raw_rows(of, layout, logged), *arms, *_extra_rows(of, extras, dataset)]
-    task = log.task()
+    task, marks = log.task(), {**of.marks, **log.marks()}
+    _kept(of, dataset, log, task or "", marks, config)
     flags = [
         *_flags(of, layout, config),
         *seen,
@@ -97,7 +99,7 @@ def extract(
             }
             for c in cameras
         ],
-        "marks": json.dumps(dict(of.marks), sort_keys=True, ensure_ascii=False),
+        "marks": json.dumps(marks, sort_keys=True, ensure_ascii=False),
         "layout": described(dataset, layout),
         "extras_refused": refused,
         "labels": [label.row() for label in labels],
@@ -139,6 +141,28 @@ def _extras(dataset: Dataset, layout: Layout, log: Log) -> tuple[dict[str, Logge
         result[column] = _held(stream, float(stream.time_s[-1])) if column in held else stream
     refused += [f"column {c}: another has its name in a sample, where / and . are one" for c in alike(dataset, layout)]
     return result, refused
+
+
+def _kept(
+    of: Episode, dataset: Dataset, log: Log, task: str, marks: Mapping[str, str | float | bool], config: IngestConfig
+) -> None:
+    """Raises Quarantined(LEFT_OUT) where ingest.where does not hold; a name that nothing says is null, and fails."""
+    if config.where is None:
+        return
+    about: dict[str, str | float | bool] = {
+        "source": of.source,
+        "robot": dataset.robot,
+        "task": task,
+        "n_rows": log.rows,
+    }
+    about |= {"seconds": log.rows / dataset.fps, **marks}
+    try:
+        kept = holds(config.where, about)
+    except ValueError as error:
+        raise Quarantined(Reason.LEFT_OUT, f"ingest.where: {error}") from error
+    if not kept:
+        told = ", ".join(f"{k}={v!r}" for k, v in about.items() if k not in ("task", "source"))
+        raise Quarantined(Reason.LEFT_OUT, f"ingest.where leaves it out: {config.where} does not hold ({told})")
 
 
 def _raw_rows(of: Episode, layout: Layout, logged: Mapping[str, Logged]) -> list[SignalRow]:

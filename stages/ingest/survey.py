@@ -48,11 +48,12 @@ class Survey:
     """Datasets, layouts and episodes by source name; sources that are lost.
 
     episodes: episode_id, source, identity, named, in order. cameras (none where `ingest.video` is ignore): episode_id,
-    item (episode@camera), camera, uri (null: no file), size, mtime_ns, from_s, to_s, fps.
+    item (episode@camera), camera, uri (null: no file), size, mtime_ns, from_s, to_s, fps, frames, column.
     """
 
     datasets: dict[str, Dataset] = field(default_factory=dict)
     layouts: dict[str, Layout] = field(default_factory=dict)
+    notes: dict[str, list[str]] = field(default_factory=dict)  # on how a source was found
     findings: dict[str, tuple[Finding, ...]] = field(default_factory=dict)  # what was told of a layout, not known
     listed: dict[str, Episodes] = field(default_factory=dict)
     episodes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=EPISODES))
@@ -85,7 +86,7 @@ class Survey:
 def survey(sources: Iterable[str], config: IngestConfig, formats: Sequence[Format] = FORMATS) -> Survey:
     """Raises SourceError for two sources of one name; storage.Unusable."""
     result = Survey()
-    tables, cameras = [result.episodes], [result.cameras]
+    tables, cameras, contents = [result.episodes], [result.cameras], dict[str, str]()
     for name, place in _datasets(sources, formats, result).items():
         episodes: Episodes | None = None
         try:
@@ -99,6 +100,10 @@ def survey(sources: Iterable[str], config: IngestConfig, formats: Sequence[Forma
             continue
         result.datasets[name], result.layouts[name], result.listed[name] = dataset, guess.layout, episodes
         result.findings[name] = guess.findings
+        result.notes[name] = [place.note] if place.note else []
+        twin = contents.setdefault(dataset.content, name) if dataset.content else name
+        if twin != name:
+            result.notes[name].append(f"it holds the same files as {twin}: one recording may be in train and in val")
         tables.append(_ids(name, episodes).select(list(EPISODES)))
         if config.video == "require":
             cameras.append(_cameras(name, dataset, episodes))
@@ -118,9 +123,8 @@ def _cameras(name: str, dataset: Dataset, episodes: Episodes) -> pl.DataFrame:
     return episodes.cameras.select(
         episode.alias("episode_id"),
         pl.concat_str(episode, pl.lit(camera_id("", "")), "camera").alias("item"),
-        *(c for c in OF_CAMERAS if c not in ("episode_id", "item", "fps")),
-        pl.col("fps").fill_null(dataset.fps),
-    )
+        *(c for c in OF_CAMERAS if c not in ("episode_id", "item")),
+    ).with_columns(pl.col("fps").fill_null(dataset.fps))
 
 
 def _datasets(sources: Iterable[str], formats: Sequence[Format], result: Survey) -> dict[str, Place]:

@@ -6,13 +6,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from schemas.ids import episode_of, source_of
 from schemas.observations import OBSERVATIONS
 from stages.fingerprint import each_json_fingerprint, fingerprint
 from stages.ingest import INGEST
 from stages.observe.config import ObserveConfig
+from stages.observe.places import placed
 from stages.stage import Plan, Scope, Stage
 from stages.work import Inputs, Outcome, Unit, Workspace
 
@@ -21,14 +22,18 @@ if TYPE_CHECKING:
 
     from stages.sources.protocol import Camera, Dataset
 
-VERSION = 2
+VERSION = 3
 
 __all__ = ["OBSERVE", "VERSION", "File", "ObserveConfig", "ObserveWork", "Span"]
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """An episode's place in a camera's file: [from_s, to_s), to_s None: to the end; media are written under `stem`."""
+    """An episode's place in a camera's file: [from_s, to_s), to_s None: to the end; media are written under `stem`.
+
+    `frames` from `first` on, by the lengths of the episodes in the file, if it holds `whole` frames in all; None: not
+    known. `claimed`: another episode's camera that claims the same pictures; empty: none.
+    """
 
     episode_id: str
     camera: str
@@ -36,6 +41,10 @@ class Span:
     to_s: float | None
     fps: float
     stem: str
+    first: int | None = None
+    frames: int | None = None
+    whole: int | None = None
+    claimed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +58,9 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class ObserveWork:
-    """Files to decode, by URI."""
+    """Files to decode."""
 
-    files: Mapping[str, File]
+    files: tuple[File, ...]
 
 
 def _items(plan: Plan) -> pl.DataFrame:
@@ -61,8 +70,7 @@ def _items(plan: Plan) -> pl.DataFrame:
 
     shared = fingerprint("observe", VERSION, plan.config(OBSERVE))
     alive = plan.alive(INGEST).select("episode_id", "source")
-    place = ["uri", "size", "mtime_ns", "from_s", "to_s", "fps"]
-    cameras = plan.survey.cameras.filter(pl.col("uri").is_not_null()).select("item", "episode_id", *place)
+    cameras = placed(plan.survey.cameras.filter(pl.col("uri").is_not_null()))
     cameras = cameras.join(alive, on="episode_id", maintain_order="left")
     # a file is written as JSON once, however many episodes lie in it
     files = cameras.select("uri", "size", "mtime_ns").unique(maintain_order=True)
@@ -70,11 +78,13 @@ def _items(plan: Plan) -> pl.DataFrame:
     cameras = cameras.join(
         files.with_columns(file=pl.Series(known, dtype=pl.String)), on=files.columns, how="left", maintain_order="left"
     )
-    prints = each_json_fingerprint(shared, cameras["file"], *(_numbers(cameras[c]) for c in ("from_s", "to_s", "fps")))
-    return cameras.select("item", "episode_id", "source", group="uri", fingerprint=pl.Series(prints, dtype=pl.String))
+    own = (_json(cameras[c]) for c in ("from_s", "to_s", "fps", "column", "first", "frames", "whole", "claimed"))
+    prints = each_json_fingerprint(shared, cameras["file"], *own)
+    group = pl.concat_str("uri", pl.lit("#"), "column")
+    return cameras.select("item", "episode_id", "source", group=group, fingerprint=pl.Series(prints, dtype=pl.String))
 
 
-def _numbers(column: pl.Series) -> pl.Series:
+def _json(column: pl.Series) -> pl.Series:
     """As JSON has them."""
     import polars as pl
 
@@ -84,22 +94,28 @@ def _numbers(column: pl.Series) -> pl.Series:
 
 
 def _work(plan: Plan, items: Sequence[str], _: Inputs) -> ObserveWork:
+    import polars as pl
+
     prints = plan.prints(OBSERVE, items)
-    files: dict[str, list[str]] = {}
+    cameras = plan.survey.cameras
+    files = cameras.filter(pl.col("item").is_in(list(items)))["uri"].unique()  # _items leaves absent files out
+    beside = cameras.filter(pl.col("uri").is_in(files.implode()))
+    rows = {r["item"]: r for r in placed(beside).iter_rows(named=True)}
+    own: dict[tuple[str, str], list[str]] = {}
     for item in items:
-        file = plan.survey.camera(item).file
-        assert file is not None  # _items leaves absent files out
-        files.setdefault(file.uri, []).append(item)
-    return ObserveWork({uri: _file(plan, members, prints) for uri, members in files.items()})
+        own.setdefault((rows[item]["uri"], rows[item]["column"]), []).append(item)
+    return ObserveWork(tuple(_file(plan, members, prints, rows) for members in own.values()))
 
 
-def _file(plan: Plan, items: Sequence[str], prints: Mapping[str, str]) -> File:
+def _file(plan: Plan, items: Sequence[str], prints: Mapping[str, str], rows: Mapping[str, Mapping[str, Any]]) -> File:
     dataset = plan.survey.datasets[source_of(items[0])]
     spans = []
     for item in items:
-        camera, episode = plan.survey.camera(item), episode_of(item)
+        camera, episode, at = plan.survey.camera(item), episode_of(item), rows[item]
         stem = f"{episode}/{camera.name}-{prints[item][:8]}"
-        spans.append(Span(episode, camera.name, camera.from_s, camera.to_s, camera.fps or dataset.fps, stem))
+        fps, claimed = camera.fps or dataset.fps, at["claimed"] or ""
+        first, frames, whole = (at[k] if at["whole"] is not None else None for k in ("first", "frames", "whole"))
+        spans.append(Span(episode, camera.name, camera.from_s, camera.to_s, fps, stem, first, frames, whole, claimed))
     return File(dataset, plan.survey.camera(items[0]), tuple(spans))
 
 

@@ -28,6 +28,7 @@ from stages.video.encode import Encoder
 from stages.video.pictures import Pictures
 from stages.video.probe import Probe
 
+DRIFT = 1.5  # frames by which the time of an episode in its file may be off
 EVIDENCE_SIZE = (320, 240)  # px, of a frame kept to show a fault
 Media = Callable[[str], AbstractContextManager[str]]  # path inside the corpus -> local path to write, published on exit
 
@@ -48,13 +49,20 @@ def observe_file(pictures: Pictures, uri: str, spans: Sequence[Span], config: Ob
     result = Observed(source_frames=len(info.pts_s))
     places = {}
     for span in sorted(spans, key=lambda s: s.from_s):
+        if span.claimed:
+            result.refused[span.episode_id] = Quarantined(
+                Reason.OVERLAPPING_SPANS,
+                f"{uri}: {span.episode_id} and {span.claimed} both claim what is shown from {span.from_s:.3f} s on; "
+                f"neither is used",
+            )
+            continue
         try:
             places[span.episode_id] = (span, _place(info, span, config, uri))
         except Quarantined as error:
             result.refused[span.episode_id] = error
     decoder, frames = pictures.frames(config.decoder)
     counted = _Counted(frames)
-    for episode, (span, (first, last)) in places.items():
+    for episode, (span, (first, last, start)) in places.items():
         if first < counted.count and counted.broken is None:
             result.refused[episode] = Quarantined(
                 Reason.OVERLAPPING_SPANS,
@@ -63,7 +71,7 @@ def observe_file(pictures: Pictures, uri: str, spans: Sequence[Span], config: Ob
             continue
         try:
             counted.skip_to(first)
-            result.rows.append(_observe(span, info, decoder, counted, first, last, config, media, uri))
+            result.rows.append(_observe(span, info, decoder, counted, first, last, start, config, media, uri))
         except Quarantined as error:  # of this episode alone, unless the decoder gave up
             error.evidence = error.evidence or counted.evidence()
             result.refused[episode] = error
@@ -122,11 +130,17 @@ class _Counted:
         return Evidence(row=self.count - 1, picture=buffer.getvalue())
 
 
-def _place(info: Probe, span: Span, config: ObserveConfig, uri: str) -> tuple[int, int]:
-    """First and one past the last frame of a span, by presentation time to half a frame. Raises Quarantined."""
-    half = 0.5 / span.fps
-    first = int(np.searchsorted(info.pts_s, span.from_s - half))
+def _place(info: Probe, span: Span, config: ObserveConfig, uri: str) -> tuple[int, int, float]:
+    """First and one past the last frame of a span, and the time of its start: by presentation time to half a frame; by
+    the lengths of the episodes in the file, where it holds as many frames as they add up to and that is where the time
+    says, but for drift. Raises Quarantined."""
+    half, start = 0.5 / span.fps, span.from_s
+    first = int(np.searchsorted(info.pts_s, start - half))
     end = len(info.pts_s) if span.to_s is None else int(np.searchsorted(info.pts_s, span.to_s - half))
+    if span.first is not None and span.frames and span.whole == len(info.pts_s):
+        counted = float(info.pts_s[span.first])
+        if abs(counted - start) <= DRIFT / span.fps:
+            first, end, start = span.first, span.first + span.frames, counted
     if end <= first:
         raise Quarantined(
             Reason.VIDEO_TRUNCATED,
@@ -142,7 +156,7 @@ def _place(info: Probe, span: Span, config: ObserveConfig, uri: str) -> tuple[in
                 f"{uri}: {measured:.2f} frames/s measured, {span.fps:.2f} declared",
                 evidence=Evidence.around(int(np.argmax(steps)), lines),
             )
-    return first, end
+    return first, end, start
 
 
 def _observe(
@@ -152,6 +166,7 @@ def _observe(
     counted: _Counted,
     first: int,
     end: int,
+    start: float,
     config: ObserveConfig,
     media: Media,
     uri: str,
@@ -202,7 +217,7 @@ def _observe(
         "width": width,
         "height": height,
         "gop": gop,
-        "pts_s": info.pts_s[first:end] - span.from_s,
+        "pts_s": info.pts_s[first:end] - start,
         "motion": np.array(motion, dtype=np.float32),
         "thumbnails": f"{span.stem}.jpg",
     }

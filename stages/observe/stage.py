@@ -15,7 +15,9 @@ def observe(unit: Unit[ObserveWork], work: Workspace, config: ObserveConfig) -> 
     """A file is decoded once, however many episodes lie in it; one that cannot be read costs only its episodes."""
     outcome = Outcome()
     rows: dict[str, ObservationRow] = {}
-    for uri, file in unit.payload.files.items():
+    for file in unit.payload.files:
+        assert file.camera.file is not None  # a camera without one has no item
+        uri = file.camera.file.uri
         items = {span.episode_id: camera_id(span.episode_id, span.camera) for span in file.spans}
         try:
             with storage.local_copy(uri) as local:

@@ -5,6 +5,7 @@ In: the event with those that hold it and those in it, captions, its episode, it
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 from schemas.alignments import AlignmentRow
@@ -60,5 +61,6 @@ def sample_meta(
         "static": event["static"],
         "confidence": round(event["confidence"], 4),
         "flags": list(alignment["flags"]),
+        "marks": json.loads(episode["marks"]),
         "layout": layout_key(episode["layout"]),
     }

@@ -18,15 +18,17 @@ from stages.sources.protocol import Format, SourceError
 from stages.text import NAME, plain
 
 MAX_DEPTH = 4
+SNAPSHOTS = "snapshots"
 FORMATS: tuple[Format, ...] = (LeRobot(),)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A dataset: its URI, and the format that knows it."""
+    """A dataset: its URI, the format that knows it, and what to say of how it was found."""
 
     uri: str
     format: Format
+    note: str = ""
 
 
 def find_datasets(sources: Iterable[str], formats: Sequence[Format] = FORMATS) -> dict[str, Place]:
@@ -68,7 +70,7 @@ def datasets_of(source: str, formats: Sequence[Format] = FORMATS) -> dict[str, P
     found: dict[str, Place] = {}
     for place in roots:
         root = place.uri
-        own = _clean(storage.name_of(root))
+        own = _clean(_name_of(root))
         name = given if given and len(roots) == 1 else f"{given}_{own}" if given else own
         if len(name) > NAME:
             raise SourceError(f"the name of {root} is over {NAME} characters long; give it one: name={root}")
@@ -90,7 +92,29 @@ def name_of_source(source: str) -> tuple[str, str]:
         given, uri = named(source)
     except storage.UnknownStore:
         given, uri = None, plain(source)
-    return given or _clean(storage.name_of(uri))[:NAME] or "source", uri
+    return given or _clean(_name_of(uri))[:NAME] or "source", uri
+
+
+def _name_of(uri: str) -> str:
+    """The last part of a path; of a snapshot in the Hugging Face Hub's cache, whose folder is named by a commit, the
+    dataset's own name."""
+    parts = uri.rstrip("/").split("/")
+    if len(parts) > 2 and parts[-2] == SNAPSHOTS and "--" in parts[-3]:
+        return parts[-3].rsplit("--", 1)[-1]
+    return storage.name_of(uri)
+
+
+def _snapshot(uri: str, names: Sequence[str]) -> str:
+    """Of the snapshots of one dataset the one that the cache calls main, else the newest."""
+    try:
+        main = storage.read_bytes(storage.join(uri, "../refs/main")).decode(errors="replace").strip()
+    except OSError:
+        main = ""
+    if main in names:
+        return main
+    if storage.is_local(uri):
+        return max(names, key=lambda n: (os.stat(os.path.join(uri, n)).st_mtime_ns, n))
+    return max(names)
 
 
 def _clean(name: str) -> str:
@@ -99,7 +123,7 @@ def _clean(name: str) -> str:
 
 def _walk(uri: str, formats: Sequence[Format]) -> Iterator[Place]:
     """Datasets, none inside another; a folder that links lead back to is looked into once."""
-    folders, looked, seen = [(uri, MAX_DEPTH)], 0, set[str]()
+    folders, looked, seen, notes = [(uri, MAX_DEPTH)], 0, set[str](), dict[str, str]()
     while folders:
         folder, depth = folders.pop(0)
         place = os.path.realpath(folder) if storage.is_local(folder) else folder
@@ -111,7 +135,7 @@ def _walk(uri: str, formats: Sequence[Format]) -> Iterator[Place]:
             raise SourceError(f"{uri} holds over {FOLDERS} folders, which is the most that are looked into")
         known = next((f for f in formats if f.is_dataset(folder)), None)
         if known is not None:
-            yield Place(folder, known)
+            yield Place(folder, known, notes.get(folder, ""))
         elif depth:
             try:
                 names = storage.folders(folder)
@@ -119,4 +143,9 @@ def _walk(uri: str, formats: Sequence[Format]) -> Iterator[Place]:
                 if folder == uri:
                     raise
                 continue
+            parts = folder.rstrip("/").split("/")
+            if len(names) > 1 and parts[-1] == SNAPSHOTS and "--" in "/".join(parts[-2:-1]):
+                taken = _snapshot(folder, names)
+                notes[storage.join(folder, taken)] = f"{len(names)} snapshots of it are in the cache: {taken} is taken"
+                names = [taken]
             folders[:0] = [(storage.join(folder, name), depth - 1) for name in names]

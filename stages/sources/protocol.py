@@ -36,7 +36,8 @@ class Camera:
     """A camera of an episode: its file, and where in it the episode lies, s from the file's first frame; `start_s`:
     when that is on the source's clock. Without a file `why` says what is wrong with `expected`, where it should be.
     `feature` is the source's own name for it; `fps` its declared rate, where that is not the dataset's; `calibration`
-    JSON (pipeline/sample/README.md has its form)."""
+    JSON (pipeline/sample/README.md has its form); `frames`: pictures that the episode should have, as the source counts
+    them; `column`: of a table that holds its pictures, where the file is one."""
 
     name: str
     feature: str
@@ -48,6 +49,8 @@ class Camera:
     why: str = ABSENT
     fps: float | None = None
     start_s: float = 0.0
+    frames: int | None = None
+    column: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,9 @@ class Log(Protocol):
     def labels(self, level: str) -> list[Label]:
         """Spans that the source brings along, such as instructions over time."""
 
+    def marks(self) -> Mapping[str, str | float | bool]:
+        """What its rows say of the episode as a whole, such as success."""
+
 
 class Reader(Protocol):
     """Reads episodes of one dataset one after another; what neighbours share is read once."""
@@ -158,6 +164,10 @@ class Dataset(Protocol):
         """What of its metadata is not used, a line each."""
 
     @property
+    def content(self) -> str:
+        """The same for copies of one dataset, wherever they lie; empty: not known."""
+
+    @property
     def lost_entries(self) -> Mapping[str, str]:
         """{entry of its list of episodes that cannot be read: why}."""
 
@@ -180,7 +190,7 @@ class Episodes:
 
     table: key, recording, named (the metadata gives a task), identity (what its content hangs on: files with size and
     mtime, length, task). cameras: key, camera, uri (null: no file), size, mtime_ns, from_s, to_s, fps (null: the
-    dataset's).
+    dataset's), frames, column.
     """
 
     table: pl.DataFrame
@@ -210,7 +220,7 @@ class Format(Protocol):
 TABLE = {"key": pl.String, "recording": pl.String, "named": pl.Boolean, "identity": pl.String}
 CAMERAS = {
     "key": pl.String, "camera": pl.String, "uri": pl.String, "size": pl.Int64, "mtime_ns": pl.Int64,
-    "from_s": pl.Float64, "to_s": pl.Float64, "fps": pl.Float64,
+    "from_s": pl.Float64, "to_s": pl.Float64, "fps": pl.Float64, "frames": pl.Int64, "column": pl.String,
 }  # fmt: skip
 
 
@@ -229,7 +239,7 @@ class Columns:
         self._table.append((episode.key, episode.recording, bool(episode.task), identity))
         for c in episode.cameras:
             file = (c.file.uri, c.file.size, c.file.mtime_ns) if c.file else (None, None, None)
-            self._cameras.append((episode.key, c.name, *file, c.from_s, c.to_s, c.fps))
+            self._cameras.append((episode.key, c.name, *file, c.from_s, c.to_s, c.fps, c.frames, c.column))
         if len(self._table) == AT_ONCE:
             self._fold()
 

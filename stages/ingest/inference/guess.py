@@ -58,9 +58,11 @@ def infer(
     told = [n for f in dataset.features if f.column in action for n in named(f, dataset.modality.get(f.column))]
     arms = _arms(measured or told, look, findings)
     streams: list[Stream] = []
-    moving = {arm: _way(_position(own, look) or _joints(own, set(), look), look) for arm, own in arms.items()}
+    ways = {arm: _way(_position(own, look) or _joints(own, set(), look), look) for arm, own in arms.items()}
+    hands = {arm: _way(hand.places if (hand := hand_of(own, look)) else (), look) for arm, own in arms.items()}
     for arm, own in arms.items():
-        commands, works = _of_arm(told, arm, list(arms)), moving[arm] >= IDLE * max(moving.values())
+        works = all(by[arm] >= IDLE * max(by.values()) for by in (ways, hands))
+        commands = _of_arm(told, arm, list(arms))
         streams += _one_arm(arm, own, commands, works, dataset, look, certainty, findings)
     if not any(s.kind in MOTION for s in streams):
         streams = [s for s in streams if s.kind not in MOTION] + _commanded(told, look, findings)
@@ -187,7 +189,7 @@ def _one_arm(
     certainty: float,
     findings: list[Finding],
 ) -> list[Stream]:
-    """works: it moves far enough beside the other arm for its way to say something."""
+    """works: it, and its hand, move far enough beside the other arm for what they do to say something."""
     hand = hand_of(own, look) or hand_of([v for v in commands if v.role == "gripper"], look)
     if hand is None:
         nameless = _last_that_flips(own, look) or _last_that_flips(commands, look)

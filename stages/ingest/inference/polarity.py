@@ -27,7 +27,7 @@ GAP = 0.05  # of the range, by which fingers stop short
 START, AWAY = 0.12, 0.35  # of the farthest that the arm goes in the episode: still where it began; at work
 AT_REST = 0.3  # of the arm's fast speed
 CARRIED = 0.35  # of the farthest that the arm goes, between two changes
-CURL = 1.2  # rad; a value that reaches so far is a joint's angle, not a share of a range
+CURL = (1.2, 2.6)  # rad; values that reach so far are a joint's angles, not shares of a range nor percent
 OPENING = {"open", "opening", "openness", "width", "aperture"}
 CLOSURE = {"closed", "close", "closing", "closure", "closedness", "grasp"}
 HALF_VOTE = 0.5  # episodes that count as many as those that nobody has seen
@@ -82,8 +82,8 @@ def polarity(episodes: Sequence[Episode], finger_reach: float | None = None, wor
         odds += weight * share * len(votes) / (len(votes) + HALF_VOTE)
         up = sum(v > 0 for v in votes)
         because.append(f"{words}: {up} of {len(votes)} say that the larger value is open")
-    if finger_reach is not None and abs(finger_reach) >= CURL:
-        odds -= 2.0 * math.copysign(1.0, finger_reach)
+    if finger_reach is not None and CURL[0] <= abs(finger_reach) <= CURL[1]:
+        odds -= 1.0 * math.copysign(1.0, finger_reach)
         because.append(f"joints of fingers curl to {finger_reach:.2f} rad from 0")
     return Verdict(1.0 / (1.0 + math.exp(-SHARP * odds)), tuple(because))
 
@@ -169,7 +169,7 @@ def _effort(episode: Episode) -> Votes:
     """Fingers that hold something push."""
     if episode.effort is None:
         return
-    push = np.abs(episode.effort - np.median(episode.effort))
+    push = np.abs(episode.effort)
     low, high = episode.grip < 0.4, episode.grip > 0.6
     if low.sum() < 5 or high.sum() < 5:
         return

@@ -6,6 +6,8 @@ once, and that listing gives each file's identity (size, mtime).
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,8 +17,9 @@ import pyarrow as pa
 
 from schemas.ids import file_part
 from schemas.reasons import Flag
+from stages import bounded
 from stages.bounded import WIDTH
-from stages.sources.files import listing
+from stages.sources.files import Listing, listing
 from stages.sources.lerobot import metadata
 from stages.sources.lerobot.episodes import Listed, Locator
 from stages.sources.protocol import Camera, Episode, Episodes, Feature, Reader, SourceError
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
 VERSIONS = ("v2.0", "v2.1", "v3.0")
 FPS = (1e-3, 1e5)  # between which a rate of rows and frames is plausible, Hz
 PREFIX = "observation.images."
+SUCCESS = ("next.success", "success", "is_success", "observation.success")
+LANGUAGE = ("language_instruction", "observation.language_instruction", "instruction", "observation.language", "prompt")
+POINTER_BYTES = 200  # a Git LFS pointer is no longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,9 @@ class LeRobotDataset:
     flags: tuple[Flag, ...] = ()  # for every episode
     notes: tuple[str, ...] = ()  # what of its metadata is not used
     lost_entries: Mapping[str, str] = field(default_factory=dict)  # entries of its list of episodes: {place: why lost}
+    mark_columns: tuple[str, ...] = ()  # of rows, which say whether the episode has succeeded
+    language: str = ""  # column of rows that holds an instruction, where no task table does
+    content: str = ""  # a hash of its files' paths and sizes
     rows_are_frames: bool = True
 
     @property
@@ -57,7 +66,7 @@ class LeRobotDataset:
         """The words for subtasks count where rows name them and somebody wants them: a change then redoes the
         source."""
         named = labels and any(f.column == "subtask_index" for f in self.features)
-        rest: dict[str, Any] = {"ranges": {}, "tasks": {}, "notes": (), "lost_entries": {}}
+        rest: dict[str, Any] = {"ranges": {}, "tasks": {}, "notes": (), "lost_entries": {}, "content": ""}
         return replace(self, **rest, subtasks=self.subtasks if named else {})
 
     def has(self, episode: Episode) -> bool:
@@ -69,9 +78,11 @@ class LeRobotDataset:
         return LeRobotReader(self, columns, optional)
 
     def pictures(self, camera: Camera, local: str) -> Pictures:
+        from stages.sources.lerobot.stills import stills
         from stages.video.pictures import VideoFile
 
-        return VideoFile(local, camera.file.uri if camera.file else camera.expected)
+        uri = camera.file.uri if camera.file else camera.expected
+        return stills(local, camera.column, self.fps, uri) if camera.column else VideoFile(local, uri)
 
 
 def load(name: str, uri: str, follow: bool = False) -> tuple[LeRobotDataset, Episodes]:
@@ -97,7 +108,8 @@ def _load(name: str, uri: str, follow: bool) -> tuple[LeRobotDataset, Episodes]:
     if not isinstance(specs, Mapping):
         raise SourceError(f"{uri}/meta/info.json: features: a mapping is expected, found {type(specs).__name__}")
     parts, videos = metadata.modality(found, complaints)
-    cameras = _camera_features(specs, videos)
+    _no_pointers(found)
+    cameras = _camera_features(specs, videos, complaints)
     calibrations = metadata.calibrations(found, complaints)
     rows = metadata.episode_rows(found, version, complaints)
     dataset = LeRobotDataset(
@@ -111,11 +123,18 @@ def _load(name: str, uri: str, follow: bool) -> tuple[LeRobotDataset, Episodes]:
         ranges=metadata.ranges(found, complaints),
         tasks=metadata.task_table(found, version, complaints),
         subtasks=metadata.subtask_table(found, complaints),
+        mark_columns=tuple(c for c in SUCCESS if c in specs),
+        language=next((c for c in LANGUAGE if _is_text(specs.get(c))), ""),
     )
     total = info.get("total_episodes") or 0  # 0: it does not say
     total = int(total) if isinstance(total, int | float) and total is not True and 0 <= total < 1e18 else 0
-    listed = Listed(dataset.name, uri, rows, Locator(info, found, version), cameras, calibrations, total, dataset.tasks)
+    locate = Locator(info, found, version)
+    listed = Listed(dataset.name, uri, rows, locate, cameras, calibrations, total, dataset.tasks)
     episodes = listed.survey(complaints)
+    for declared, actual in sorted(locate.elsewhere):
+        complaints.notes.append(
+            f"files that info.json says are in {declared}/ lie in {actual}/, and are used from there"
+        )
     if len(rows) and not listed.kept:
         raise SourceError(next(iter(complaints.entries.values())))
     if not len(episodes):
@@ -124,6 +143,7 @@ def _load(name: str, uri: str, follow: bool) -> tuple[LeRobotDataset, Episodes]:
         dataset,
         flags=tuple(sorted(complaints.flags)),
         notes=tuple(complaints.notes),
+        content=_content(found),
         lost_entries={plain(k): plain(v) for k, v in complaints.entries.items()},
     )
     return complete, episodes
@@ -154,8 +174,36 @@ def _flatten(names: Any) -> Iterator[str]:
             yield from _flatten(value)
 
 
-def _camera_features(specs: Mapping[str, Any], chosen: set[str]) -> dict[str, tuple[str, str]]:
-    """{feature: (name, video or image)} of declared cameras, depth maps left out.
+def _is_text(spec: Any) -> bool:
+    return isinstance(spec, Mapping) and str(spec.get("dtype")) in ("string", "large_string", "str")
+
+
+def _content(found: Listing) -> str:
+    own = sorted((path, f.size) for path, f in found.files.items() if path.startswith(("data/", "videos/")))
+    return hashlib.blake2b(repr(own).encode(errors="surrogatepass"), digest_size=8).hexdigest() if own else ""
+
+
+def _no_pointers(found: Listing) -> None:
+    """Raises SourceError where the data files are what git leaves of them without git-lfs."""
+    data = [f for p, f in found.files.items() if p.startswith(("data/", "videos/")) and f.size <= POINTER_BYTES]
+    smallest = min(data, key=lambda f: f.size, default=None)
+    if smallest is not None and bounded.is_pointer(smallest.uri):
+        raise SourceError(f"{found.uri}: {bounded.POINTER.format(uri=smallest.uri)}")
+
+
+def _is_depth(feature: str, spec: Mapping[str, Any], details: Mapping[str, Any]) -> bool:
+    """A depth map: said to be one, or called so, or an image of one channel (LeRobot's own pictures have three)."""
+    if details.get("video.is_depth_map") or details.get("is_depth_map") or spec.get("is_depth_map"):
+        return True
+    shape = spec.get("shape")
+    single = isinstance(shape, list) and len(shape) == 3 and 1 in (shape[0], shape[-1])
+    return "depth" in re.split(r"[^a-z]+", feature.casefold()) or (single and str(spec.get("dtype")) == "image")
+
+
+def _camera_features(
+    specs: Mapping[str, Any], chosen: set[str], complaints: metadata.Complaints
+) -> dict[str, tuple[str, str]]:
+    """{feature: (name, video or image)} of declared cameras; depth maps are passed over, and told.
 
     A name is a file name in media and shards. Where meta/modality.json names the videos in use (`chosen`), it decides.
     Raises SourceError where two cameras would get one name: loaders of WebDataset read names without case.
@@ -168,7 +216,9 @@ def _camera_features(specs: Mapping[str, Any], chosen: set[str]) -> dict[str, tu
         details: dict[str, Any] = {}
         for about in (spec.get("info"), spec.get("video_info")):
             details |= about if isinstance(about, Mapping) else {}
-        if not details.get("video.is_depth_map") and (not chosen or feature in chosen):
+        if _is_depth(feature, spec, details):
+            complaints.notes.append(f"{plain(feature, NAME)} is a depth map: passed over")
+        elif not chosen or feature in chosen:
             cameras[feature] = (file_name(feature.removeprefix(PREFIX)), dtype)
     names = Counter(file_part(name).casefold() for name, _ in cameras.values())
     if max(names.values(), default=1) > 1:

@@ -19,13 +19,13 @@ from stages import storage
 from stages.sources.files import Listing
 from stages.sources.lerobot import metadata
 from stages.sources.lerobot.labels import action_spans
+from stages.sources.lerobot.stills import start_of
 from stages.sources.protocol import ABSENT, Camera, Columns, Episode, Episodes, SourceError
 from stages.storage import FileIdentity
 from stages.text import NAME, plain
 
 PLACE = re.compile(r"\{(\w+)(?::0?(\d{1,2})d?)?\}")  # {episode_index:06d}: all that a path template may hold
 UNLISTED = 1000  # episodes that are counted and not listed, which get a row each; the last one tells how many more
-IMAGES = "holds its pictures, dtype image, which are not read"
 Placed = tuple[str, FileIdentity | None, str]  # where it should be, its identity, what is wrong where there is none
 ROWS, SECONDS = 1e12 - 1, 1e9 - 1  # at most, of what numbers of the metadata count
 SLACK_ROWS = 100_000  # of a data file, beside those of its episodes
@@ -132,8 +132,9 @@ class Listed:
         """Episodes that info.json counts and nothing describes: a quarantine row each, not silence; of very many the
         last row says how many more there are."""
         known = {self.rows.indices[n] for n in self.kept}
-        self.unlisted = list(islice((i for i in range(self.total) if i not in known), UNLISTED))
-        self.more = max(0, self.total - sum(i < self.total for i in known) - len(self.unlisted))
+        lacking = max(0, self.total - len(known))  # deleted episodes leave gaps: what is listed counts
+        self.unlisted = list(islice((i for i in range(self.total) if i not in known), min(UNLISTED, lacking)))
+        self.more = lacking - len(self.unlisted)
 
     def _absent(self, number: int) -> Episode:
         index, last = self.unlisted[number], number == len(self.unlisted) - 1
@@ -145,7 +146,7 @@ class Listed:
     def _episode(self, row: Mapping[str, Any], counted: bool) -> Episode:
         index = int(row["episode_index"])
         expected, file, why = self.locate.data(row)
-        cameras = tuple([self._camera(row, of, expected) for of in self.cameras])
+        cameras = tuple([self._camera(row, of, (expected, file, why)) for of in self.cameras])
         length = row.get("length")
         known = file is not None and file.uri not in self._unknown
         place = Place(
@@ -159,20 +160,29 @@ class Listed:
             most_rows=4 * self._rows_of[file.uri] + SLACK_ROWS if file and known else None,
         )
         key = episode_key(index)
-        return Episode(self.source, key, episode_id(self.source, key), metadata.first_task(row), cameras, place)
+        recording, task = episode_id(self.source, key), metadata.first_task(row)
+        return Episode(self.source, key, recording, task, cameras, place, metadata.marks(row))
 
-    def _camera(self, row: Mapping[str, Any], of: _Declared, data: str) -> Camera:
-        place, file, why = self.locate.video(row, of.feature) if of.video else (data, None, IMAGES)
+    def _camera(self, row: Mapping[str, Any], of: _Declared, data: Placed) -> Camera:
+        length = row.get("length")
+        frames = None if length is None else int(metadata.number(length, "length", 0, ROWS))
+        if not of.video:  # its pictures are in the rows themselves
+            place, file, why = data
+            index = int(row["episode_index"])
+            ends = start_of(index), start_of(index + 1)
+            return Camera(of.name, of.shown, place, file, *ends, of.calibration, why, column=of.feature)
+        place, file, why = self.locate.video(row, of.feature)
         start, end = row.get(of.from_key), row.get(of.to_key)
         to_s = None if end is None else metadata.number(end, of.to_key, 0, SECONDS)
         from_s = metadata.number(start or 0.0, of.from_key, 0, SECONDS)
-        return Camera(of.name, of.shown, place, file, from_s, to_s, of.calibration, why)
+        return Camera(of.name, of.shown, place, file, from_s, to_s, of.calibration, why, frames=frames)
 
     def _identity(self, episode: Episode, tasks: str) -> str:
         """(A task table counts where the episode's own metadata names no task.)"""
         at: Place = episode.place
         data, told = self._text(at.expected, at.file, at.why), episode.task or tasks
         own = f"{at.index} {at.length} {data} {at.spans!r} {at.counted} {told!r}"
+        own += f" {episode.marks!r}" if episode.marks else ""
         cameras = [
             f"{c.name!r} {self._text(c.expected, c.file, c.why)} {c.from_s!r} {c.to_s!r} {c.calibration!r}"
             for c in episode.cameras
@@ -193,6 +203,8 @@ class Locator:
 
     def __init__(self, info: Mapping[str, Any], found: Listing, version: str) -> None:
         self.info, self.found, self.uri, self.v3 = info, found, found.uri, version == "v3.0"
+        self.elsewhere: set[tuple[str, str]] = set()  # (folder of the template, folder where its files lie)
+        self._below: dict[str, FileIdentity | None] | None = None
         self.by_name: dict[tuple[str, ...], FileIdentity] = {}
         self._placed: dict[tuple[Any, ...], Placed] = {}
         templates = ("data_path", "video_path") if self.v3 else ()
@@ -227,7 +239,22 @@ class Locator:
 
     def _place(self, path: str, otherwise: FileIdentity | None) -> Placed:
         why, place = self.found.why_refused(path), plain(storage.join(self.uri, path))
-        return (place, None, why) if why else (place, self.found.files.get(path) or otherwise, ABSENT)
+        if why:
+            return place, None, why
+        return place, self.found.files.get(path) or otherwise or self._near(path), ABSENT
+
+    def _near(self, path: str) -> FileIdentity | None:
+        """The only file that lies at this path below another folder (`video/` for `videos/`, say)."""
+        if self._below is None:
+            self._below = {}
+            for own, identity in self.found.files.items():
+                tail = own.partition("/")[2]
+                self._below[tail] = None if tail in self._below else identity
+        found = self._below.get(path.partition("/")[2])
+        if found is not None and path.partition("/")[2]:
+            actual = found.uri.removeprefix(self.uri).strip("/").partition("/")[0]
+            self.elsewhere.add((path.partition("/")[0], actual))
+        return found
 
     def _fill(self, key: str, row: Mapping[str, Any], chunk: Any, file: Any, **names: str) -> str:
         """A path template with its numbers; no format string of Python's: those can reach into objects, or be of any

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.labels import Label
@@ -50,13 +51,17 @@ def labels_of(
     return found
 
 
+def runs(values: npt.NDArray[Any]) -> Iterator[tuple[int, int]]:
+    """[first, last) of each stretch of equal values."""
+    return pairwise([0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)])
+
+
 def _runs(table: pa.Table, subtasks: Mapping[int, str], level: str, where: str) -> Iterator[Label]:
     """A label for each run of rows of one subtask; rows without one (null or negative) have none."""
     index = np.nan_to_num(values_of(table, SUBTASKS, 1, where)[:, 0], nan=-1.0, posinf=-1.0, neginf=-1.0).astype(
         np.int64
     )
-    edges = [0, *(np.flatnonzero(np.diff(index)) + 1).tolist(), len(index)]
-    for start, end in pairwise(edges):
+    for start, end in runs(index):
         number = int(index[start])
         if number < 0:
             continue

@@ -24,6 +24,8 @@ from stages.sources.protocol import SourceError
 from stages.text import NAME, plain
 
 OFF = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)  # metadata of another shape
+KNOWN = {"episode_index", "tasks", "length", "dataset_from_index", "dataset_to_index", "action_config", "index"}
+MARKS, MARK = 50, 200  # of an episode, and characters of one
 AT_ONCE = 256  # rows of the list of episodes
 Ranges = dict[str, tuple[tuple[float, ...], tuple[float, ...]]]
 
@@ -126,13 +128,13 @@ def episode_rows(found: Listing, version: str, complaints: Complaints) -> Rows:
     """The episodes that the dataset lists. Raises SourceError where there is no list, or two of one index."""
     pieces: list[pa.Table | Mapping[str, Any]] = []
     places: dict[int, tuple[int, int]] = {}
-    twice: set[int] = set()
+    twice: dict[int, list[tuple[int, int]]] = {}
 
     def note(place: str, index: Any, row: int) -> None:
         if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < 10**12:
             complaints.entries[place] = f"{found.uri}/{place}: no episode_index that is a number from 0 on"
         elif index in places:
-            twice.add(index)
+            twice.setdefault(index, []).append((len(pieces), row))
         else:
             places[index] = (len(pieces), row)
 
@@ -146,11 +148,31 @@ def episode_rows(found: Listing, version: str, complaints: Complaints) -> Rows:
         for place, value in _listed_v2(found, complaints):
             note(place, value.get("episode_index") if isinstance(value, Mapping) else None, 0)
             pieces.append(value)
-    if twice:
-        raise SourceError(f"{found.uri}/meta: episodes {sorted(twice)[:5]} are listed more than once")
+    _settle(found, Rows(pieces, places), pieces, twice, places, complaints)
     if not places and complaints.entries:
         raise SourceError(next(iter(complaints.entries.values())))
     return Rows(pieces, places)
+
+
+def _settle(
+    found: Listing,
+    rows: Rows,
+    pieces: Sequence[pa.Table | Mapping[str, Any]],
+    twice: Mapping[int, Sequence[tuple[int, int]]],
+    places: dict[int, tuple[int, int]],
+    complaints: Complaints,
+) -> None:
+    """Episodes that are listed more than once: alike, they are one; else nobody knows which is right, and the episode
+    is lost."""
+    number = {index: n for n, index in enumerate(rows.indices)}
+    for index, others in twice.items():
+        first = rows[number[index]]
+        copies = [p if isinstance(p := pieces[a], Mapping) else p.slice(b, 1).to_pylist()[0] for a, b in others]
+        if any(dict(copy) != dict(first) for copy in copies):
+            complaints.entries[f"episode {index}"] = (
+                f"{found.uri}/meta: episode {index} is listed more than once, differently"
+            )
+            del places[index]
 
 
 def _listed_v2(found: Listing, complaints: Complaints) -> Iterator[tuple[str, Any]]:
@@ -327,6 +349,20 @@ def shape_width(spec: Mapping[str, Any]) -> int:
             raise SourceError(f"a feature of shape {plain(spec.get('shape'), 80)}: whole numbers are expected")
         width *= size
     return width
+
+
+def marks(row: Mapping[str, Any]) -> dict[str, str | float | bool]:
+    """What the list of episodes says of one as a whole (success, operator, ...): single values under names that are not
+    LeRobot's own."""
+    found: dict[str, str | float | bool] = {}
+    for name, value in row.items():
+        if name in KNOWN or "/" in name or not isinstance(value, str | int | float | bool):
+            continue
+        if isinstance(value, float) and not math.isfinite(value):
+            continue
+        if len(found) < MARKS:
+            found[plain(name, NAME)] = plain(value, MARK) if isinstance(value, str) else value
+    return found
 
 
 def first_task(row: Mapping[str, Any]) -> str | None:

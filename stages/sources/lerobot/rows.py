@@ -6,7 +6,7 @@ Quarantined with a reason code and a message that says file, field, found, expec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,9 @@ from schemas.reasons import Flag, Quarantined, Reason
 from stages import bounded
 from stages.sources.columns import values_of
 from stages.sources.lerobot.episodes import Place
-from stages.sources.lerobot.labels import labels_of
+from stages.sources.lerobot.labels import labels_of, runs
 from stages.sources.protocol import Episode, Stream
+from stages.text import plain
 
 if TYPE_CHECKING:
     from stages.sources.lerobot.dataset import LeRobotDataset
@@ -33,7 +34,8 @@ class LeRobotReader:
     """Reads episodes; v3 keeps many in one file, which is read once for neighbours."""
 
     def __init__(self, dataset: LeRobotDataset, columns: Sequence[str], optional: Sequence[str] = ()) -> None:
-        self.dataset, self.columns, self.optional = dataset, columns, optional
+        told = [*dataset.mark_columns, *([dataset.language] if dataset.language else [])]
+        self.dataset, self.columns, self.optional = dataset, columns, [*optional, *told]
         self._last: tuple[str, pa.Table] | None = None
 
     def read(self, episode: Episode) -> LeRobotLog:
@@ -61,6 +63,7 @@ class LeRobotLog:
     episode: Episode
     table: pa.Table
     _time: Float | None = field(default=None, init=False)
+    _said: list[tuple[int, int, str]] | None = field(default=None, init=False)
 
     @property
     def where(self) -> str:
@@ -81,25 +84,57 @@ class LeRobotLog:
         return values_of(self.table, column, width, self.where)
 
     def task(self) -> str | None:
-        """Task text of the episode metadata, else of the rows' task index. Raises Quarantined for an unknown index."""
-        own, tasks = self.episode.task, self.dataset.tasks
-        if "task_index" not in self.table.column_names or not tasks:
-            return own
-        first = values_of(self.table.slice(0, 1), "task_index", 1, self.where)[0, 0]
-        index = int(first) if np.isfinite(first) else None
-        if own and Flag.METADATA_REFUSED in self.dataset.flags:  # the table may have lost a line
-            return own
-        if index is None or index not in tasks:
-            raise Quarantined(
-                Reason.UNKNOWN_TASK,
-                f"{self.where}: task_index {index} is not in the task table ({len(tasks)} tasks)",
-                retryable=True,  # the table is no part of the episode's fingerprint: one more task must not redo all
-            )
-        return own or tasks[index]
+        """The instruction: of the episode metadata, else of the rows; several, one after the other, where they change.
+        Raises Quarantined for a task index that the table does not hold."""
+        said = self._instructions()
+        texts = list(dict.fromkeys(text for _, _, text in said))
+        if len(texts) > 1:
+            return ", then ".join(texts)
+        return self.episode.task or (texts[0] if texts else None)
 
     def labels(self, level: str) -> list[Label]:
         at: Place = self.episode.place
-        return labels_of(at.spans, self.table, self.dataset.subtasks, level, self.where)
+        found = labels_of(at.spans, self.table, self.dataset.subtasks, level, self.where)
+        said = self._instructions()
+        if found or len({text for _, _, text in said}) < 2:
+            return found
+        return [Label(level, a, b, text, "frames", said_by="task_index") for a, b, text in said if text]
+
+    def marks(self) -> Mapping[str, str | float | bool]:
+        """success, where a column of the rows says so: once true is true."""
+        found: dict[str, str | float | bool] = {}
+        for column in self.dataset.mark_columns:
+            if column in self.table.column_names and "success" not in self.episode.marks:
+                values = values_of(self.table, column, 1, self.where)[:, 0]
+                found["success"] = bool(np.nanmax(values, initial=0.0) > 0)
+                break
+        return found
+
+    def _instructions(self) -> list[tuple[int, int, str]]:
+        """(first row, one past the last, instruction) of the stretches of rows that one instruction is for."""
+        if self._said is None:
+            self._said = self._told()
+        return self._said
+
+    def _told(self) -> list[tuple[int, int, str]]:
+        own, tasks, column = self.episode.task, self.dataset.tasks, self.dataset.language
+        if "task_index" in self.table.column_names and tasks:
+            index = values_of(self.table, "task_index", 1, self.where)[:, 0]
+            if own and Flag.METADATA_REFUSED in self.dataset.flags:  # the table may have lost a line
+                return []
+            unknown = [i for i in np.unique(index).tolist() if not np.isfinite(i) or int(i) not in tasks]
+            if unknown:
+                raise Quarantined(
+                    Reason.UNKNOWN_TASK,
+                    f"{self.where}: task_index {unknown[0]:g} is not in the task table ({len(tasks)} tasks)",
+                    retryable=True,  # the table is no part of the episode's fingerprint: one more must not redo all
+                )
+            return [(a, b, tasks[int(index[a])]) for a, b in runs(index)]
+        if column and column in self.table.column_names:
+            words = [plain(text or "") for text in self.table[column].to_pylist()]
+            _, numbers = np.unique(words, return_inverse=True)
+            return [(a, b, words[a]) for a, b in runs(numbers) if words[a]]
+        return []
 
 
 def read_file(dataset_uri: str, at: Place, columns: Sequence[str]) -> pa.Table:

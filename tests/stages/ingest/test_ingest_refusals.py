@@ -1,6 +1,5 @@
 """What must not be used is set aside, with a reason and the place where it is broken."""
 
-import json
 import re
 
 import pyarrow as pa
@@ -167,13 +166,3 @@ def test_without_video_wanted_a_missing_camera_does_not_matter(tmp_path):
     dataset, reference, layout, file = one_episode(tmp_path)
     row, _ = extract(dataset, reference, layout, file, IngestConfig(video="ignore"))
     assert (row["cameras"], row["flags"]) == ([], ["no_video"])
-
-
-def test_pictures_inside_the_data_files_are_a_missing_camera(tmp_path):
-    write_dataset(tmp_path, [Episode(20, 0), Episode(20, 20)])
-    info = json.loads((tmp_path / "meta/info.json").read_text())
-    info["features"]["observation.images.front"]["dtype"] = "image"
-    (tmp_path / "meta/info.json").write_text(json.dumps(info))
-    reason, message = reason_of(tmp_path)
-    assert reason is Reason.MISSING_CAMERA
-    assert "dtype image" in message

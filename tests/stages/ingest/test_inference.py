@@ -1,0 +1,335 @@
+"""A robot that nobody has described: arms, joints, units and grippers told from names and physics, or not at all."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stages.ingest.inference.guess import Guess, infer
+from stages.ingest.inference.names import named
+from stages.ingest.inference.polarity import Episode, polarity
+from stages.ingest.inference.units import unit_of
+from stages.ingest.look import Look
+from stages.ingest.profile import choose, resolve
+from stages.ingest.roles import state_and_action
+from stages.sources.lerobot.dataset import LeRobotDataset
+from stages.sources.protocol import Dataset, Feature
+from tests.arms import FPS, SO, picking
+from tests.conftest import SAMPLE
+from tests.logs import load
+
+SURE = 0.9
+Columns = Mapping[str, Sequence[np.ndarray]]
+
+
+def looked(
+    columns: Columns, names: Mapping[str, Sequence[str]] | None = None, robot: str = "?"
+) -> tuple[Dataset, Look]:
+    """A dataset whose episodes are these: {column: float64[T, D] of each}."""
+    names = names or {}
+    features = tuple(Feature(c, v[0].shape[1], tuple(names.get(c, ()))) for c, v in columns.items())
+    dataset = LeRobotDataset("d", "/d", "v2.1", robot, FPS, features, {}, {}, {})
+    look = Look(dataset, ())
+    times = [np.arange(len(e)) / FPS for e in next(iter(columns.values()))]
+    look._read = [({c: v[i] for c, v in columns.items()}, dict.fromkeys(columns, times[i])) for i in range(len(times))]
+    return dataset, look
+
+
+def guess(columns: Columns, names: Mapping[str, Sequence[str]] | None = None) -> Guess | None:
+    dataset, look = looked(columns, names)
+    return infer(dataset, look, *state_and_action(dataset.features, "d"), SURE)
+
+
+def streams(columns: Columns, names: Mapping[str, Sequence[str]] | None = None) -> dict[str, tuple]:
+    found = guess(columns, names)
+    assert found is not None
+    return {f"{s.kind}/{s.arm}": (s.origin, s.unit) for s in found.layout.streams}
+
+
+LOGS = [picking(i) for i in range(5)]
+
+
+# -- names
+
+
+@pytest.mark.parametrize(
+    ("column", "name", "arm", "role"),
+    [
+        ("observation.state", "left_shoulder_pan.pos", "left", "joint"),
+        ("observation.state", "kRightHandIndex0", "right", "finger"),
+        ("observation.state", "right_gripper.pos", "right", "gripper"),
+        ("observation.states.effector.position", "", "", "gripper"),
+        ("observation.state", "arm1_joint_3", "#1", "joint"),
+        ("observation.state", "gripper.effort", "", "force"),
+        ("observation.state", "joint_2_vel", "", "rate"),
+        ("observation.state", "x.vel", "", "rate"),
+        ("observation.state", "base_theta", "", "body"),
+        ("observation.state", "l_elbow", "left", "joint"),
+    ],
+)
+def test_names_say_arm_and_role(column, name, arm, role):
+    found = named(Feature(column, 1, (name,) if name else ()))[0]
+    assert (found.arm, found.role) == (arm, role)
+
+
+def test_x_is_a_position_and_roll_beside_it_an_orientation():
+    roles = [v.role for v in named(Feature("observation.state", 7, ("x", "y", "z", "roll", "pitch", "yaw", "gripper")))]
+    assert roles == ["position"] * 3 + ["orientation"] * 3 + ["gripper"]
+
+
+def test_parts_of_a_state_name_what_has_no_name():
+    values = named(Feature("observation.state", 4, ("a", "b", "c", "d")), {"left_arm": (0, 2), "right_hand": (2, 4)})
+    assert [(v.arm, v.role) for v in values] == [("left", "")] * 2 + [("right", "finger")] * 2
+
+
+# -- arms
+
+
+def test_left_and_right_are_two_arms():
+    names = [f"{side}_{j}.pos" for side in ("left", "right") for j in SO]
+    found = streams(
+        {"observation.state": [np.hstack([a, b]) for a, b in pairwise(LOGS)]},
+        {"observation.state": names},
+    )
+    assert {"joints/left", "joints/right", "gripper/left", "gripper/right"} <= set(found)
+    assert found["joints/right"][0] == "observation.state[6, 7, 8, 9, 10]"
+
+
+def test_columns_of_both_arms_are_parted_by_their_width():
+    own = [np.hstack([a[:, :5], np.zeros((160, 2)), b[:, :5], np.zeros((160, 2))]) / 57.3 for a, b in pairwise(LOGS)]
+    hands = [np.stack([120 - a[:, 5], 120 - b[:, 5]], axis=1) for a, b in pairwise(LOGS)]
+    found = guess({"observation.states.joint.position": own, "observation.states.effector.position": hands})
+    assert found is not None
+    assert {s.arm for s in found.layout.streams} == {"left", "right"}
+    grippers = {s.arm: s for s in found.layout.streams if s.kind == "gripper"}
+    assert [grippers[a].origin for a in ("left", "right")] == [
+        f"observation.states.effector.position[{i}]" for i in (0, 1)
+    ]
+    assert all(g.open[0] < g.closed[0] for g in grippers.values())  # ticks that rise as it closes
+
+
+def test_rates_efforts_and_the_base_are_no_joints():
+    names = [*(f"{j}.pos" for j in SO[:5]), *(f"{j}.vel" for j in SO[:5]), "base_x", "gripper.pos", "gripper.current"]
+    own = [
+        np.hstack(
+            [s[:, :5], np.gradient(s[:, :5], axis=0), np.cumsum(s[:, :1], axis=0), s[:, 5:], s[:, 5:] * 0 + s[:, :1]]
+        )
+        for s in LOGS
+    ]
+    found = streams({"observation.state": own}, {"observation.state": names})
+    assert found["joints/single"][0] == "observation.state[0, 1, 2, 3, 4]"
+    assert found["gripper/single"][0] == "observation.state[11]"
+
+
+def test_where_nothing_moves_there_is_no_layout():
+    assert guess({"observation.state": [np.ones((30, 2))]}) is None
+
+
+def test_a_last_value_without_a_name_that_flips_is_a_hand_or_a_gripper():
+    own = [np.hstack([s[:, :5], (s[:, 5:] > 30) * 1.0]) for s in LOGS]
+    found = streams({"observation.state": own})
+    assert found["joints/single"][0] == "observation.state[0, 1, 2, 3, 4]"
+    assert {"gripper/single", "hand/single"} & set(found)
+
+
+# -- units
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "unit"),
+    [
+        ("joints", [-1.0, 2.4], "rad"),
+        ("joints", [-0.8, 0.9], "raw"),  # radians, or shares of a range
+        ("joints", [-170.0, 60.0], "deg"),
+        ("joints", [-90.0, 99.0], "raw"),  # degrees, or percent
+        ("joints", [100.0, 3000.0], "raw"),
+        ("position", [0.1, 0.7], "m"),
+        ("position", [120.0, 640.0], "mm"),
+        ("position", [0.1, 0.11], "raw"),
+    ],
+)
+def test_a_range_tells_a_unit_only_where_no_other_fits(kind, values, unit):
+    dataset, look = looked({"c": [np.array(values)[:, None]]})
+    assert unit_of(kind, (("c", 0),), dataset, look)[0] == unit
+
+
+def test_a_unit_that_the_source_names_is_taken():
+    dataset, look = looked({"c": [np.array([[0.0, 0.0], [0.5, 0.4]])]}, {"c": ["shoulder_rad", "elbow_rad"]})
+    assert unit_of("joints", (("c", 0), ("c", 1)), dataset, look)[0] == "rad"
+
+
+# -- which end is closed: each test by itself
+
+
+def seen(
+    grip: np.ndarray, path: np.ndarray, command: np.ndarray | None = None, effort: np.ndarray | None = None
+) -> Episode:
+    return Episode(np.arange(len(grip)) / FPS, grip, path, command, effort)
+
+
+def way(*legs: tuple[int, float, float]) -> np.ndarray:
+    """float64[T, 1]: legs of (rows, from, to)."""
+    return np.concatenate([np.linspace(a, b, n) for n, a, b in legs])[:, None]
+
+
+STILL = way((200, 0.0, 0.0))
+THERE = way(
+    (10, 0, 0), (40, 0, 2), (30, 2, 2), (60, 2, -1), (30, -1, -1), (30, -1, 0)
+)  # out, at work, over, at work, home
+AT_WORK = np.r_[np.full(60, 1.0), np.full(100, 0.0), np.full(40, 1.0)]  # changes where the arm rests away from home
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_fingers_stop_short_of_their_command_on_the_closed_side(turned):
+    command = np.r_[np.full(60, 1.0), np.full(80, 0.0), np.full(60, 1.0)]
+    grip = np.where(command > 0.5, 1.0, 0.3)  # something is between them
+    found = polarity([seen(1 - grip if turned else grip, STILL, 1 - command if turned else command)] * 3)
+    assert (found.high_is_open < 0.1) if turned else (found.high_is_open > 0.9)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_hand_that_changes_first_away_from_the_start_with_the_arm_at_rest_takes_hold(turned):
+    found = polarity([seen(1 - AT_WORK if turned else AT_WORK, THERE)] * 5)
+    assert (found.high_is_open < 0.1) if turned else (found.high_is_open > 0.9)
+    assert len(found.because) == 2  # and something is carried between the two changes
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_hand_that_changes_first_where_the_arm_starts_was_closed(turned):
+    grip = np.r_[np.full(5, 0.0), np.full(60, 1.0), np.full(95, 0.1), np.full(40, 1.0)]
+    found = polarity([seen(1 - grip if turned else grip, THERE)] * 5)
+    assert (found.high_is_open < 0.1) if turned else (found.high_is_open > 0.9)
+
+
+def test_a_hand_that_holds_pushes():
+    effort = np.where(AT_WORK < 0.5, 3.0, 0.1)
+    assert polarity([seen(AT_WORK, STILL, effort=effort)] * 4).high_is_open > 0.9
+
+
+def test_fingers_curl_away_from_zero_and_a_share_of_a_range_does_not():
+    assert 0.05 < polarity([], 1.6).high_is_open < 0.2  # it says something, and by itself too little
+    assert 0.8 < polarity([], -1.6).high_is_open < 0.95
+    assert [polarity([], reach).high_is_open for reach in (1.0, 57.3, 100.0)] == [0.5] * 3
+
+
+def test_names_that_say_how_far_it_is_open_are_believed():
+    assert polarity([], words={"gripper", "width"}).high_is_open > SURE
+    assert polarity([], words={"gripper", "closed"}).high_is_open < 1 - SURE
+
+
+def test_where_nothing_is_seen_nothing_is_said():
+    found = polarity([seen(AT_WORK, STILL)])
+    assert (found.high_is_open, found.because) == (0.5, ())
+
+
+def test_a_hand_whose_arm_rests_is_not_told_by_its_way():
+    """The left arm of a robot that works with its right: where it stands when its fingers twitch means nothing."""
+    random = np.random.default_rng(0)
+    names = [f"{side}_{j}" for side in ("left", "right") for j in (*SO[:5], "gripper")]
+    own = [np.hstack([random.normal(0, 0.1, (160, 5)), s[:, 5:], s]) for s in LOGS]
+    found = guess({"observation.state": own}, {"observation.state": names})
+    assert found is not None
+    kinds = {s.arm: s.kind for s in found.layout.streams if s.kind in ("gripper", "hand")}
+    assert kinds == {"left": "hand", "right": "gripper"}
+
+
+# -- real logs and those of tests, with profiles taken away, shuffled, renamed, rescaled, split
+
+
+def truth(dataset: Dataset, look: Look) -> dict[tuple[str, int], bool]:
+    """{place of a gripper value: whether its larger end is open}, by the robot's profile."""
+    profile = choose(dataset, None)
+    assert profile is not None
+    layout = resolve(profile, dataset, look)
+    return {
+        p: o > c
+        for s in layout.streams
+        if s.kind == "gripper"
+        for p, o, c in zip(s.places, s.open, s.closed, strict=True)
+    }
+
+
+def check(found: Guess | None, expected: Mapping[tuple[str, int], bool]) -> tuple[int, int]:
+    """(grippers that are told right, grippers that are left unknown); none may be told wrong."""
+    assert found is not None
+    right = unknown = 0
+    for stream in found.layout.streams:
+        if stream.kind in ("gripper", "hand"):
+            known = [
+                (p, o > c) for p, o, c in zip(stream.places, stream.open, stream.closed, strict=True) if p in expected
+            ]
+            if stream.kind == "hand":
+                unknown += 1
+            elif known:
+                assert all(expected[p] == high for p, high in known), (stream, found.findings)
+                right += 1
+    return right, unknown
+
+
+def opened(path: Path) -> tuple[Dataset, Look]:
+    dataset, references = load("d", str(path))
+    return dataset, Look(dataset, references)
+
+
+def test_polarity_is_right_or_unknown_and_mostly_right(real):
+    right = unknown = 0
+    paths = [
+        *(real / n for n in ("cr5_banana", "g1_crisps", "gr1_sim_picknplace")),
+        *sorted(SAMPLE.glob("cell_*")),
+    ]
+    for path in paths:
+        dataset, look = opened(path)
+        found = infer(dataset, look, *state_and_action(dataset.features, "d"), SURE)
+        told, left = check(found, truth(dataset, look))
+        right, unknown = right + told, unknown + left
+        assert len(found.layout.arms) == len(resolve(choose(dataset, None), dataset, look).arms)
+    assert right + unknown == 7
+    assert right >= 5  # the two others are of arms that rest
+
+
+@pytest.fixture(scope="module")
+def logs(real) -> list[tuple[Dataset, Look, dict[tuple[str, int], bool]]]:
+    found = []
+    for name in ("cr5_banana", "g1_crisps", "gr1_sim_picknplace"):
+        dataset, look = opened(real / name)
+        look.values("action")
+        found.append((dataset, look, truth(dataset, look)))
+    return found
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 10**6), which=st.integers(0, 2))
+def test_columns_shuffled_renamed_rescaled_and_split_are_never_lost_nor_turned_round(logs, seed, which):
+    random = np.random.default_rng(seed)
+    dataset, look, expected = logs[which]
+    columns: dict[str, list[np.ndarray]] = {}
+    names: dict[str, list[str]] = {}
+    turned: dict[tuple[str, int], bool] = {}
+    state, action = (
+        str(random.choice(n))
+        for n in (["observation.state", "state", "qpos", "observation.states"], ["action", "actions"])
+    )
+    for column, called in (("observation.state", state), ("action", action)):
+        feature = next(f for f in dataset.features if f.column == column)
+        own = [v.words for v in named(feature, dataset.modality.get(column))]
+        parts = np.array_split(random.permutation(feature.width), int(random.integers(1, 4)))
+        scale = random.choice([1.0, 57.3, 100.0]) * random.choice([1.0, -1.0], feature.width)
+        for number, part in enumerate(p for p in parts if len(p)):
+            into = called if len(parts) == 1 else f"{called}.part_{number}"
+            columns[into] = [e[:, part] * scale[part] for e in look.values(column)]
+            names[into] = ["_".join(own[i][1:] if own[i][0] in ("observation", "k") else own[i]) for i in part]
+            turned |= {
+                (into, j): expected[(column, i)] != (scale[i] < 0)
+                for j, i in enumerate(part)
+                if (column, i) in expected
+            }
+    changed, other = looked(columns, names)
+    found_state, found_action = state_and_action(changed.features, "d")
+    assert sorted([*found_state, *found_action]) == sorted(columns)  # all that was logged is in the sample
+    found = infer(changed, other, found_state, found_action, SURE)
+    check(found, turned)
+    assert found.layout.moves
