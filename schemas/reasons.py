@@ -63,6 +63,7 @@ class Flag(StrEnum):
     GRIPPER_UNKNOWN = "gripper_unknown"  # nobody can tell which end of its gripper is closed
     UNIT_UNKNOWN = "unit_unknown"  # joints or a position in a unit that nobody has said
     STATE_JUMPS = "state_jumps"  # a leap of values in a unit that nobody has said, or that was told from the values
+    ROBOTS_MIXED = "robots_mixed"  # two robots may lie in one dataset, padded to one width
     NO_VIDEO = "no_video"
     TASK_MISSING = "task_missing"
     PAIRED_BY_POSITION = "paired_by_position"

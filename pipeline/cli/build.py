@@ -36,17 +36,21 @@ def build(sources: tuple[str, ...], root: str, path: str | None, overrides: tupl
     from pipeline.build.driver import Build, BuildFailedError
     from pipeline.build.progress import console
     from pipeline.build.session import wait_until_closed
+    from pipeline.check import after
     from pipeline.report import page as reports
     from pipeline.report.summary import Summary
+    from stages.ingest import INGEST
 
     config, screen, started = configs.load(path, overrides), console(), time.monotonic()
     try:
-        done = any(Build(root, config, screen).run(sources, until).computed.values())
+        result = Build(root, config, screen).run(sources, until)
     except BuildFailedError as error:
         click.echo(f"corpus: {error}", err=True)
         sys.exit(1)
-    corpus = Corpus(root)
+    corpus, done = Corpus(root), any(result.computed.values())
     try:
+        if done or not storage.exists(corpus.ledger.path(after.NAME)):
+            after.write(after.of_build(result.plan.survey, corpus, config.of(INGEST).certainty), corpus)
         if done or not storage.exists(corpus.ledger.path(reports.NAME)):
             reports.write(corpus)
     finally:

@@ -1,5 +1,5 @@
-"""The command line: `corpus build`, `status`, `show`, `quarantine`, `report`, `verify`, `repair`, `compact`, `gc`,
-`config`.
+"""The command line: `corpus build`, `check`, `status`, `show`, `quarantine`, `report`, `verify`, `repair`, `compact`,
+`gc`, `config`.
 
 A build above the quarantine limit, or a fault that `verify` finds, exits with 1.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli import build, look, upkeep
+from pipeline.cli import build, check, look, upkeep
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -17,7 +17,7 @@ def main() -> None:
 
 
 for command in (
-    build.build, look.status, look.show, look.quarantine, look.labels, look.report, look.explain,
+    build.build, check.check, look.status, look.show, look.quarantine, look.labels, look.report, look.explain,
     upkeep.verify, upkeep.repair, upkeep.gc, upkeep.compact, build.config,
 ):  # fmt: skip
     main.add_command(command)

@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from pipeline.check import after
 from pipeline.corpus.view import Corpus
 from pipeline.report import cutting, drawing, episodes, evenness, facts
 from pipeline.report.refusals import refusals
@@ -47,6 +48,7 @@ def render(corpus: Corpus) -> str:
     return template("page.html.j2").render(
         version=version("event-corpus"),
         total=total | {"duration": duration(total["hours"])},
+        verdicts=after.read(corpus),
         sources=[row | {"duration": duration(row["hours"])} for row in sources],
         sources_more=more | {"duration": duration(more["hours"])},
         refusals=[(r, signals(r.proof) if r.proof and r.proof.lines else "") for r in aside],

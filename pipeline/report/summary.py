@@ -14,11 +14,14 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.check import after
+from pipeline.check.verdict import GREEN, RED, YELLOW
 from pipeline.corpus.view import Corpus
 from schemas.ids import SOURCE_OF
 from schemas.reasons import Reason
 from stages import storage
 
+SHOWN = 8  # sources whose verdict is printed with its reason
 FATES = {  # of an event of the shard level, in words
     "sampled": "in a shard",
     "reserve": "in reserve (kept back: their clusters are crowded)",
@@ -81,6 +84,7 @@ class Summary:
         if until:
             yield f"until      {until}: what follows about later stages is as an earlier build left it"
         yield from _sources(corpus, self.barren)
+        yield from _verdicts(corpus)
         yield from _counts(corpus)
         yield from _release(corpus)
         if self.left_out.height:
@@ -96,6 +100,22 @@ class Summary:
             yield "quarantine empty"
         yield f"report     {corpus.ledger.path('report.html')}"
         yield f"took       {seconds:.0f} s"
+
+
+def _verdicts(corpus: Corpus) -> Iterator[str]:
+    """Of sources that are not green what is wrong with them, most of all."""
+    verdicts = after.read(corpus)
+    levels = Counter(v.level for v in verdicts)
+    if verdicts:
+        words = ", ".join(f"{levels[level]} {level}" for level in (GREEN, YELLOW, RED) if levels[level])
+        yield f"verdicts   {words} (the report says why, and what to do)"
+    bad = [v for v in verdicts if v.level != GREEN]
+    for verdict in sorted(bad, key=lambda v: v.level != RED)[:SHOWN]:
+        first = next(b for b in verdict.because if b.level == verdict.level)
+        more = f" (and {len(verdict.because) - 1} more)" if len(verdict.because) > 1 else ""
+        yield f"           {verdict.source}: {verdict.level}: {first.what}{more}"
+    if len(bad) > SHOWN:
+        yield f"           and {len(bad) - SHOWN} other sources"
 
 
 def _counts(corpus: Corpus) -> Iterator[str]:

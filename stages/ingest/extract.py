@@ -63,6 +63,7 @@ def extract(
         *seen,
         *_task_flags(task),
         *([Flag.EXTRA_REFUSED] if refused else []),
+        *layout.flags,
         *dataset.flags,
     ]
     labels = log.labels(config.labels) if config.labels else []

@@ -6,8 +6,10 @@ SourceError where neither state nor action can be told, or nothing moves: only t
 
 from __future__ import annotations
 
+from schemas.reasons import Flag
 from stages.ingest.config import IngestConfig
-from stages.ingest.inference.guess import Guess, infer, with_grippers
+from stages.ingest.inference.guess import Finding, Guess, infer, with_grippers
+from stages.ingest.inference.mixed import padded
 from stages.ingest.look import Look
 from stages.ingest.profile import choose, resolve
 from stages.ingest.roles import state_and_action
@@ -25,11 +27,20 @@ def layout_of(dataset: Dataset, episodes: Episodes, config: IngestConfig) -> Gue
         if not (layout.state and layout.action):
             state, action = state_and_action(dataset.features, dataset.uri)
             layout = layout.model_copy(update={"state": layout.state or state, "action": layout.action or action})
-        return with_grippers(layout, dataset, look, config.certainty)
+        return _told(with_grippers(layout, dataset, look, config.certainty), look)
     state, action = state_and_action(dataset.features, dataset.uri)
     guess = infer(dataset, look, state, action, config.certainty)
     if guess is None:
         raise SourceError(
             f"{dataset.uri}: no motion signal in any of {names}; give a robot profile with ingest.profile=FILE"
         )
-    return guess
+    return _told(guess, look)
+
+
+def _told(guess: Guess, look: Look) -> Guess:
+    """With what the values say of the dataset as a whole. (A profile that fits was read from no value: so it stays.)"""
+    mixed = padded(guess.layout.state, look) if guess.layout.inferred else None
+    if mixed is None:
+        return guess
+    flagged = guess.layout.model_copy(update={"flags": (Flag.ROBOTS_MIXED,)})
+    return Guess(flagged, (*guess.findings, Finding("two robots may lie in one dataset", 0.9, (mixed,))))

@@ -37,8 +37,8 @@ class Selector(Frozen):
     modality: str | None = None
     take: int | None = Field(None, description="first so many values of the modality part")
     unit: str = "raw"
-    open: float | None = Field(None, description="gripper: value when open")
-    closed: float | None = Field(None, description="gripper: value when closed")
+    open: float | tuple[float, ...] | None = Field(None, description="gripper: value when open, of all or of each")
+    closed: float | tuple[float, ...] | None = Field(None, description="gripper: value when closed")
     observed: Literal["low_is_closed", "high_is_closed"] | None = Field(
         None, description="gripper: the range is the dataset's own smallest and largest value"
     )
@@ -137,7 +137,11 @@ def _stream(kind: Kind, arm: Arm, selector: Selector, places: Places, dataset: D
         unit = unit_of(kind, places, dataset, look)[0] if guessed else selector.unit
         return Stream(kind=kind, arm=arm, places=places, unit=unit, guessed=guessed)
     if selector.open is not None and selector.closed is not None:
-        opened, closed = (selector.open,) * len(places), (selector.closed,) * len(places)
+        opened, closed = _each(selector.open, len(places)), _each(selector.closed, len(places))
+        if len(opened) != len(places) or len(closed) != len(places):
+            raise SourceError(f"{selector.column}: {len(places)} values of a gripper, open and closed give others")
+        if any(o == c for o, c in zip(opened, closed, strict=True)):
+            raise SourceError(f"{selector.column}: a gripper's open and closed are both {opened[0]:g} in the profile")
         return Stream(kind=kind, arm=arm, places=places, unit="1", open=opened, closed=closed)
     ends = [look.range_of(*place) for place in places] if selector.observed else [None]
     found = [e for e in ends if e is not None]
@@ -146,6 +150,10 @@ def _stream(kind: Kind, arm: Arm, selector: Selector, places: Places, dataset: D
     low, high = tuple(e[0] for e in found), tuple(e[1] for e in found)
     opened, closed = (high, low) if selector.observed == "low_is_closed" else (low, high)
     return Stream(kind=kind, arm=arm, places=places, unit="1", open=opened, closed=closed, guessed=True)
+
+
+def _each(value: float | tuple[float, ...], number: int) -> tuple[float, ...]:
+    return value if isinstance(value, tuple) else (value,) * number
 
 
 def _resolves(profile: Profile, dataset: Dataset) -> bool:

@@ -10,6 +10,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from schemas.reasons import Flag
+
 Kind = Literal["position", "orientation", "joints", "velocity", "gripper", "gripper_command", "hand"]
 Arm = Literal["single", "left", "right"]
 HANDS = ("gripper", "gripper_command", "hand")
@@ -55,6 +57,7 @@ class Layout(Frozen):
     state: tuple[str, ...] = ()
     action: tuple[str, ...] = ()
     streams: tuple[Stream, ...]
+    flags: tuple[Flag, ...] = ()  # for every episode
 
     @property
     def arms(self) -> tuple[Arm, ...]:

@@ -57,7 +57,7 @@ def observe_file(pictures: Pictures, uri: str, spans: Sequence[Span], config: Ob
             )
             continue
         try:
-            places[span.episode_id] = (span, _place(info, span, config, uri))
+            places[span.episode_id] = (span, placed_in(info, span, config, uri))
         except Quarantined as error:
             result.refused[span.episode_id] = error
     decoder, frames = pictures.frames(config.decoder)
@@ -130,7 +130,7 @@ class _Counted:
         return Evidence(row=self.count - 1, picture=buffer.getvalue())
 
 
-def _place(info: Probe, span: Span, config: ObserveConfig, uri: str) -> tuple[int, int, float]:
+def placed_in(info: Probe, span: Span, config: ObserveConfig, uri: str) -> tuple[int, int, float]:
     """First and one past the last frame of a span, and the time of its start: by presentation time to half a frame; by
     the lengths of the episodes in the file, where it holds as many frames as they add up to and that is where the time
     says, but for drift. Raises Quarantined."""

@@ -292,7 +292,7 @@ def test_where_times_drift_the_lengths_place_each_episode(build, tmp_path):
             row[f"videos/observation.images.front/{end}_timestamp"] += 0.8 / 20 * row["episode_index"] / 5
     pq.write_table(pa.Table.from_pylist(rows), path)
     from stages.observe import ObserveConfig, Span
-    from stages.observe.file import _place
+    from stages.observe.file import placed_in
     from stages.video.probe import probe
 
     info = probe(str(source / "videos/observation.images.front/chunk-000/file-000.mp4"), "u")
@@ -301,7 +301,7 @@ def test_where_times_drift_the_lengths_place_each_episode(build, tmp_path):
         Span(r["episode_id"], "front", r["from_s"], r["to_s"], 20.0, "s", r["first"], r["frames"], r["whole"])
         for r in cameras.iter_rows(named=True)
     ]
-    assert [_place(info, s, ObserveConfig(), "u")[:2] for s in spans] == [(30 * i, 30 * i + 30) for i in range(6)]
+    assert [placed_in(info, s, ObserveConfig(), "u")[:2] for s in spans] == [(30 * i, 30 * i + 30) for i in range(6)]
 
 
 # -- which episodes there are

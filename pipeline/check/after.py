@@ -1,0 +1,89 @@
+"""The verdicts on the sources of a build: the rules of `corpus check`, over all episodes instead of some.
+
+In: the survey and the corpus. Out: verdicts, kept as verdicts.json in the corpus for its report.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import polars as pl
+
+from pipeline.check.verdict import Figures, Verdict, from_rows, of_source
+from pipeline.corpus.view import Corpus
+from schemas.ids import SOURCE_OF
+from schemas.reasons import Reason
+from stages import storage
+from stages.ingest.survey import Survey
+
+NAME = "verdicts.json"
+
+
+def of_build(found: Survey, corpus: Corpus, certainty: float) -> list[Verdict]:
+    """One a source, in the order of the sources."""
+    figures = {name: Figures(episodes=len(own)) for name, own in found.listed.items()}
+    _aside(figures, corpus)
+    _flags(figures, corpus)
+    _shares(figures, corpus)
+    verdicts = [
+        of_source(lost.source, None, (), (), Figures(), certainty, lost.error.message.splitlines()[0])
+        for lost in found.lost
+    ]
+    for name, dataset in found.datasets.items():
+        notes = [*found.notes[name], *dataset.notes]
+        notes += [f"{len(dataset.lost_entries)} entries of its list cannot be read"] if dataset.lost_entries else []
+        verdicts.append(of_source(name, found.layouts[name], found.findings[name], notes, figures[name], certainty))
+    return verdicts
+
+
+def _aside(figures: dict[str, Figures], corpus: Corpus) -> None:
+    rows = corpus.quarantine(evidence=False).filter(pl.col("event_id").is_null())
+    rows = rows.filter(~pl.col("reason").is_in([Reason.LEFT_OUT.value, Reason.ENTRY_UNREADABLE.value]))
+    rows = rows.unique(["source", "episode_id"], keep="first", maintain_order=True)
+    for source, reason, message in rows.select("source", "reason", "message").iter_rows():
+        if source in figures:
+            own = figures[source]
+            own.aside[reason] = own.aside.get(reason, 0) + 1
+            own.examples.setdefault(reason, " ".join(message.split())[:300])
+
+
+def _flags(figures: dict[str, Figures], corpus: Corpus) -> None:
+    if not corpus.has("ingest"):
+        return
+    episodes = corpus.table("episodes", columns=["source", "flags"])
+    for source, own in episodes.partition_by("source", as_dict=True).items():
+        if source[0] in figures:
+            figures[source[0]].flags = dict(Counter(own["flags"].explode().drop_nulls().to_list()))
+
+
+def _shares(figures: dict[str, Figures], corpus: Corpus) -> None:
+    if not corpus.has("segment"):
+        return
+    columns = ["episode_id", "level", "track", "start_s", "end_s", "primitive", "static"]
+    events = corpus.table("events", columns=columns).filter(level="L1", track="all")
+    seconds = pl.col("end_s") - pl.col("start_s")
+    rests = pl.col("primitive").is_in(["idle", "hold"]) & pl.col("static")
+    rows = events.group_by(source=pl.col("episode_id").str.extract(SOURCE_OF, 1)).agg(
+        all=seconds.sum(),
+        idle=seconds.filter(rests).sum(),
+        unknown=seconds.filter(pl.col("primitive") == "unknown").sum(),
+    )
+    for source, total, idle, unknown in rows.iter_rows():
+        if source in figures:
+            figures[source].seconds, figures[source].idle, figures[source].unknown = total, idle, unknown
+
+
+def write(verdicts: list[Verdict], corpus: Corpus) -> None:
+    """Raises storage.Unusable."""
+    text = json.dumps([v.row() for v in verdicts], indent=1, ensure_ascii=False)
+    storage.write_bytes(corpus.ledger.path(NAME), text.encode())
+
+
+def read(corpus: Corpus) -> list[Verdict]:
+    """Those of the last build that did something; none where there are none."""
+    uri = corpus.ledger.path(NAME)
+    try:
+        return from_rows(json.loads(storage.read_bytes(uri))) if storage.exists(uri) else []
+    except (ValueError, KeyError, TypeError):
+        return []

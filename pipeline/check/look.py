@@ -1,0 +1,190 @@
+"""A bounded look into a source: some of its episodes read, cut and held to their video, nothing written.
+
+In: a survey, a source of it, the configuration. Out: `Looked`: figures for the verdict, and the first episode's
+signals, first cuts and pictures for those who want to see.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pipeline.check.verdict import Figures
+from pipeline.config import CorpusConfig
+from schemas.alignments import AlignmentRow
+from schemas.episodes import EpisodeRow
+from schemas.events import EventRow
+from schemas.ids import camera_id
+from schemas.reasons import Quarantined
+from stages import storage
+from stages.align import ALIGN, Decision
+from stages.align.stage import alignment_row
+from stages.episode import Signal, both_arms, signals_of
+from stages.ingest import INGEST
+from stages.ingest.describe import extra_columns
+from stages.ingest.extract import extract, needed_columns
+from stages.ingest.survey import Survey
+from stages.observe import OBSERVE, Span
+from stages.observe.file import placed_in
+from stages.observe.places import placed
+from stages.segment import SEGMENT
+from stages.segment.stage import event_rows
+from stages.sources.protocol import Camera, Dataset
+from stages.work import as_quarantined
+
+Float = npt.NDArray[np.float64]
+EPISODES, VIDEOS = 24, 4  # read; held to their videos
+ROWS = 300_000  # of all of them
+THUMBNAILS = 8
+
+
+@dataclass(slots=True)
+class Looked:
+    """Of one source: figures; of the first sound episode its row, signals, L1 events and {camera: pictures}."""
+
+    figures: Figures
+    listed: int
+    episode: EpisodeRow | None = None
+    signals: Mapping[str, Signal] = field(default_factory=dict)
+    events: list[EventRow] = field(default_factory=list)
+    pictures: dict[str, list[npt.NDArray[np.uint8]]] = field(default_factory=dict)
+
+
+def look(found: Survey, source: str, config: CorpusConfig, pictures: bool = False) -> Looked:
+    """Raises storage.Unusable."""
+    dataset, layout, episodes = found.datasets[source], found.layouts[source], found.listed[source]
+    result = Looked(Figures(), len(episodes))
+    reader = dataset.reader(needed_columns(dataset, layout), extra_columns(dataset, layout))
+    own = placed(found.cameras.filter(pl.col("episode_id").str.starts_with(f"{source}/") & pl.col("uri").is_not_null()))
+    aside: Counter[str] = Counter()
+    flags: Counter[str] = Counter()
+    rows = 0
+    for number in _spread(len(episodes), EPISODES):
+        if rows > ROWS:
+            break
+        of = episodes.make(number)
+        result.figures.episodes += 1
+        try:
+            episode, raw = extract(dataset, of, layout, reader.read(of), config.of(INGEST))
+            rows += episode["n_rows"]
+            signals = signals_of(raw)
+            if result.figures.episodes <= VIDEOS:
+                _held_to_video(of.cameras, of.episode_id, episode, dataset, own, config)
+            alignment = alignment_row(episode, signals, (), (), Decision(0, False, False), config.of(ALIGN))
+            events = [
+                e
+                for e in both_arms(event_rows(of.episode_id, signals, alignment, config.of(SEGMENT)))
+                if e["level"] == "L1"
+            ]
+        except storage.Unusable:
+            raise
+        except Exception as error:
+            refused = as_quarantined(error)
+            aside[refused.reason.value] += 1
+            result.figures.examples.setdefault(refused.reason.value, " ".join(refused.message.split())[:300])
+            continue
+        flags.update(alignment["flags"])
+        _count(result.figures, events)
+        if result.episode is None:
+            result.episode, result.signals, result.events = episode, signals, events
+            if pictures:
+                result.pictures = _pictures(of.cameras, of.episode_id, dataset, own, alignment, config)
+    result.figures.aside, result.figures.flags = dict(aside), dict(flags)
+    return result
+
+
+def _spread(number: int, most: int) -> list[int]:
+    """Evenly from the first to the last."""
+    return (
+        sorted({round(i * (number - 1) / max(1, most - 1)) for i in range(min(number, most))})
+        if number > most
+        else list(range(number))
+    )
+
+
+def _count(figures: Figures, events: Sequence[EventRow]) -> None:
+    for event in events:
+        seconds = event["end_s"] - event["start_s"]
+        figures.seconds += seconds
+        figures.idle += seconds * (event["primitive"] in ("idle", "hold") and event["static"])
+        figures.unknown += seconds * (event["primitive"] == "unknown")
+
+
+def _held_to_video(
+    cameras: Sequence[Camera],
+    episode_id: str,
+    episode: EpisodeRow,
+    dataset: Dataset,
+    own: pl.DataFrame,
+    config: CorpusConfig,
+) -> None:
+    """Raises Quarantined where a camera's pictures cannot be had, or do not fit the rows. No picture is decoded."""
+    pts: dict[str, Float] = {}
+    for camera, span, local in _files(cameras, episode_id, dataset, own):
+        pictures = dataset.pictures(camera, local)
+        first, end, start = placed_in(pictures.info, span, config.of(OBSERVE), camera.expected)
+        pts[camera.name] = pictures.info.pts_s[first:end] - start
+    if pts and episode["rows_are_frames"]:
+        from stages.align.clock import pair
+
+        rows = np.arange(episode["n_rows"]) / episode["fps"]
+        pair(rows, pts, episode["fps"], config.of(ALIGN))
+
+
+def _files(
+    cameras: Sequence[Camera], episode_id: str, dataset: Dataset, own: pl.DataFrame
+) -> Iterator[tuple[Camera, Span, str]]:
+    """(camera, its span, a local copy of its file)."""
+    for camera in cameras:
+        item = camera_id(episode_id, camera.name)
+        rows = own.filter(item=item).to_dicts()
+        if camera.file is None or not rows:
+            continue
+        (at,) = rows
+        if at["claimed"]:
+            from schemas.reasons import Reason
+
+            raise Quarantined(
+                Reason.OVERLAPPING_SPANS, f"{camera.file.uri}: {item} and {at['claimed']} claim the same pictures"
+            )
+        known = at["whole"] is not None
+        span = Span(
+            episode_id, camera.name, camera.from_s, camera.to_s, camera.fps or dataset.fps, "",
+            at["first"] if known else None, at["frames"] if known else None, at["whole"],
+        )  # fmt: skip
+        with storage.local_copy(camera.file.uri) as local:
+            yield camera, span, local
+
+
+def _pictures(
+    cameras: Sequence[Camera],
+    episode_id: str,
+    dataset: Dataset,
+    own: pl.DataFrame,
+    alignment: AlignmentRow,
+    config: CorpusConfig,
+) -> dict[str, list[npt.NDArray[np.uint8]]]:
+    """A few pictures of each camera, evenly over the episode; a camera that fails has none."""
+    found: dict[str, list[npt.NDArray[np.uint8]]] = {}
+    for camera, span, local in _files(cameras, episode_id, dataset, own):
+        try:
+            pictures = dataset.pictures(camera, local)
+            first, end, _ = placed_in(pictures.info, span, config.of(OBSERVE), camera.expected)
+            wanted = set(np.linspace(first, end - 1, THUMBNAILS).round().astype(int).tolist())
+            _, frames = pictures.frames("pyav")
+            for number, frame in enumerate(frames):
+                if number in wanted:
+                    height = 120
+                    width = max(2, round(frame.width * height / frame.height))
+                    small = np.asarray(frame.reformat(width, height, "rgb24").to_ndarray(), dtype=np.uint8)
+                    found.setdefault(camera.name, []).append(small)
+                if number >= end:
+                    break
+        except Quarantined:
+            continue
+    return found

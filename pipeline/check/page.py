@@ -1,0 +1,68 @@
+"""What `corpus check` saw, as one HTML page: verdicts, signals, first cuts, pictures.
+
+In: verdicts and what was looked at. Out: text; everything it shows is inside it.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.resources import files
+
+import jinja2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from pipeline.check.look import Looked
+from pipeline.check.plots import course, figure
+from pipeline.check.verdict import Verdict
+from stages.ingest.inference.guess import Finding
+
+
+def render(found: Sequence[tuple[Verdict, Looked | None, Sequence[Finding]]]) -> str:
+    """One section a source."""
+    template = (files("pipeline.check") / "templates" / "check.html.j2").read_text(encoding="utf-8")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    sources = [
+        {
+            "verdict": verdict,
+            "findings": [str(f) for f in findings],
+            "looked": looked,
+            "plots": _plots(looked) if looked else [],
+            "cuts": _cuts(looked) if looked else [],
+            "strips": [(n, [_jpeg(p) for p in pictures]) for n, pictures in looked.pictures.items()] if looked else [],
+        }
+        for verdict, looked, findings in found
+    ]
+    return environment.from_string(template).render(version=version("event-corpus"), sources=sources)
+
+
+def _plots(looked: Looked) -> list[tuple[str, str, str]]:
+    """(stream, what is shown and its range, SVG)."""
+    if looked.episode is None:
+        return []
+    span = looked.episode["t0"], looked.episode["t1"]
+    found = []
+    for name, signal in looked.signals.items():
+        if signal.kind in ("state", "action", "extra", "orientation"):
+            continue
+        what, values = course(signal)
+        unit = signal.unit if what == "value" else f"{signal.unit}/s"
+        text = f"{what}, {values.min():.3g} to {values.max():.3g} {unit}" if len(values) else "empty"
+        found.append((name, text, figure(signal.time_s, values, span)))
+    return found
+
+
+def _cuts(looked: Looked) -> list[tuple[str, float, float]]:
+    """(primitive, start in percent, length in percent) of the first episode's L1 events."""
+    end = max((e["end_s"] for e in looked.events), default=0.0)
+    return [(e["primitive"], 100 * e["start_s"] / end, 100 * (e["end_s"] - e["start_s"]) / end) for e in looked.events]
+
+
+def _jpeg(picture: npt.NDArray[np.uint8]) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=75)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,115 @@
+"""`corpus check`: whether sources will make a good corpus, before anything is built."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline import config as configs
+from pipeline.cli.errors import mendable
+from stages.text import printable
+
+if TYPE_CHECKING:
+    from pipeline.check.look import Looked
+    from pipeline.check.verdict import Verdict
+    from stages.ingest.inference.guess import Finding
+    from stages.ingest.survey import Survey
+
+CODES = {"green": 0, "yellow": 0, "red": 2}
+
+
+@click.command()
+@click.option(
+    "--source", "sources", multiple=True, required=True, metavar="URI", help="As for `corpus build`. Repeats."
+)
+@click.option("--config", "path", metavar="F", help="YAML file; see `corpus config`.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One value. Repeats.")
+@click.option("--html", "html", metavar="FILE", help="Write a page as well: signals, first cuts, pictures.")
+@click.option(
+    "--write-profile", "profile", metavar="FILE", help="Write the profile it would use as YAML, ready to edit."
+)
+@click.option("--strict", is_flag=True, help="Exit with 1 on yellow too.")
+@mendable
+def check(
+    sources: tuple[str, ...],
+    path: str | None,
+    overrides: tuple[str, ...],
+    html: str | None,
+    profile: str | None,
+    strict: bool,
+) -> None:
+    """Read a bounded part of each source and say what a build would make of it: green, yellow or red, why, and what to
+    type next. Writes nothing but what is asked for. Exits with 0, 2 on red, 1 on yellow with --strict."""
+    from pipeline.check import page
+    from pipeline.check.look import look
+    from pipeline.check.verdict import Figures, lines, of_source, worst
+    from stages.ingest import INGEST
+    from stages.ingest.survey import survey
+
+    config = configs.load(path, overrides)
+    found, certainty = survey(sources, config.of(INGEST)), config.of(INGEST).certainty
+    told: list[tuple[Verdict, Looked | None, Sequence[Finding]]] = []
+    for lost in found.lost:
+        verdict = of_source(lost.source, None, (), (), Figures(), certainty, lost.error.message)
+        told.append((verdict, None, ()))
+        _say(lines(verdict))
+    for name, dataset in found.datasets.items():
+        looked = look(found, name, config, html is not None)
+        layout, findings = found.layouts[name], found.findings[name]
+        notes = [*found.notes[name], *dataset.notes, *dataset.lost_entries.values()]
+        verdict = of_source(name, layout, findings, notes, looked.figures, certainty)
+        told.append((verdict, looked, findings))
+        how = f"profile {layout.profile}" if not layout.inferred else "no profile fits"
+        _say([f"source     {name}: {looked.listed} episodes, {dataset.format}, robot {dataset.robot}, {how}"])
+        _say(f"           told: {finding}" for finding in findings)
+        _say(_streams(looked))
+        _say(lines(verdict))
+    if html:
+        Path(html).write_text(page.render(told), encoding="utf-8")
+        click.echo(f"page       {html}")
+    if profile:
+        _write_profile(profile, found)
+    level = worst([verdict for verdict, _, _ in told])
+    sys.exit(1 if strict and level == "yellow" else CODES[level])
+
+
+def _streams(looked: Looked) -> Iterator[str]:
+    """What was found in the first sound episode, with its course over time."""
+    from pipeline.check.plots import course, spark
+
+    if looked.episode is None:
+        return
+    yield f"           episode {looked.episode['episode_key']}, {looked.episode['t1'] - looked.episode['t0']:.1f} s"
+    for name, signal in looked.signals.items():
+        if signal.kind in ("extra", "orientation"):
+            continue
+        what, values = course(signal)
+        unit = signal.unit if what == "value" else f"{signal.unit}/s"
+        wide = signal.values.shape[1]
+        yield f"           {name:<24} {wide:>3} x {what} {values.min():.3g} to {values.max():.3g} {unit}"
+        yield f"           {'':<24} {spark(values)}"
+    shares = looked.figures
+    if shares.seconds:
+        rest, unknown = shares.idle / shares.seconds, shares.unknown / shares.seconds
+        yield f"           L1 events: {rest:.0%} at rest, {unknown:.0%} unknown"
+
+
+def _say(text: Sequence[str] | Iterator[str]) -> None:
+    for line in text:
+        click.echo(printable(line))
+
+
+def _write_profile(path: str, found: Survey) -> None:
+    from pipeline.check.profile import to_yaml
+
+    names = list(found.datasets)
+    if len(names) != 1:
+        raise click.UsageError(f"--write-profile takes one source that can be read, here are {len(names)}: {names[:5]}")
+    (name,) = names
+    text = to_yaml(found.layouts[name], found.findings[name], found.datasets[name].robot)
+    Path(path).write_text(text, encoding="utf-8")
+    click.echo(f"profile    {path}")
