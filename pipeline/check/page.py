@@ -41,7 +41,7 @@ def render(found: Sequence[tuple[Verdict, Looked | None, Sequence[Finding]]]) ->
 
 
 def _plots(looked: Looked) -> list[tuple[str, str, str]]:
-    """(stream, what is shown and its range, SVG)."""
+    """(stream, what is shown, SVG)."""
     if looked.episode is None:
         return []
     span = looked.episode["t0"], looked.episode["t1"]
@@ -49,9 +49,7 @@ def _plots(looked: Looked) -> list[tuple[str, str, str]]:
     for name, signal in looked.signals.items():
         if signal.kind in ("state", "action", "extra", "orientation"):
             continue
-        what, values = course(signal)
-        unit = signal.unit if what == "value" else f"{signal.unit}/s"
-        text = f"{what}, {values.min():.3g} to {values.max():.3g} {unit}" if len(values) else "empty"
+        text, values = course(signal)
         found.append((name, text, figure(signal.time_s, values, span)))
     return found
 

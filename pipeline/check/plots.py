@@ -16,13 +16,19 @@ WIDTH, HEIGHT = 640, 60  # px of a figure
 
 
 def course(signal: Signal) -> tuple[str, Float]:
-    """(what is shown, float64[N]): the opening of a hand, the speed of an arm."""
-    if signal.values.shape[1] == 1:
-        return "value", signal.values[:, 0]
+    """(what is shown and its range, float64[N]): the opening of a hand, the speed of an arm."""
+    values = signal.values
+    if values.shape[1] == 1:
+        return _words("value", values[:, 0], "" if signal.unit == "1" else signal.unit), values[:, 0]
     if len(signal.time_s) < 2:
-        return "speed", np.zeros(len(signal.time_s))
-    moved = signal.values if signal.kind == "velocity" else np.gradient(signal.values, signal.time_s, axis=0)
-    return "speed", np.linalg.norm(moved, axis=1)
+        return "a single row", np.zeros(len(signal.time_s))
+    given = signal.kind == "velocity"
+    speed = np.linalg.norm(values if given else np.gradient(values, signal.time_s, axis=0), axis=1)
+    return _words("speed", speed, signal.unit if given else f"{signal.unit}/s"), speed
+
+
+def _words(what: str, values: Float, unit: str) -> str:
+    return f"{what}, {values.min():.3g} to {values.max():.3g} {unit}".rstrip() if len(values) else "empty"
 
 
 def spark(values: Float, width: int = 60) -> str:
@@ -42,7 +48,9 @@ def figure(times: Float, values: Float, span: tuple[float, float]) -> str:
     x = (times[::step] - span[0]) / max(span[1] - span[0], 1e-9) * WIDTH
     y = HEIGHT - (values[::step] - low) / max(high - low, 1e-9) * (HEIGHT - 4) - 2
     points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+    label = f"from {low:.3g} to {high:.3g}"
     return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="from {low:.3g} to {high:.3g}">'
-        f'<polyline points="{points}" fill="none" stroke="currentColor" stroke-width="1.2"/></svg>'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" aria-label="{label}">'
+        f'<polyline points="{points}" fill="none" stroke="currentColor" stroke-width="1.2" '
+        f'vector-effect="non-scaling-stroke"/></svg>'
     )

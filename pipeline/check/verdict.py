@@ -15,6 +15,7 @@ from stages.ingest.inference.guess import Finding
 from stages.ingest.streams import Layout
 
 GREEN, YELLOW, RED = "green", "yellow", "red"
+LEVELS = (RED, YELLOW, GREEN)
 IDLE, UNKNOWN = 0.3, 0.5  # shares of the time from which it is worth a look
 ASIDE, TOO_MANY = 0.05, 0.5  # shares of the episodes that are set aside
 WORDS = {  # flag: (what is so, what to do next)

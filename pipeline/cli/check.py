@@ -87,10 +87,8 @@ def _streams(looked: Looked) -> Iterator[str]:
     for name, signal in looked.signals.items():
         if signal.kind in ("extra", "orientation"):
             continue
-        what, values = course(signal)
-        unit = signal.unit if what == "value" else f"{signal.unit}/s"
-        wide = signal.values.shape[1]
-        yield f"           {name:<24} {wide:>3} x {what} {values.min():.3g} to {values.max():.3g} {unit}"
+        text, values = course(signal)
+        yield f"           {name:<24} {signal.values.shape[1]:>3} wide: {text}"
         yield f"           {'':<24} {spark(values)}"
     shares = looked.figures
     if shares.seconds:

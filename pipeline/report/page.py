@@ -11,6 +11,7 @@ import jinja2
 import numpy as np
 
 from pipeline.check import after
+from pipeline.check.verdict import LEVELS
 from pipeline.corpus.view import Corpus
 from pipeline.report import cutting, drawing, episodes, evenness, facts
 from pipeline.report.refusals import refusals
@@ -21,6 +22,7 @@ from schemas.events import PRIMITIVES
 from stages import storage
 
 NAME = "report.html"
+VERDICTS = 40  # sources whose verdict is shown, the worst first
 
 
 def write(corpus: Corpus) -> str:
@@ -36,6 +38,7 @@ def render(corpus: Corpus) -> str:
     total = facts.overview(corpus, status, quarantine)
     sources, more = facts.sources(corpus, quarantine)
     aside = refusals(corpus, quarantine)
+    verdicts = sorted(after.read(corpus), key=lambda v: LEVELS.index(v.level))
     balance = evenness.load(corpus)
     shown = episodes.timelines(corpus)
     events = cutting.load(corpus)
@@ -48,7 +51,8 @@ def render(corpus: Corpus) -> str:
     return template("page.html.j2").render(
         version=version("event-corpus"),
         total=total | {"duration": duration(total["hours"])},
-        verdicts=after.read(corpus),
+        verdicts=verdicts[:VERDICTS],
+        verdicts_more=max(0, len(verdicts) - VERDICTS),
         sources=[row | {"duration": duration(row["hours"])} for row in sources],
         sources_more=more | {"duration": duration(more["hours"])},
         refusals=[(r, signals(r.proof) if r.proof and r.proof.lines else "") for r in aside],
