@@ -85,6 +85,25 @@ class AlignedCamera(TypedDict):
     max_skew_s: float
 
 
+PICTURES = ("black", "blank", "overexposed", "frozen", "blurred", "repeated")
+DEAD = ("black", "blank", "overexposed", "frozen")  # kinds of pictures in which nothing is to be seen
+BAD_PICTURES = pa.struct(
+    [
+        pa.field("camera", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),  # one of PICTURES
+        pa.field("start_frame", pa.int64(), nullable=False),  # canonical
+        pa.field("end_frame", pa.int64(), nullable=False),  # one past the last
+    ]
+)
+
+
+class BadPictures(TypedDict):
+    camera: str
+    kind: str
+    start_frame: int
+    end_frame: int
+
+
 class AlignmentRow(TypedDict):
     """A row of `alignments`."""
 
@@ -98,6 +117,7 @@ class AlignmentRow(TypedDict):
     time_s: npt.NDArray[Any]
     signal_time_s: npt.NDArray[Any]
     cameras: list[AlignedCamera]
+    pictures: list[BadPictures]
     checks: list[str]
     flags: list[str]
 
@@ -120,6 +140,7 @@ ALIGNMENTS: Table[AlignmentRow] = Table(
             "signal_time_s", pa.list_(pa.float64()), "float64[T], where to read the log for each frame, source clock"
         ),
         Column("cameras", pa.list_(ALIGNED_CAMERA), "which frame of each camera is shown at each canonical frame"),
+        Column("pictures", pa.list_(BAD_PICTURES), "stretches of a camera's pictures that are no pictures"),
         Column("checks", pa.list_(pa.string()), "cleaning checks passed"),
         Column("flags", pa.list_(pa.string()), "schemas.reasons.Flag values"),
     ),

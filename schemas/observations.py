@@ -24,6 +24,8 @@ class ObservationRow(TypedDict):
     gop: int
     pts_s: npt.NDArray[Any]
     motion: npt.NDArray[Any]
+    quality: npt.NDArray[Any]
+    sharpness: npt.NDArray[Any]
     thumbnails: str
 
 
@@ -46,6 +48,8 @@ OBSERVATIONS: Table[ObservationRow] = Table(
             "pts_s", pa.list_(pa.float64()), "float64[N], presentation time of each frame, s from the episode's start"
         ),
         Column("motion", pa.list_(pa.float32()), "float32[N], mean absolute grey difference to the frame before, of 1"),
+        Column("quality", pa.list_(pa.uint8()), "uint8[N], bits of stages.observe.quality.Quality; 0: a picture"),
+        Column("sharpness", pa.list_(pa.float32()), "float32[N], mean step from a pixel to the next, luma 0 to 255"),
         Column("thumbnails", pa.string(), "path of a JPEG strip of evenly spaced frames inside the corpus"),
     ),
 )

@@ -70,6 +70,12 @@ class Flag(StrEnum):
     LAG_WEAK = "lag_weak"
     LAG_DISAGREES = "lag_disagrees"
     METADATA_REFUSED = "metadata_refused"  # an optional file of the source's metadata cannot be used
+    PICTURE_BLACK = "picture_black"  # a camera shows nothing for a while: alignments.pictures says where
+    PICTURE_BLANK = "picture_blank"  # one shade all over
+    PICTURE_OVEREXPOSED = "picture_overexposed"
+    PICTURE_FROZEN = "picture_frozen"  # its pictures stand still while the arms move
+    PICTURE_BLURRED = "picture_blurred"  # far less sharp than the camera's other pictures
+    PICTURE_REPEATED = "picture_repeated"  # many pictures are the one before again: it is slower than its file says
     CALIBRATION_REFUSED = "calibration_refused"  # a camera's calibration cannot be used; it counts as uncalibrated
     EXTRA_REFUSED = "extra_refused"  # a column that only rides along cannot be used: episodes.extras_refused says why
     TASK_SHORTENED = "task_shortened"  # longer than any instruction: cut where it is kept

@@ -36,6 +36,15 @@ class Child(TypedDict):
     caption: str
 
 
+class Pictures(TypedDict):
+    """A stretch of the sample in which a camera's pictures are none."""
+
+    camera: str
+    kind: str  # black, blank, overexposed, frozen, blurred, repeated
+    start: int  # frame of the sample
+    end: int  # one past its last frame
+
+
 class Sample(TypedDict):
     """KEY.json."""
 
@@ -51,6 +60,7 @@ class Sample(TypedDict):
     gripper_arms: list[str]  # columns of the array `gripper`
     captions: dict[str, str]  # {level: caption} of the event and all that hold it
     children: list[Child]
+    pictures: list[Pictures]
     vl_cluster: int
     action_cluster: int
     weight: float

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from schemas.table import Column, Table, one_of, within
 
-STATUSES = ("sampled", "reserve", "static", "too_short", "too_long", "quarantined")
+STATUSES = ("sampled", "reserve", "static", "too_short", "too_long", "bad_pictures", "quarantined")
 
 
 class SampleRow(TypedDict):

@@ -64,7 +64,7 @@ def planted_clusters() -> list[list[int]]:
 
 def planted_draw() -> list[dict]:
     """Fate, weight and shard of 300 events in unequal clusters, train and val."""
-    span = {"level": "L1", "start_frame": 0, "static": False}
+    span = {"level": "L1", "start_frame": 0, "static": False, "dead": 0.0}
     events = [
         {**span, "event_id": f"s/{i % 20:06d}/L1/{i:07d}", "episode_id": f"s/{i % 20:06d}", "end_frame": 9 + i % 5}
         for i in range(300)

@@ -12,12 +12,14 @@ import polars as pl
 
 from pipeline.check.verdict import Figures, Verdict, from_rows, of_source
 from pipeline.corpus.view import Corpus
+from schemas.alignments import DEAD
 from schemas.ids import SOURCE_OF
 from schemas.reasons import Reason
 from stages import storage
 from stages.ingest.survey import Survey
 
 NAME = "verdicts.json"
+MOST = 0.5  # of a source's frames in which a camera is dead
 
 
 def of_build(found: Survey, corpus: Corpus, certainty: float) -> list[Verdict]:
@@ -26,6 +28,8 @@ def of_build(found: Survey, corpus: Corpus, certainty: float) -> list[Verdict]:
     _aside(figures, corpus)
     _flags(figures, corpus)
     _shares(figures, corpus)
+    _pictures(figures, corpus)
+    _barren(figures, corpus)
     verdicts = [
         of_source(lost.source, None, (), (), Figures(), certainty, lost.error.message.splitlines()[0])
         for lost in found.lost
@@ -72,6 +76,35 @@ def _shares(figures: dict[str, Figures], corpus: Corpus) -> None:
     for source, total, idle, unknown in rows.iter_rows():
         if source in figures:
             figures[source].seconds, figures[source].idle, figures[source].unknown = total, idle, unknown
+
+
+def _pictures(figures: dict[str, Figures], corpus: Corpus) -> None:
+    """Cameras that are dead for most of their source's time."""
+    if not corpus.has("align"):
+        return
+    rows = corpus.table("alignments", columns=["episode_id", "n_frames", "pictures"]).with_columns(
+        source=pl.col("episode_id").str.extract(SOURCE_OF, 1)
+    )
+    whole = dict(rows.group_by("source").agg(pl.col("n_frames").sum()).iter_rows())
+    bad = rows.filter(pl.col("pictures").list.len() > 0).explode("pictures").unnest("pictures")
+    bad = bad.filter(pl.col("kind").is_in(DEAD))
+    frames = bad.group_by("source", "camera").agg((pl.col("end_frame") - pl.col("start_frame")).sum().alias("frames"))
+    for source, camera, number in frames.sort("source", "camera").iter_rows():
+        if source in figures and number > MOST * whole[source]:
+            figures[source].dead += (camera,)
+
+
+def _barren(figures: dict[str, Figures], corpus: Corpus) -> None:
+    """Sources with events of the shard level of which none is in a shard or kept back."""
+    if not corpus.has("samples"):
+        return
+    rows = corpus.table("samples", columns=["episode_id", "status"])
+    counts = rows.group_by("status", source=pl.col("episode_id").str.extract(SOURCE_OF, 1)).len()
+    for source, own in counts.partition_by("source", as_dict=True).items():
+        fates = dict(own.select("status", "len").iter_rows())
+        if source[0] in figures and not {"sampled", "reserve"} & set(fates):
+            words = ", ".join(f"{n} {status}" for status, n in sorted(fates.items(), key=lambda f: -f[1]))
+            figures[source[0]].barren = f"of {sum(fates.values())} events {words}"
 
 
 def write(verdicts: list[Verdict], corpus: Corpus) -> None:

@@ -36,6 +36,14 @@ WORDS = {  # flag: (what is so, what to do next)
     Flag.CALIBRATION_REFUSED: ("a calibration that cannot be used", "mend meta/calibration.json"),
     Flag.EXTRA_REFUSED: ("extra columns that cannot be used", "see episodes.extras_refused"),
     Flag.NO_VIDEO: ("no video: pictures are neither captioned nor clustered", "add cameras, or know that"),
+    **{
+        flag: (
+            f"a camera's pictures are {flag.value.removeprefix('picture_')} for a while",
+            "look at them (alignments.pictures says where); --set ingest.ignore_cameras='[NAME]' goes without a camera",
+        )
+        for flag in (Flag.PICTURE_BLACK, Flag.PICTURE_BLANK, Flag.PICTURE_OVEREXPOSED, Flag.PICTURE_FROZEN)
+    },
+    Flag.PICTURE_REPEATED: ("many pictures are the one before again", "is the camera slower than its declared rate?"),
     Flag.ROBOTS_MIXED: (
         "two robots may lie in one dataset",
         "split it: each robot with a dataset and a profile of its own",
@@ -80,6 +88,8 @@ class Figures:
     seconds: float = 0.0
     idle: float = 0.0
     unknown: float = 0.0
+    barren: str = ""  # why no sample came of it
+    dead: tuple[str, ...] = ()  # cameras that show nothing for most of the time
 
 
 def of_source(
@@ -116,6 +126,15 @@ def _of_layout(layout: Layout | None, findings: Sequence[Finding], certainty: fl
 
 def _of_figures(figures: Figures) -> Iterator[Because]:
     aside = sum(figures.aside.values())
+    if figures.dead:
+        names = ", ".join(figures.dead)
+        yield Because(
+            RED if figures.barren else YELLOW,
+            f"camera {names} shows nothing for most of the time" + (f": {figures.barren}" if figures.barren else ""),
+            f"--set 'ingest.ignore_cameras=[{names}]' goes without, --set shard.pictures=keep takes them all the same",
+        )
+    elif figures.barren:
+        yield Because(RED, f"no sample came of it: {figures.barren}", "the report shows its events")
     if figures.episodes and aside > ASIDE * figures.episodes:
         level = RED if aside > TOO_MANY * figures.episodes else YELLOW
         for reason, number in sorted(figures.aside.items(), key=lambda r: -r[1]):

@@ -12,6 +12,7 @@ from typing import cast
 import polars as pl
 
 from pipeline.plan import Plan
+from schemas.alignments import ALIGNMENTS
 from schemas.clusters import CLUSTERS
 from schemas.episodes import EPISODES
 from schemas.events import EVENTS
@@ -23,6 +24,7 @@ from stages.embed import EMBED
 from stages.fingerprint import fingerprint
 from stages.observe import OBSERVE
 from stages.shard import SHARD, ShardWork
+from stages.shard.pictures import dead_shares
 from stages.shard.select import EventSpan, pack, select
 from stages.work import Inputs, Unit
 
@@ -61,8 +63,10 @@ def choose(plan: Plan, name: str) -> Release:
     clusters = plan.rows(CLUSTERS, ["event_id", "vl_cluster", "action_cluster"])
     episodes = plan.rows(EPISODES, ["episode_id", "split", "robot"])
     sizes = _bytes_per_frame(plan)
+    dead = dead_shares(events, plan.rows(ALIGNMENTS, ["episode_id", "pictures"]))
+    spans = [{**e, "dead": dead.get(e["event_id"], 0.0)} for e in events.to_dicts()]
     rows = select(
-        cast("list[EventSpan]", events.to_dicts()),
+        cast("list[EventSpan]", spans),
         {e: (v, a) for e, v, a in clusters.iter_rows()},
         {e: {"split": split, "robot": robot} for e, split, robot in episodes.iter_rows()},
         config,

@@ -28,6 +28,7 @@ FATES = {  # of an event of the shard level, in words
     "static": "static (nothing moves)",
     "too_short": "too short (shard.min_frames)",
     "too_long": "too long (shard.max_frames)",
+    "bad_pictures": "without pictures (a camera shows nothing for most of them)",
     "quarantined": "in quarantine",
 }
 SPACES = {"vl": "vl (what is seen and said)", "action": "action (how the arms move)"}

@@ -19,7 +19,7 @@ from stages.work import Inputs, Outcome, Unit, Workspace
 if TYPE_CHECKING:
     import polars as pl
 
-VERSION = 2
+VERSION = 3
 
 __all__ = ["ALIGN", "LAG", "VERSION", "VOTE", "AlignConfig", "AlignWork", "Decision"]
 

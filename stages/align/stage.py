@@ -20,6 +20,7 @@ from stages.align import AlignWork, Decision
 from stages.align.clock import Clock, pair, pair_streams, shift
 from stages.align.config import AlignConfig
 from stages.align.lag import decide, estimate
+from stages.align.pictures import Stretch, flags_of, stretches
 from stages.episode import Signal, signals_of, speeds
 from stages.work import Inputs, Outcome, Unit, Workspace
 
@@ -118,7 +119,8 @@ def alignment_row(
     """The `alignments` row under the source's decision; `own` are the episode's `lags` rows."""
     before = _clock(episode, signals, observations, config)
     clock = shift(before, decision.lag_frames)
-    flags = list(episode["flags"])
+    bad = _bad_pictures(signals, observations, clock)
+    flags = [*episode["flags"], *flags_of(bad)]
     if clock.pairing == "position":
         flags.append(Flag.PAIRED_BY_POSITION.value)
     if decision.weak:
@@ -139,9 +141,19 @@ def alignment_row(
             {"name": name, "frame_index": index.astype(np.int32).tolist(), "max_skew_s": clock.skew_s[name]}
             for name, index in clock.frames.items()
         ],
+        "pictures": [{"camera": s.camera, "kind": s.kind, "start_frame": s.start, "end_frame": s.end} for s in bad],
         "checks": [*episode["checks"], *(VIDEO_CHECKS if observations else ())],
         "flags": flags,
     }
+
+
+def _bad_pictures(signals: Mapping[str, Signal], observations: Sequence[ObservationRow], clock: Clock) -> list[Stretch]:
+    speed, found = _total_speed(signals, clock.signal_time_s), []
+    for seen in observations:
+        shown = clock.frames[seen["camera"]]
+        quality, sharp, motion = (np.asarray(seen[k])[shown] for k in ("quality", "sharpness", "motion"))
+        found += stretches(seen["camera"], quality, sharp.astype(float), motion.astype(float), speed, clock.fps)
+    return found
 
 
 def _centred(motion: Float) -> Float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -27,6 +28,9 @@ class IngestConfig(BaseModel):
     )
     video: Literal["require", "ignore"] = Field(
         "require", description="require: a declared camera without its file quarantines the episode; ignore: no video"
+    )
+    ignore_cameras: tuple[str, ...] = Field(
+        (), description="cameras that are not used, by name (shell patterns), such as one that is dead"
     )
     links: Literal["inside", "follow"] = Field(
         "inside", description="inside: links that lead out of a dataset are refused (the Hub's cache is known); follow"
@@ -54,3 +58,8 @@ class IngestConfig(BaseModel):
 
     val_share: float = Field(0.1, ge=0, lt=1, description="share of recordings in the val split, by hash")
     split_seed: int = Field(0, ge=0, description="seed of that hash")
+
+
+def uses(config: IngestConfig, camera: str) -> bool:
+    """Whether a camera is used."""
+    return config.video == "require" and not any(fnmatch.fnmatchcase(camera, p) for p in config.ignore_cameras)

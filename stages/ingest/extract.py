@@ -18,7 +18,7 @@ from schemas.reasons import Flag, Quarantined, Reason
 from schemas.signals import SignalRow
 from stages.ingest.arms import arm_rows, joined
 from stages.ingest.checks import finite, in_order
-from stages.ingest.config import IngestConfig
+from stages.ingest.config import IngestConfig, uses
 from stages.ingest.describe import alike, described, extra_columns
 from stages.ingest.streams import Layout
 from stages.ingest.units import canonical_unit
@@ -45,13 +45,13 @@ def extract(
     where = log.where
     if log.rows < config.min_rows:
         raise Quarantined(Reason.TOO_SHORT, f"{where}: {log.rows} rows, ingest.min_rows is {config.min_rows}")
-    if config.video == "require":
-        for camera in of.cameras:
-            if camera.file is None:
-                raise Quarantined(
-                    Reason.MISSING_CAMERA,
-                    f"camera {camera.feature}: {camera.expected} {camera.why} (ingest.video=ignore goes without video)",
-                )
+    cameras = tuple(c for c in of.cameras if uses(config, c.name))
+    for camera in cameras:
+        if camera.file is None:
+            raise Quarantined(
+                Reason.MISSING_CAMERA,
+                f"camera {camera.feature}: {camera.expected} {camera.why} (ingest.video=ignore goes without video)",
+            )
     logged = _logged(dataset, layout, log, config)
     extras, refused = _extras(dataset, layout, log)
     arms, seen = arm_rows(of.episode_id, layout, logged, config, where)
@@ -67,7 +67,6 @@ def extract(
         *dataset.flags,
     ]
     labels = log.labels(config.labels) if config.labels else []
-    cameras = of.cameras if config.video == "require" else ()
     starts, ends = zip(*((s.time_s[0], s.time_s[-1]) for s in logged.values()), strict=True)
     episode: EpisodeRow = {
         "episode_id": of.episode_id,
@@ -250,6 +249,6 @@ def _flags(of: Episode, layout: Layout, config: IngestConfig) -> list[Flag]:
         flags.append(Flag.GRIPPER_FROM_ACTION)
     if layout.range_inferred:
         flags.append(Flag.GRIPPER_RANGE_INFERRED)
-    if not of.cameras or config.video == "ignore":
+    if not any(uses(config, c.name) for c in of.cameras):
         flags.append(Flag.NO_VIDEO)
     return flags

@@ -16,7 +16,7 @@ from schemas.ids import camera_id, episode_id, episode_of, source_of
 from schemas.reasons import Quarantined, Reason
 from stages import storage
 from stages.fingerprint import fingerprint
-from stages.ingest.config import IngestConfig
+from stages.ingest.config import IngestConfig, uses
 from stages.ingest.inference.guess import Finding
 from stages.ingest.layout import layout_of
 from stages.ingest.streams import Layout
@@ -106,7 +106,7 @@ def survey(sources: Iterable[str], config: IngestConfig, formats: Sequence[Forma
             result.notes[name].append(f"it holds the same files as {twin}: one recording may be in train and in val")
         tables.append(_ids(name, episodes).select(list(EPISODES)))
         if config.video == "require":
-            cameras.append(_cameras(name, dataset, episodes))
+            cameras.append(_cameras(name, dataset, episodes, config))
         for entry, why in dataset.lost_entries.items():
             refused = Quarantined(Reason.ENTRY_UNREADABLE, why)
             result.entries.append(Lost(name, place.uri, refused, (f"{name}/{entry}",)))
@@ -118,13 +118,18 @@ def _ids(name: str, episodes: Episodes) -> pl.DataFrame:
     return episodes.table.with_columns(episode_id=pl.concat_str(pl.lit(f"{name}/"), "key"), source=pl.lit(name))
 
 
-def _cameras(name: str, dataset: Dataset, episodes: Episodes) -> pl.DataFrame:
+def _cameras(name: str, dataset: Dataset, episodes: Episodes, config: IngestConfig) -> pl.DataFrame:
+    used = [c for c in episodes.cameras["camera"].unique() if uses(config, c)]
     episode = pl.concat_str(pl.lit(f"{name}/"), "key")
-    return episodes.cameras.select(
-        episode.alias("episode_id"),
-        pl.concat_str(episode, pl.lit(camera_id("", "")), "camera").alias("item"),
-        *(c for c in OF_CAMERAS if c not in ("episode_id", "item")),
-    ).with_columns(pl.col("fps").fill_null(dataset.fps))
+    return (
+        episodes.cameras.filter(pl.col("camera").is_in(used))
+        .select(
+            episode.alias("episode_id"),
+            pl.concat_str(episode, pl.lit(camera_id("", "")), "camera").alias("item"),
+            *(c for c in OF_CAMERAS if c not in ("episode_id", "item")),
+        )
+        .with_columns(pl.col("fps").fill_null(dataset.fps))
+    )
 
 
 def _datasets(sources: Iterable[str], formats: Sequence[Format], result: Survey) -> dict[str, Place]:

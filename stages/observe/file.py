@@ -23,6 +23,7 @@ from schemas.reasons import Evidence, Quarantined, Reason
 from stages.observe import Span
 from stages.observe.config import ObserveConfig
 from stages.observe.motion import change, coarse
+from stages.observe.quality import judge, sharpness
 from stages.video.decode import scaled_size
 from stages.video.encode import Encoder
 from stages.video.pictures import Pictures
@@ -175,6 +176,8 @@ def _observe(
     gop = config.gop(span.fps)
     shown = set(np.linspace(0, end - first - 1, config.thumbnails).round().astype(int).tolist())
     motion: list[float] = []
+    quality: list[int] = []
+    sharp: list[float] = []
     pictures: list[npt.NDArray[np.uint8]] = []
     previous = None
     tile = max(1, round(width * config.thumbnail_height / height)), config.thumbnail_height
@@ -190,7 +193,10 @@ def _observe(
                     f"{end - 1}, whole pictures are expected",
                 )
             frame = reformatter.reformat(full, width=width, height=height, format="yuv420p", interpolation="AREA")
-            current = coarse(_luma(frame))
+            luma = _luma(frame)
+            quality.append(judge(luma))
+            sharp.append(sharpness(luma))
+            current = coarse(luma)
             motion.append(change(previous, current))
             previous = current
             if number in shown:
@@ -219,6 +225,8 @@ def _observe(
         "gop": gop,
         "pts_s": info.pts_s[first:end] - start,
         "motion": np.array(motion, dtype=np.float32),
+        "quality": np.array(quality, dtype=np.uint8),
+        "sharpness": np.array(sharp, dtype=np.float32),
         "thumbnails": f"{span.stem}.jpg",
     }
 

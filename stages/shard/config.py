@@ -25,4 +25,9 @@ class ShardConfig(BaseModel):
     )
     min_frames: int = Field(4, ge=1, description="shortest sample, frames")
     max_frames: int | None = Field(None, ge=1, description="longest sample, frames; null: any")
+    pictures: Literal["leave_out", "weigh_down", "keep"] = Field(
+        "leave_out",
+        description="events of which a camera shows nothing (black, blank, over-exposed, frozen) for most of the time: "
+        "left out, a quarter of the weight, or kept; never upweighted",
+    )
     seed: int = Field(0, ge=0, description="seed of the draw and of the order")

@@ -51,6 +51,16 @@ def sample_meta(
             {"start": e["start_frame"] - start, "end": e["end_frame"] - start, "caption": captions[e["event_id"]]}
             for e in inside
         ],
+        "pictures": [
+            {
+                "camera": p["camera"],
+                "kind": p["kind"],
+                "start": max(0, p["start_frame"] - start),
+                "end": min(row["n_frames"], p["end_frame"] - start),
+            }
+            for p in alignment["pictures"]
+            if p["start_frame"] < event["end_frame"] and p["end_frame"] > start
+        ],
         "vl_cluster": row["vl_cluster"],
         "action_cluster": row["action_cluster"],
         "weight": row["weight"],

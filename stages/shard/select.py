@@ -18,6 +18,8 @@ from schemas.samples import SampleRow
 from stages.shard.balance import inclusion, wanted_frequency
 from stages.shard.config import ShardConfig
 
+MOST, LESS = 0.5, 0.25  # share of an event in which a camera is dead; what is left of its weight
+
 
 class EventSpan(TypedDict):
     """What the draw must know of an event: columns of `events`."""
@@ -28,6 +30,7 @@ class EventSpan(TypedDict):
     start_frame: int
     end_frame: int
     static: bool
+    dead: float  # share of its frames in which the worst of its cameras shows nothing
 
 
 class Declared(TypedDict):
@@ -58,8 +61,11 @@ def select(
         row["status"] = "sampled"
     drawn = [r for r in pool if r["status"] == "sampled"]
     mean = float(np.mean([r["weight"] for r in drawn])) if drawn else 1.0
+    dark = {e["event_id"] for e in events if e["dead"] > MOST}
     for row in pool:
         row["weight"] /= mean
+        if row["event_id"] in dark:  # (only where the configuration lets it in)
+            row["weight"] = min(row["weight"], 1.0) * (LESS if config.pictures == "weigh_down" else 1.0)
     return rows
 
 
@@ -121,6 +127,8 @@ def _row(
         status = "too_short"
     elif config.max_frames is not None and frames > config.max_frames:
         status = "too_long"
+    elif event["dead"] > MOST and config.pictures == "leave_out":
+        status = "bad_pictures"
     return {
         "event_id": event["event_id"],
         "episode_id": event["episode_id"],

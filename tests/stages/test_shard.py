@@ -85,7 +85,7 @@ def test_figures_of_a_distribution():
 
 
 def event(name: str, episode: str) -> dict:
-    span = {"start_frame": 0, "end_frame": 20, "static": False}
+    span = {"start_frame": 0, "end_frame": 20, "static": False, "dead": 0.0}
     return {"event_id": name, "episode_id": episode, "level": "L1", **span}
 
 
@@ -176,7 +176,14 @@ def test_one_more_event_hardly_changes_the_draw_of_the_others():
 
 @pytest.mark.parametrize(
     ("event", "status"),
-    [({"static": True}, "static"), ({"end_frame": 3}, "too_short"), ({"end_frame": 90}, "too_long"), ({}, "sampled")],
+    [
+        ({"static": True}, "static"),
+        ({"end_frame": 3}, "too_short"),
+        ({"end_frame": 90}, "too_long"),
+        ({}, "sampled"),
+        ({"dead": 0.6}, "bad_pictures"),
+        ({"dead": 0.5}, "sampled"),
+    ],
 )
 def test_what_is_left_out_says_why(event, status):
     row = {
@@ -186,6 +193,7 @@ def test_what_is_left_out_says_why(event, status):
         "start_frame": 0,
         "end_frame": 20,
         "static": False,
+        "dead": 0.0,
     } | event
     (found,) = select([row], {}, {"s/000000": {"split": "val", "robot": "r"}}, ShardConfig(max_frames=60))
     assert (found["status"], found["inclusion"]) == (status, float(status == "sampled"))
