@@ -47,9 +47,9 @@ def rounded(value):
 
 
 def pictures(corpus: Corpus) -> list[float]:
-    """VL vectors as 26 figures, the mean of all events over 64 neighbours each: a network's last bits do not count."""
+    """VL vectors as 28 figures, the mean of all events over 64 neighbours each: a network's last bits do not count."""
     vectors = np.array(corpus.table("embeddings")["vl"].to_list())
-    return (100 * vectors.mean(axis=0).reshape(26, 64).mean(axis=1)).round(1).tolist()
+    return (100 * vectors.mean(axis=0).reshape(28, 64).mean(axis=1)).round(1).tolist()
 
 
 def planted_clusters() -> list[list[int]]:

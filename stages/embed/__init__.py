@@ -12,7 +12,7 @@ from stages.embed.config import EmbedConfig
 from stages.stage import Scope, Stage, inputs_of
 from stages.work import Inputs, Outcome, Unit, Workspace
 
-VERSION = 2
+VERSION = 3
 
 __all__ = ["EMBED", "VERSION", "EmbedConfig"]
 

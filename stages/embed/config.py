@@ -19,7 +19,10 @@ class EmbedConfig(BaseModel):
     frames_per_event: int = Field(1, ge=1, description="pictures per event and camera, evenly inside the event")
     device: Literal["cpu", "cuda"] = Field("cpu", description="where the encoders run; cuda needs run.gpus.embed too")
     image_encoder: Literal["efficientnet-lite0"] = Field("efficientnet-lite0", description="1280-d pooled features")
-    text_encoder: Literal["all-minilm-l6-v2"] = Field("all-minilm-l6-v2", description="384-d sentence vectors")
+    text_encoder: Literal["use-multilingual-v3", "all-minilm-l6-v2"] = Field(
+        "use-multilingual-v3",
+        description="512-d sentence vectors of 16 languages; or 384-d ones of English alone (docs/text-encoders.md)",
+    )
     steps: int = Field(16, ge=2, description="instants that a trajectory is resampled to")
     position_scale_m: float = Field(0.1, gt=0, description="displacement that counts as 1 in the action vector, m")
     joint_scale_rad: float = Field(0.5, gt=0, description="joint displacement that counts as 1, rad")

@@ -7,9 +7,10 @@ part.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ from schemas.signals import SIGNALS
 from stages.embed.action import action_vector
 from stages.embed.config import EmbedConfig
 from stages.episode import Signal, both_arms, signals_of
-from stages.models import image, text
+from stages.models import image, multilingual, text
 from stages.video.decode import picked
 from stages.work import Inputs, Outcome, Unit, Workspace
 
@@ -33,16 +34,25 @@ class Encoders:
     """The models of embed: made once in the life of a worker."""
 
     image: image.ImageEncoder
-    text: text.TextEncoder
+    text: TextEncoder
+
+
+class TextEncoder(Protocol):
+    """Sentences to unit vectors, each of which depends on its sentence alone."""
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]: ...
 
 
 IMAGE_WEIGHTS = {"efficientnet-lite0": image.packaged_weights}  # by embed.image_encoder
-TEXT_FOLDERS = {"all-minilm-l6-v2": text.packaged_folder}  # by embed.text_encoder
+TEXT_ENCODERS: Mapping[str, Callable[[str], TextEncoder]] = {  # by embed.text_encoder, on a device
+    "use-multilingual-v3": lambda _: multilingual.MultilingualEncoder(),
+    "all-minilm-l6-v2": lambda device: text.TextEncoder(device, text.packaged_folder()),
+}
 
 
 def load_encoders(image_encoder: str, text_encoder: str, device: str) -> Encoders:
-    weights, folder = IMAGE_WEIGHTS[image_encoder](), TEXT_FOLDERS[text_encoder]()
-    return Encoders(image.ImageEncoder(device, weights), text.TextEncoder(device, folder))
+    weights = IMAGE_WEIGHTS[image_encoder]()
+    return Encoders(image.ImageEncoder(device, weights), TEXT_ENCODERS[text_encoder](device))
 
 
 @dataclass(frozen=True, slots=True)

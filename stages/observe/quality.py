@@ -16,7 +16,7 @@ Grey = npt.NDArray[np.uint8]
 STRIDE = 4  # px: every fourth one of every fourth row says enough
 DARK, WHITE = 28, 230  # luma: nothing can be seen below, nothing above
 ALL, MOST = 0.98, 0.7  # shares of the pixels
-FLAT = 1.5  # deviation of the luma below which a picture shows nothing
+FLAT = 6  # range of the luma up to which a picture shows nothing
 
 
 class Quality(IntFlag):
@@ -35,7 +35,7 @@ def judge(luma: Grey) -> Quality:
         return Quality.BLACK
     if np.count_nonzero(some >= WHITE) >= MOST * some.size:
         return Quality.OVEREXPOSED
-    return Quality.BLANK if float(some.std()) < FLAT else Quality.FINE
+    return Quality.BLANK if int(some.max()) - int(some.min()) <= FLAT else Quality.FINE
 
 
 def sharpness(luma: Grey) -> float:

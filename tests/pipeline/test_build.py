@@ -314,4 +314,7 @@ def test_episodes_that_claim_the_same_frames_are_refused(build, tmp_path):
     pq.write_table(pa.Table.from_pylist(rows), path)
     build([source], tmp_path / "corpus", *SMALL)
     found = Corpus(str(tmp_path / "corpus")).quarantine().to_dicts()
-    assert [(r["episode_id"], r["reason"]) for r in found] == [("logs/000001", "overlapping_spans")]
+    assert sorted((r["episode_id"], r["reason"]) for r in found) == [
+        ("logs/000000", "overlapping_spans"),  # nobody knows which of the two claims is right
+        ("logs/000001", "overlapping_spans"),
+    ]

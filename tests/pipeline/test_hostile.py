@@ -78,7 +78,7 @@ SOURCE_LOST = {  # how a source is made bad, what is said of it
     ),
     "wide": (
         lambda r: features(r, **{c: {"dtype": "float32", "shape": [10**9]} for c in ("observation.state", "action")}),
-        "no motion signal",
+        "neither state nor action can be told",
     ),
     "pipe_meta": (lambda r: pipe(r / "meta/info.json"), "is a pipe, a socket or a device"),
     "pipe_list": (lambda r: pipe(r / "meta/episodes.jsonl"), "is a pipe, a socket or a device"),

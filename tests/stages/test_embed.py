@@ -13,7 +13,9 @@ from stages.embed import EmbedConfig
 from stages.embed.action import CHANNELS, action_vector
 from stages.embed.stage import Proxy, _shown, load_encoders
 from stages.episode import Signal
+from stages.models.multilingual import MultilingualEncoder
 from stages.work import Inputs
+from tests.benchmarks.text_encoders import TASKS
 
 ROOT = Path(__file__).parents[2]
 CONFIG = EmbedConfig()
@@ -90,7 +92,26 @@ def test_models_import_neither_ray_nor_codecs_nor_tables():
 
 def test_no_input_gives_no_vectors(encoders):
     assert encoders.image.encode([]).shape == (0, 1280)
-    assert encoders.text.encode([]).shape == (0, 384)
+    assert encoders.text.encode([]).shape == (0, 512)
+
+
+def test_a_text_vector_depends_on_its_sentence_alone(encoders):
+    together = encoders.text.encode(["pick up the red cup", "open the drawer", "pick up the red cup"])
+    assert together.shape == (3, 512)
+    assert np.linalg.norm(together, axis=1) == pytest.approx(1.0, abs=1e-5)
+    assert (together[0] == together[2]).all()
+    assert (together[1] == MultilingualEncoder().encode(["open the drawer"])[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("language", "least"), [("Chinese", 0.55), ("Korean", 0.5), ("Japanese", 0.55), ("German", 0.55), ("Spanish", 0.55)]
+)
+def test_the_same_task_is_near_in_any_language_and_unlike_tasks_are_not(encoders, language, least):
+    english, own = encoders.text.encode(TASKS["English"]), encoders.text.encode(TASKS[language])
+    assert (np.argmax(own @ english.T, axis=1) == np.arange(len(own))).all()
+    assert np.diag(own @ english.T).mean() > least
+    unlike = (own @ own.T)[~np.eye(len(own), dtype=bool)]
+    assert unlike.max() < 0.8  # where all is [UNK] it is 0.995
 
 
 def arm(kind: str, values: np.ndarray, name: str = "single", unit: str = "m") -> Signal:
