@@ -19,6 +19,7 @@ from stages.episode import Signal, rate
 Float = npt.NDArray[np.float64]
 CHANNELS = 12
 JOINTS = 7
+SPAN_RAD, SPAN_M = 1.5, 0.4  # how far the widest joint, the widest axis of a tip usually goes in an episode
 
 
 def action_vector(signals: Mapping[str, Signal], times: Float, config: EmbedConfig) -> npt.NDArray[np.float32]:
@@ -35,14 +36,25 @@ def action_vector(signals: Mapping[str, Signal], times: Float, config: EmbedConf
     return np.concatenate([block.ravel() * scale, tail]).astype(np.float32)
 
 
+def _unit_of(signal: Signal, unit: str, span: float, scale: float) -> float:
+    """What counts as 1, in the signal's own unit. Of a unit that nobody has said only its course over the episode is
+    known: its widest value is taken to go as far as an arm's usually does, so that it neither drowns the others nor
+    is lost among them."""
+    if signal.unit == unit:
+        return scale
+    widest = float(np.ptp(signal.values, axis=0).max(initial=0.0))
+    return scale * widest / span if widest > 0 else scale
+
+
 def _arm(signals: Mapping[str, Signal], arm: str, at: Float, config: EmbedConfig) -> Float:
     block = np.zeros((len(at), CHANNELS))
     position, joints, velocity = (signals.get(f"{k}/{arm}") for k in ("position", "joints", "velocity"))
     if position is not None:
-        path = (position.at(at) - position.at(at[:1])) / config.position_scale_m
-        block[:, 2:5] = path
+        path = (position.at(at) - position.at(at[:1]))[:, :3] / _unit_of(position, "m", SPAN_M, config.position_scale_m)
+        block[:, 2 : 2 + path.shape[1]] = path
     elif joints is not None:
-        path = (joints.at(at) - joints.at(at[:1]))[:, :JOINTS] / config.joint_scale_rad
+        scale = _unit_of(joints, "rad", SPAN_RAD, config.joint_scale_rad)
+        path = (joints.at(at) - joints.at(at[:1]))[:, :JOINTS] / scale
         block[:, 5 : 5 + path.shape[1]] = path
     elif velocity is not None:
         path = np.cumsum(velocity.at(at), axis=0)[:, :JOINTS] * (at[1] - at[0])

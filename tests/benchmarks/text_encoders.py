@@ -93,8 +93,8 @@ def languages(encode: Encode) -> list[tuple[str, int, float, float]]:
 
 
 def captions(encode: Encode, corpus: str) -> tuple[float, float, int]:
-    """(share of distinct L1 captions whose nearest other one is of the same primitive, the same with only those of other
-    tasks to choose from, how many)."""
+    """(share of distinct L1 captions whose nearest other one is of the same primitive, the same among those of other
+    tasks, how many)."""
     from pipeline.corpus.view import Corpus
 
     opened = Corpus(corpus)
@@ -117,7 +117,7 @@ def measure(corpus: str | None) -> list[str]:
     ]
     after = [
         "",
-        "| encoder | ready after | sentences/s, one by one | nearest caption is of the same primitive | of another task |",
+        "| encoder | ready after | sentences/s, one by one | nearest caption: same primitive | of another task |",
         "|---|---|---|---|---|",
     ]
     for name, make in (("all-minilm-l6-v2", minilm), ("use-multilingual-v3", use)):

@@ -154,3 +154,15 @@ def test_two_arms_take_both_slots():
     }
     block = action_vector(signals, np.arange(30) / 20, CONFIG)[:-2].reshape(2, CONFIG.steps, CHANNELS)
     assert block[1, -1, 5] == pytest.approx(2 * block[0, -1, 5])
+
+
+@pytest.mark.parametrize("unit", ["raw", "percent"])
+@pytest.mark.parametrize("scale", [1.0, 57.3, 4096.0])
+def test_a_unit_that_nobody_has_said_does_not_drown_the_others(unit, scale):
+    """The same motion in ticks, degrees or shares gives one vector, about as long as in radians."""
+    values = np.column_stack([np.linspace(0, 1.2, 60), np.linspace(0.3, -0.4, 60)])
+    times = np.arange(20, 40) / 20
+    known = action_vector({"joints/single": arm("joints", values, unit="rad")}, times, EmbedConfig())
+    told = action_vector({"joints/single": arm("joints", values * scale, unit=unit)}, times, EmbedConfig())
+    assert np.linalg.norm(told) == pytest.approx(np.linalg.norm(known), rel=0.3)
+    assert told @ known / np.linalg.norm(told) / np.linalg.norm(known) > 0.98
