@@ -110,7 +110,12 @@ def of_source(
 
 
 def _of_layout(layout: Layout | None, findings: Sequence[Finding], certainty: float) -> Iterator[Because]:
-    if layout is None or not layout.inferred:
+    if layout is None:
+        return
+    for array in ("state", "action"):
+        if not getattr(layout, array):
+            yield Because(YELLOW, f"no {array} is logged", f"name its columns in a profile, {array}: [COLUMN, ...]")
+    if not layout.inferred:
         return
     unsure = [f.what for f in findings if f.sure < certainty and not f.what.startswith(("gripper", "no gripper"))]
     yield Because(
@@ -119,9 +124,6 @@ def _of_layout(layout: Layout | None, findings: Sequence[Finding], certainty: fl
         + (f"; least sure: {'; '.join(unsure[:3])}" if unsure else ""),
         "check it: corpus check --write-profile FILE, edit, build with --set ingest.profile=FILE",
     )
-    for array in ("state", "action"):
-        if not getattr(layout, array):
-            yield Because(YELLOW, f"no {array} is logged", f"name its columns in a profile, {array}: [COLUMN, ...]")
 
 
 def _of_figures(figures: Figures) -> Iterator[Because]:

@@ -63,6 +63,8 @@ def changes_of(motion: ArmMotion, points: Float, config: SegmentConfig) -> list[
     if spread < config.gripper_min_range:
         return []
     turning = turning_points(opening, max(config.gripper_min_range, config.gripper_min_share * spread))
+    if not motion.opening.known:
+        return [_unknown(motion, opening, a, b, points) for a, b in pairwise(turning)]
     legs = [leg for a, b in pairwise(turning) for leg in _parts(opening, a, b)]
     found: list[Change] = []
     held = float(opening[0]) <= float(opening.min()) + 0.2 * spread  # closed fingers at the start hold something
@@ -75,10 +77,6 @@ def changes_of(motion: ArmMotion, points: Float, config: SegmentConfig) -> list[
         if motion.opening.flips:
             way = (opening[first : last + 1] - opening[first]) / (opening[last] - opening[first])
             start = end = first + np.ceil(_crossing(way, 0.5)) - 0.5  # the row before was up to a grid point earlier
-        if not motion.opening.known:
-            at = points[0] + start / GRID_HZ, points[0] + end / GRID_HZ
-            found.append(Change(motion.arm, False, *at, acts=False, flips=motion.opening.flips, known=False))
-            continue
         stalled = closes and motion.command is not None and float(opening[last] - motion.command[last]) > GAP
         acts = closes or held
         held = closes
@@ -93,7 +91,18 @@ def changes_of(motion: ArmMotion, points: Float, config: SegmentConfig) -> list[
                 flips=motion.opening.flips,
             )
         )
-    return _attempts(_gripped(found, points), motion, points, config) if motion.opening.known else found
+    return _attempts(_gripped(found, points), motion, points, config)
+
+
+def _unknown(motion: ArmMotion, opening: Float, first: int, last: int, points: Float) -> Change:
+    """A change of a hand of which nobody knows which way it goes: timed alike in both directions."""
+    way = (opening[first : last + 1] - opening[first]) / (opening[last] - opening[first])
+    start, end = first + _crossing(way, OPENS_FROM), first + _crossing(way, ARRIVED)
+    flips = motion.opening is not None and motion.opening.flips
+    if flips:
+        start = end = first + np.ceil(_crossing(way, 0.5)) - 0.5
+    at = points[0] + start / GRID_HZ, points[0] + end / GRID_HZ
+    return Change(motion.arm, False, float(at[0]), float(at[1]), acts=False, flips=flips, known=False)
 
 
 def _gripped(changes: list[Change], points: Float) -> list[Change]:

@@ -15,7 +15,7 @@ from stages.ingest.streams import Layout
 from tests.arms import SO, picking, so_log, write_log
 from tests.datasets import Episode, write_dataset
 
-KNOWN = Layout(profile="so100", streams=())
+KNOWN = Layout(profile="so100", state=("s",), action=("a",), streams=())
 
 
 def run(*words: str) -> tuple[int, str]:
