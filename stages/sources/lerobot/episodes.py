@@ -160,8 +160,11 @@ class Listed:
             most_rows=4 * self._rows_of[file.uri] + SLACK_ROWS if file and known else None,
         )
         key = episode_key(index)
-        recording, task = episode_id(self.source, key), metadata.first_task(row)
-        return Episode(self.source, key, recording, task, cameras, place, metadata.marks(row))
+        recording, task, marks = episode_id(self.source, key), metadata.first_task(row), metadata.marks(row)
+        for name, first, end in self.locate.splits:
+            if first <= index < end:
+                marks.setdefault("split", name)
+        return Episode(self.source, key, recording, task, cameras, place, marks)
 
     def _camera(self, row: Mapping[str, Any], of: _Declared, data: Placed) -> Camera:
         length = row.get("length")
@@ -203,6 +206,7 @@ class Locator:
 
     def __init__(self, info: Mapping[str, Any], found: Listing, version: str) -> None:
         self.info, self.found, self.uri, self.v3 = info, found, found.uri, version == "v3.0"
+        self.splits = metadata.splits(info)
         self.elsewhere: set[tuple[str, str]] = set()  # (folder of the template, folder where its files lie)
         self._below: dict[str, FileIdentity | None] | None = None
         self.by_name: dict[tuple[str, ...], FileIdentity] = {}

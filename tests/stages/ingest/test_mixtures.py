@@ -69,3 +69,12 @@ def test_a_profile_says_the_unit_where_values_cannot(tmp_path):
     assert Flag.UNIT_UNKNOWN not in row["flags"]
     assert streams["joints/single"] == pytest.approx(np.radians(picking(0)[:, :5]), abs=1e-4)
     assert row["arms"] == ["single"]
+
+
+def test_the_splits_of_a_source_are_marks(tmp_path):
+    so_log(tmp_path / "two", 3, more={"splits": {"train": "0:2", "test": "2:3"}})
+    so_log(tmp_path / "one", 2, more={"splits": {"train": "0:2"}})
+    assert [json.loads(extracted(tmp_path / "two", i)[0]["marks"]) for i in (0, 2)] == [
+        {"split": "train"}, {"split": "test"},
+    ]  # fmt: skip
+    assert extracted(tmp_path / "one")[0]["marks"] == "{}"
