@@ -20,7 +20,7 @@ from schemas.alignments import AlignmentRow
 from schemas.episodes import EpisodeRow
 from schemas.events import EventRow
 from schemas.ids import camera_id
-from schemas.reasons import Quarantined
+from schemas.reasons import Quarantined, Reason
 from stages import storage
 from stages.align import ALIGN, Decision
 from stages.align.stage import alignment_row
@@ -85,6 +85,9 @@ def look(found: Survey, source: str, config: CorpusConfig, pictures: bool = Fals
             raise
         except Exception as error:
             refused = as_quarantined(error)
+            if refused.reason is Reason.LEFT_OUT:  # nothing is wrong with it
+                result.figures.left_out += 1
+                continue
             aside[refused.reason.value] += 1
             result.figures.examples.setdefault(refused.reason.value, " ".join(refused.message.split())[:300])
             continue
@@ -147,8 +150,6 @@ def _files(
             continue
         (at,) = rows
         if at["claimed"]:
-            from schemas.reasons import Reason
-
             raise Quarantined(
                 Reason.OVERLAPPING_SPANS, f"{camera.file.uri}: {item} and {at['claimed']} claim the same pictures"
             )

@@ -24,10 +24,16 @@ def to_yaml(layout: Layout, findings: Sequence[Finding], robot: str) -> str:
     arms: dict[str, dict[str, list[dict[str, Any]]]] = {}
     unsure = []
     for stream in layout.streams:
-        kind = "gripper" if stream.kind == "hand" else stream.kind
-        arms.setdefault(stream.arm, {}).setdefault(kind, []).append(_selector(stream))
-        if stream.kind == "hand":
-            unsure.append(f"# arm {stream.arm}: swap open and closed of the gripper if they are the wrong way round")
+        if stream.kind == "hand":  # not written: it would be a guess that nobody sees any more
+            own = _selector(stream)
+            ends = {"open": own.pop("open"), "closed": own.pop("closed")}
+            unsure += [
+                f"# arm {stream.arm} has a gripper of which nobody can tell which end is closed: watch the video, add",
+                f"#   gripper: [{{{', '.join(f'{k}: {v}' for k, v in own.items())}, open: O, closed: C}}]",
+                f"# to it, with O and C of {ends['open']} and {ends['closed']} the right way round.",
+            ]
+        else:
+            arms.setdefault(stream.arm, {}).setdefault(stream.kind, []).append(_selector(stream))
     value = {
         "name": robot if robot.replace("_", "").isalnum() else "my_robot",
         "match": {"robot_types": [robot]},
@@ -46,7 +52,7 @@ def _selector(stream: Stream) -> dict[str, Any]:
     if len(stream.columns) == 1:
         place = {"column": stream.columns[0], "indices": [i for _, i in stream.places]}
     else:
-        place = {"columns": list(stream.columns)}
+        place = {"places": [list(p) for p in stream.places]}
     if stream.kind not in HANDS:
         return {**place, "unit": stream.unit}
     return {**place, "open": _one(stream.open), "closed": _one(stream.closed)}

@@ -88,6 +88,7 @@ class Figures:
     seconds: float = 0.0
     idle: float = 0.0
     unknown: float = 0.0
+    left_out: int = 0  # by a rule of the user's
     barren: str = ""  # why no sample came of it
     dead: tuple[str, ...] = ()  # cameras that show nothing for most of the time
 
@@ -128,6 +129,9 @@ def _of_layout(layout: Layout | None, findings: Sequence[Finding], certainty: fl
 
 def _of_figures(figures: Figures) -> Iterator[Because]:
     aside = sum(figures.aside.values())
+    if figures.left_out and figures.left_out == figures.episodes:
+        said = "ingest.where leaves out all of its episodes"
+        yield Because(YELLOW, said, "is a name in it misspelt? what nobody says is null")
     if figures.dead:
         names = ", ".join(figures.dead)
         yield Because(

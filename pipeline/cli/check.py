@@ -69,7 +69,7 @@ def check(
         _say(_streams(looked))
         _say(lines(verdict))
     if html:
-        Path(html).write_text(page.render(told), encoding="utf-8")
+        _write(html, page.render(told))
         click.echo(f"page       {html}")
     if profile:
         _write_profile(profile, found)
@@ -109,5 +109,12 @@ def _write_profile(path: str, found: Survey) -> None:
         raise click.UsageError(f"--write-profile takes one source that can be read, here are {len(names)}: {names[:5]}")
     (name,) = names
     text = to_yaml(found.layouts[name], found.findings[name], found.datasets[name].robot)
-    Path(path).write_text(text, encoding="utf-8")
+    _write(path, text)
     click.echo(f"profile    {path}")
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.UsageError(f"{path} cannot be written: {error.strerror}") from error

@@ -149,13 +149,8 @@ def _kept(
     """Raises Quarantined(LEFT_OUT) where ingest.where does not hold; a name that nothing says is null, and fails."""
     if config.where is None:
         return
-    about: dict[str, str | float | bool] = {
-        "source": of.source,
-        "robot": dataset.robot,
-        "task": task,
-        "n_rows": log.rows,
-    }
-    about |= {"seconds": log.rows / dataset.fps, **marks}
+    about = {**marks, "source": of.source, "robot": dataset.robot, "task": task, "n_rows": log.rows}
+    about["seconds"] = log.rows / dataset.fps
     try:
         kept = holds(config.where, about)
     except ValueError as error:

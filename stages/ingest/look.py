@@ -19,6 +19,8 @@ from stages.sources.protocol import Dataset, Episode
 Float = npt.NDArray[np.float64]
 EPISODES = 24
 ROWS = 200_000
+SLACK = 0.02  # of the range seen, by which statistics may be narrower
+STRAY = 20.0  # times the range seen, from which statistics hold a stray value
 
 
 class Look:
@@ -26,6 +28,7 @@ class Look:
 
     def __init__(self, dataset: Dataset, episodes: Iterable[Episode]) -> None:
         self.dataset, self._episodes = dataset, episodes
+        self._ranges: dict[tuple[str, int], tuple[float, float] | None] = {}
         self._read: list[tuple[dict[str, Float], dict[str, Float]]] | None = None
 
     def values(self, column: str) -> list[Float]:
@@ -45,18 +48,27 @@ class Look:
         return found
 
     def range_of(self, column: str, index: int) -> tuple[float, float] | None:
-        """(smallest, largest) value: as the dataset's statistics have it, else in the episodes looked at; None where it
-        never changes."""
+        """(smallest, largest) value: as the dataset's statistics have it, where those looked at do not contradict
+        them (normalised, of other columns, with a stray value far off), else in those; None where it never changes."""
+        if (column, index) not in self._ranges:
+            self._ranges[column, index] = self._range(column, index)
+        return self._ranges[column, index]
+
+    def _range(self, column: str, index: int) -> tuple[float, float] | None:
         told = self.dataset.ranges.get(column)
         feature = next((f for f in self.dataset.features if f.column == column), None)
-        if told is not None and feature is not None and min(map(len, told)) == feature.width:
+        whole = told is not None and feature is not None and min(map(len, told)) == feature.width
+        rows = [v[:, index] for v in self.values(column) if len(v)]
+        seen = (min(float(r.min()) for r in rows), max(float(r.max()) for r in rows)) if rows else None
+        if told is not None and whole:
             low, high = told[0][index], told[1][index]
-        else:
-            rows = [v[:, index] for v in self.values(column) if len(v)]
-            if not rows:
-                return None
-            low, high = min(float(r.min()) for r in rows), max(float(r.max()) for r in rows)
-        return (low, high) if low < high else None
+            if seen is None:
+                return (low, high) if low < high else None
+            span = seen[1] - seen[0]
+            holds = low <= seen[0] + SLACK * span and high >= seen[1] - SLACK * span and low <= high
+            if holds and high - low <= STRAY * max(span, 1e-9):
+                return (low, high) if low < high else None
+        return seen if seen is not None and seen[0] < seen[1] else None
 
     def _looked(self) -> list[tuple[dict[str, Float], dict[str, Float]]]:
         if self._read is None:

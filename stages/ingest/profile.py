@@ -27,11 +27,11 @@ KINDS: tuple[Kind, ...] = ("position", "orientation", "joints", "velocity", "gri
 
 class Selector(Frozen):
     """Values of one column: by name, by index, by a part of meta/modality.json (`take` of it), or the whole column; or
-    `columns` that hold one value each. unit: rad, deg, m, mm, percent (of a calibrated range), raw; auto: as their
+    `places` in several columns. unit: rad, deg, m, mm, percent (of a calibrated range), raw; auto: as their
     range shows."""
 
     column: str = ""
-    columns: tuple[str, ...] = ()
+    places: tuple[tuple[str, int], ...] = Field((), description="or each value by itself: [[column, index], ...]")
     names: tuple[str, ...] | None = None
     indices: tuple[int, ...] | None = None
     modality: str | None = None
@@ -168,9 +168,9 @@ def _resolves(profile: Profile, dataset: Dataset) -> bool:
 
 
 def _places(selector: Selector, features: dict[str, Feature], dataset: Dataset) -> Places | None:
-    if selector.columns:
-        fits = all(c in features and features[c].width == 1 for c in selector.columns)
-        return tuple((c, 0) for c in selector.columns) if fits else None
+    if selector.places:
+        fits = all(c in features and 0 <= i < features[c].width for c, i in selector.places)
+        return selector.places if fits else None
     feature = features.get(selector.column)
     indices = _indices(selector, feature, dataset) if feature is not None else None
     return tuple((selector.column, i) for i in indices) if indices else None

@@ -22,7 +22,7 @@ PARTS = {
     "state": re.compile(
         r"(observations?[._/])?(robot_?)?(states?|proprio\w*|qpos|joint_?(states?|positions?))([._/]|$)"
     ),
-    "action": re.compile(r"actions?([._/]|$)"),
+    "action": re.compile(r"(robot_)?actions?([._/]|$)"),
 }
 COMMANDS = re.compile(
     r"(^|[._/])(actions?|cmds?|commands?|commanded|targets?|goals?|desired|leader|master|teleop)([._/]|$)"
@@ -41,12 +41,13 @@ def state_and_action(features: Sequence[Feature], where: str) -> tuple[tuple[str
     columns = [f.column for f in features if f.width and f.column not in COUNTERS]
     action = _whole("action", columns) or _fitting(columns, lambda c: bool(PARTS["action"].match(c)))
     state = _whole("state", columns) or _fitting(columns, lambda c: bool(PARTS["state"].match(c)))
-    left = [c for c in columns if c not in (*action, *state) and not ASIDE.search(c.casefold())]
+    left = [c for c in columns if c not in (*action, *state) and not ASIDE.search(_plain(c))]
     if not action:
         action = _fitting(left, lambda c: bool(COMMANDS.search(c)))
         left = [c for c in left if c not in action]
+    action = _absolute(action)
     if not state:
-        arms = [c for c in left if not BESIDE.search(c.casefold())]
+        arms = [c for c in left if not BESIDE.search(_plain(c))]
         state = _fitting(arms, lambda c: c.startswith("observation")) or tuple(arms) or tuple(left)
     if not state and not action:
         raise SourceError(
@@ -57,9 +58,21 @@ def state_and_action(features: Sequence[Feature], where: str) -> tuple[tuple[str
 
 
 def _whole(role: str, columns: Sequence[str]) -> tuple[str, ...]:
-    names = {c.casefold(): c for c in reversed(columns)}
+    names = {_plain(c): c for c in reversed(columns)}
     return next(((names[name],) for name in WHOLE[role] if name in names), ())
 
 
 def _fitting(columns: Sequence[str], fits: Callable[[str], bool]) -> tuple[str, ...]:
-    return tuple(c for c in columns if fits(c.casefold()) and not ASIDE.search(c.casefold()))
+    return tuple(c for c in columns if fits(_plain(c)) and not ASIDE.search(_plain(c)))
+
+
+def _plain(column: str) -> str:
+    """Lower case, with `_` for what else parts words."""
+    return re.sub(r"[\s\-]+", "_", column.casefold())
+
+
+def _absolute(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Where an action is there both as absolute and as deltas: the absolute one."""
+    whole = tuple(c for c in columns if re.search(r"(^|[._/])(abs|absolute)([._/]|$)", _plain(c)))
+    deltas = [c for c in columns if re.search(r"(^|[._/])(delta|rel|relative)([._/]|$)", _plain(c))]
+    return whole if whole and deltas else columns

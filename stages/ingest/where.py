@@ -28,8 +28,10 @@ def holds(rule: str, values: Mapping[str, str | float | bool]) -> bool:
     row = {name: [values.get(name)] for name in {*values, *expression.meta.root_names()}}
     try:
         result = pl.DataFrame(row).select(kept=expression)["kept"]
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, OverflowError, TypeError) as error:
         raise ValueError(f"{rule!r} cannot be applied to {dict(values)}: {error}") from error
+    if result.dtype.is_integer():  # marks of 1 and 0
+        result = result != 0
     if result.dtype not in (pl.Boolean, pl.Null):
         raise ValueError(f"{rule!r} gives {result.dtype}, true or false is expected")
     return bool(result[0])

@@ -3,6 +3,7 @@
 import json
 import time
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -144,8 +145,38 @@ def test_a_verdict_survives_its_file():
 
 
 def test_a_spark_line_shows_the_course_from_smallest_to_largest():
-    import numpy as np
-
     assert spark(np.array([0.0, 0, 7, 7, 3.5, 3.5]), 3) == "▁█▅"
     assert spark(np.ones(5), 5) == "▁" * 5
     assert spark(np.zeros(0)) == ""
+
+
+@pytest.mark.parametrize("option", ["--html", "--write-profile"])
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path, option):
+    source = str(so_log(tmp_path / "logs"))
+    code, text = run("--source", source, option, str(tmp_path / "nowhere/file"))
+    assert code == 2
+    assert "cannot be written" in text
+    assert "Traceback" not in text
+
+
+def test_a_gripper_that_nobody_can_read_stays_unknown_in_the_written_profile(tmp_path):
+    """A guess in a profile would be one that nobody sees any more."""
+    names = [f"{joint}.pos" for joint in SO]
+    own = [picking(i) for i in range(5)]
+    for state in own:  # opens where it started, and no more
+        state[:, 5] = np.where(np.arange(160) < 5, 2.0, 70.0)
+    columns = {"observation.state": names, "action": names}
+    write_log(tmp_path / "logs", [dict.fromkeys(columns, s) for s in own], columns, robot="somebodys_arm")
+    path = tmp_path / "mine.yaml"
+    _, text = run("--source", str(tmp_path / "logs"), "--write-profile", str(path))
+    assert "nobody can tell which end of the gripper is closed" in text
+    assert "gripper: [{" in path.read_text()
+    _, text = run("--source", str(tmp_path / "logs"), "--set", f"ingest.profile={path}")
+    assert "nobody can tell which end of the gripper is closed" in text
+
+
+def test_a_rule_that_leaves_out_everything_is_said(tmp_path):
+    source = str(so_log(tmp_path / "logs"))
+    code, text = run("--source", source, "--set", "ingest.where=sucess")
+    assert code == 0
+    assert "ingest.where leaves out all of its episodes" in text

@@ -7,6 +7,7 @@ which nobody can tell which end is closed becomes a `hand`, values in a unit tha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.ingest.inference.hands import Ends, Hand, command_of, hand_of
-from stages.ingest.inference.names import AXES, Named, named
+from stages.ingest.inference.names import ENDS, Named, named, told_arms
 from stages.ingest.inference.polarity import Episode, polarity
 from stages.ingest.inference.units import unit_of
 from stages.ingest.look import Look
@@ -25,6 +26,7 @@ from stages.sources.protocol import Dataset
 Float = npt.NDArray[np.float64]
 Places = tuple[tuple[str, int], ...]
 BY_NAME, BY_WIDTH, ONLY_ONE = 0.97, 0.8, 0.9  # how sure the arms are
+JOINTED = 5  # joints beside x, y, z in one column
 IDLE = 0.3  # of the way of the arm that moves most, below which another one rests
 TWO_ARMS = 12  # values of a state without names, from which they may be of two arms
 
@@ -56,6 +58,7 @@ def infer(
     findings: list[Finding] = []
     measured = _named_of(dataset, state, {*state, *action})
     told = [n for f in dataset.features if f.column in action for n in named(f, dataset.modality.get(f.column))]
+    measured, told = told_arms(measured), told_arms(told)
     arms = _arms(measured or told, look, findings)
     streams: list[Stream] = []
     ways = {arm: _way(_position(own, look) or _joints(own, set(), look), look) for arm, own in arms.items()}
@@ -80,6 +83,7 @@ def with_grippers(layout: Layout, dataset: Dataset, look: Look, certainty: float
         return Guess(layout, ())
     measured = _named_of(dataset, layout.state, {*layout.state, *layout.action})
     told = [n for f in dataset.features if f.column in layout.action for n in named(f, dataset.modality.get(f.column))]
+    measured, told = told_arms(measured), told_arms(told)
     streams = list(layout.streams)
     paths = {a: next((s.places for s in layout.streams if s.arm == a and s.kind in MOTION), ()) for a in layout.arms}
     most = max(_way(places, look) for places in paths.values())
@@ -196,7 +200,7 @@ def _one_arm(
         hand = Hand((nameless.place,), (False,)) if nameless is not None else None
     taken = set(hand.places) if hand is not None else set()
     position = _position(own, look)
-    turned = _orientation(own) if position else ()
+    turned, form = _orientation(own, look) if position else ((), "")
     joints = _joints(own, taken, look)
     streams = []
     for kind, places in (("position", position), ("joints", joints)):
@@ -205,10 +209,11 @@ def _one_arm(
             streams.append(Stream(kind=kind, arm=arm, places=places, unit=unit, guessed=True))
             findings.append(Finding(f"{kind} of arm {arm}: {streams[-1].origin} in {unit}", _sure_of(unit), (why,)))
     if turned:
-        form = "quaternion xyzw" if len(turned) == 4 else "rad xyz"
         streams.append(Stream(kind="orientation", arm=arm, places=turned, unit=form))
     if hand is None:
-        findings.append(Finding(f"no gripper of arm {arm}", 0.5, ("no name tells one, nothing flips",)))
+        still = [v for v in own if v.role == "gripper"]
+        why = "it never moves in the episodes looked at" if still else "no name tells one, nothing flips"
+        findings.append(Finding(f"no gripper of arm {arm}", 0.5, (why,)))
         return streams
     path = position or joints or tuple(v.place for v in commands if v.place not in taken)
     path = path if works else ()
@@ -233,7 +238,7 @@ def _gripper(
     told = command_of(hand, own, commands, look)
     command = Hand(told, hand.against) if told else None
     seen, opposed = _seen(hand, command, path, [v for v in own if v.role == "force"], look)
-    words = {w for v in (*own, *commands) if v.place in hand.places for w in v.words}
+    words = next((v.words for v in (*own, *commands) if v.place in hand.places), ())
     verdict = polarity(seen, hand.reach(look), words)
     sure = max(verdict.high_is_open, 1.0 - verdict.high_is_open)
     known, high = sure >= certainty, verdict.high_is_open >= 0.5
@@ -299,26 +304,43 @@ def _scaled(values: Float, ends: tuple[float, float] | None) -> Float:
 
 
 def _position(own: Sequence[Named], look: Look) -> Places:
-    """x, y, z of one column: of the arm's end where several have them."""
+    """x, y, z side by side in one column. Where joints lie beside them and no name says that they are an arm's end they
+    may be a base's."""
     columns: dict[str, list[Named]] = {}
     for value in own:
-        if value.role == "position":
-            columns.setdefault(value.column, []).append(value)
-    for values in columns.values():
-        by_axis = {next(iter(AXES & set(v.own))): v for v in values if AXES & set(v.own)}
-        found = [by_axis[a] for a in "xyz"] if set(by_axis) == AXES else values if len(values) == 3 else []
-        if found and sum(look.range_of(*v.place) is not None for v in found) >= 2:
+        columns.setdefault(value.column, []).append(value)
+    for beside in columns.values():
+        values = [v for v in beside if v.role == "position"]
+        found = _side_by_side(values, ("x", "y", "z")) or (values if len(values) == 3 and not values[0].own else [])
+        joints = sum(v.role == "joint" for v in beside)
+        if not found or (joints >= JOINTED and not set(found[0].words) & ENDS):
+            continue
+        if sum(look.range_of(*v.place) is not None for v in found) >= 2:
             return tuple(v.place for v in found)
     return ()
 
 
-def _orientation(own: Sequence[Named]) -> Places:
+def _side_by_side(values: Sequence[Named], names: Sequence[str]) -> list[Named]:
+    """The first value of each name, in this order, where they lie next to each other; else none."""
+    first = {name: next((v for v in values if name in v.own), None) for name in names}
+    found = [v for v in first.values() if v is not None]
+    places = sorted(v.index for v in found)
+    together = len(found) == len(names) and places[-1] - places[0] == len(names) - 1
+    return found if together and len({v.column for v in found}) == 1 else []
+
+
+def _orientation(own: Sequence[Named], look: Look) -> tuple[Places, str]:
+    """(places, form): a quaternion, or angles about x, y and z, in rad where they reach no further than a turn; what
+    rx, ry, rz are (angles, a rotation vector) no name says."""
     values = [v for v in own if v.role == "orientation"]
-    by_name = {w: v for v in values for w in v.own}
     for names in (("qx", "qy", "qz", "qw"), ("roll", "pitch", "yaw"), ("rx", "ry", "rz")):
-        if all(n in by_name for n in names):
-            return tuple(by_name[n].place for n in names)
-    return ()
+        found = tuple(v.place for v in _side_by_side(values, names))
+        if found:
+            ends = [e for e in (look.range_of(*p) for p in found) if e is not None]
+            turned = max((max(abs(a), abs(b)) for a, b in ends), default=0.0) <= 1.05 * math.tau
+            forms = {"qx": "quaternion xyzw", "roll": "rad xyz" if turned else "raw", "rx": "raw"}
+            return found, forms[names[0]]
+    return (), ""
 
 
 def _joints(own: Sequence[Named], taken: set[tuple[str, int]], look: Look) -> Places:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from stages.ingest.look import Look
 from stages.sources.protocol import Dataset
 
@@ -21,6 +23,7 @@ FITS = {"joints": ("rad", "deg", "percent"), "position": ("m", "mm")}  # units t
 TURN = math.tau
 RAD = 1.2  # an arm that leaves shares of its range (-1 to 1) by so much, and stays within a turn, is in radians
 DEGREES = 105.0  # and one that leaves percent (-100 to 100), and stays within a turn, in degrees
+NEAR_ZERO = 30.0  # an arm whose joints all stay above counts from elsewhere: ticks
 REACH_M = (0.03, 4.0)  # between which the position of an arm's tip spans, m
 
 
@@ -35,9 +38,11 @@ def unit_of(kind: str, places: Sequence[tuple[str, int]], dataset: Dataset, look
     most = max(max(abs(low), abs(high)) for low, high in ranges)
     widest = max(high - low for low, high in ranges)
     if kind == "joints":
+        if _standardised(places, look):
+            return "raw", "each value has mean 0 and deviation 1: it was standardised"
         if RAD < most <= 1.05 * TURN:
             return "rad", f"values reach {most:.3g}: more than a share of a range, less than a turn"
-        if DEGREES < most <= 1.05 * 360:
+        if DEGREES < most <= 1.05 * 360 and min(low for low, _ in ranges) < NEAR_ZERO:
             return "deg", f"values reach {most:.4g}: more than percent, less than a turn"
         return "raw", f"values reach {most:.4g}, which fits several units"
     if kind == "position":
@@ -46,6 +51,16 @@ def unit_of(kind: str, places: Sequence[tuple[str, int]], dataset: Dataset, look
         if 1000 * REACH_M[0] <= widest and REACH_M[1] * 10 < most <= 1000 * REACH_M[1]:
             return "mm", f"it spans {widest:.4g} and reaches {most:.4g}, as a tip in millimetres does"
     return "raw", f"values reach {most:.4g}, which fits several units"
+
+
+def _standardised(places: Sequence[tuple[str, int]], look: Look) -> bool:
+    found = []
+    for column, index in places:
+        rows = [v[:, index] for v in look.values(column) if len(v)]
+        values = np.concatenate(rows) if rows else np.zeros(0)
+        if len(values) and np.ptp(values) > 0:
+            found.append(abs(float(values.mean())) < 0.05 and abs(float(values.std()) - 1.0) < 0.05)
+    return len(found) > 1 and all(found)
 
 
 def _said(kind: str, places: Sequence[tuple[str, int]], dataset: Dataset) -> tuple[str, str] | None:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 VERSIONS = ("v2.0", "v2.1", "v3.0")
 FPS = (1e-3, 1e5)  # between which a rate of rows and frames is plausible, Hz
 PREFIX = "observation.images."
+NUMBERS = ("float", "int", "double", "uint", "half", "bfloat")
+OTHERS = ("video", "image", "string", "str", "bool", "large_string", "object", "list", "dict")
 SUCCESS = ("next.success", "success", "is_success", "observation.success")
 LANGUAGE = ("language_instruction", "observation.language_instruction", "instruction", "observation.language", "prompt")
 POINTER_BYTES = 200  # a Git LFS pointer is no longer
@@ -152,7 +154,14 @@ def _load(name: str, uri: str, follow: bool) -> tuple[LeRobotDataset, Episodes]:
 def _features(specs: Mapping[str, Any], complaints: metadata.Complaints) -> Iterator[Feature]:
     """Numeric features; one with more than WIDTH values in a row, or of no shape, is no signal of an arm."""
     for column, spec in specs.items():
-        if isinstance(spec, Mapping) and str(spec.get("dtype", "")).startswith(("float", "int", "double")):
+        dtype = (
+            str(spec.get("dtype", "")).casefold().removeprefix("numpy.").removeprefix("np.")
+            if isinstance(spec, Mapping)
+            else ""
+        )
+        if dtype and not dtype.startswith((*NUMBERS, *OTHERS)):
+            complaints.about(f"feature {plain(column, NAME)} is of dtype {plain(dtype, NAME)}: not read")
+        if dtype.startswith(NUMBERS):
             names = tuple(_flatten(spec.get("names")))
             try:
                 width = metadata.shape_width(spec)
@@ -167,8 +176,11 @@ def _flatten(names: Any) -> Iterator[str]:
     if isinstance(names, str):
         yield names
     elif isinstance(names, Mapping):
-        for value in names.values():
-            yield from _flatten(value)
+        if names and all(isinstance(v, int) for v in names.values()):  # {name: index}
+            yield from sorted(names, key=names.__getitem__)
+        else:
+            for value in names.values():
+                yield from _flatten(value)
     elif isinstance(names, list):
         for value in names:
             yield from _flatten(value)

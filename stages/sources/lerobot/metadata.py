@@ -241,7 +241,7 @@ def _texts(found: Listing, path: str, what: str, complaints: Complaints) -> dict
 def _lined(uri: str, what: str, complaints: Complaints) -> Iterator[tuple[int, str]]:
     for number, value in bounded.json_lines(uri):
         try:
-            yield int(value[f"{what}_index"]), str(value[what])
+            yield int(value[f"{what}_index"]), words_of(value[what])
         except OFF as error:
             complaints.about(f"{uri}, line {number}: {value if isinstance(value, Unreadable) else repr(error)}")
 
@@ -253,7 +253,7 @@ def _indexed(uri: str, what: str, _: Complaints) -> Iterator[tuple[int, str]]:
     if text is None or f"{what}_index" not in table.column_names:
         raise Unreadable(f"no columns {what}_index and {what}, found {table.column_names[:10]}")
     for index, words in zip(table[f"{what}_index"].to_pylist(), table[text].to_pylist(), strict=True):
-        yield int(index), str(words)
+        yield int(index), words_of(words)
 
 
 def ranges(found: Listing, complaints: Complaints) -> Ranges:
@@ -345,7 +345,8 @@ def _no_calibration(value: Any) -> str | None:
 def shape_width(spec: Mapping[str, Any]) -> int:
     """Values of a feature in one row. Raises SourceError for a shape that is none."""
     width = 1
-    for size in spec.get("shape") or [1]:
+    given = spec.get("shape") or [1]
+    for size in given if isinstance(given, list | tuple) else [given]:
         if not isinstance(size, int) or size < 0:
             raise SourceError(f"a feature of shape {plain(spec.get('shape'), 80)}: whole numbers are expected")
         width *= size
@@ -359,7 +360,7 @@ def marks(row: Mapping[str, Any]) -> dict[str, str | float | bool]:
     for name, value in row.items():
         if name in KNOWN or "/" in name or not isinstance(value, str | int | float | bool):
             continue
-        if isinstance(value, float) and not math.isfinite(value):
+        if isinstance(value, float | int) and not abs(value) <= 1e15:
             continue
         if len(found) < MARKS:
             found[plain(name, NAME)] = plain(value, MARK) if isinstance(value, str) else value
@@ -380,5 +381,13 @@ def splits(info: Mapping[str, Any]) -> tuple[tuple[str, int, int], ...]:
 def first_task(row: Mapping[str, Any]) -> str | None:
     """Task of an episode; LeRobot lists tasks, and some writers give a string."""
     tasks = row.get("tasks") or []
-    words = tasks if isinstance(tasks, str) else str(tasks[0]) if isinstance(tasks, Sequence) and tasks else ""
-    return words.strip() or None
+    one = tasks[0] if isinstance(tasks, Sequence) and not isinstance(tasks, str) and tasks else tasks
+    return words_of(one).strip() or None
+
+
+def words_of(value: Any) -> str:
+    """An instruction: a text, or the one text of a mapping ({"task": ...}, {"en": ...}); empty for what is no words."""
+    if isinstance(value, Mapping):
+        texts = [v for v in value.values() if isinstance(v, str)]
+        value = value.get("task") or value.get("en") or (texts[0] if len(texts) == 1 else "")
+    return value if isinstance(value, str) else ""

@@ -122,14 +122,15 @@ class LeRobotLog:
             index = values_of(self.table, "task_index", 1, self.where)[:, 0]
             if own and Flag.METADATA_REFUSED in self.dataset.flags:  # the table may have lost a line
                 return []
-            unknown = [i for i in np.unique(index).tolist() if not np.isfinite(i) or int(i) not in tasks]
+            index = np.where(np.isfinite(index) & (index >= 0), index, -1.0)  # a row without one has no instruction
+            unknown = [i for i in np.unique(index).tolist() if i >= 0 and int(i) not in tasks]
             if unknown:
                 raise Quarantined(
                     Reason.UNKNOWN_TASK,
                     f"{self.where}: task_index {unknown[0]:g} is not in the task table ({len(tasks)} tasks)",
                     retryable=True,  # the table is no part of the episode's fingerprint: one more must not redo all
                 )
-            return [(a, b, tasks[int(index[a])]) for a, b in runs(index)]
+            return [(a, b, tasks[int(index[a])]) for a, b in runs(index) if index[a] >= 0]
         if column and column in self.table.column_names:
             words = [plain(text or "") for text in self.table[column].to_pylist()]
             _, numbers = np.unique(words, return_inverse=True)
