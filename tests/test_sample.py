@@ -116,7 +116,9 @@ def test_statistics_are_those_of_the_arrays(sample_corpus, samples):
     assert stats["count"] == len(rows)
     assert stats["mean"] == pytest.approx(rows.mean(axis=0, dtype=np.float64), abs=1e-5)
     assert stats["min"] == pytest.approx(rows.min(axis=0))
-    assert stats["q99"] == pytest.approx(np.quantile(rows, 0.99, axis=0), abs=1e-4)
+    low, high = np.quantile(rows, [0.988, 0.992], axis=0)  # within 0.2 % of rank
+    assert (np.asarray(stats["q99"]) >= low - 1e-6).all()
+    assert (np.asarray(stats["q99"]) <= high + 1e-6).all()
 
 
 def test_both_clusterings_are_flatter_in_the_shards(sample_corpus):

@@ -90,7 +90,9 @@ def agrees(hint, kind: pa.DataType, nullable: bool) -> bool:
         return list(names) == [f.name for f in kind] and all(agrees(names[f.name], f.type, f.nullable) for f in kind)
     if get_origin(hint) is list:
         return agrees(get_args(hint)[0], kind.value_type, False)
-    return get_origin(hint) is np.ndarray and pa.types.is_floating(kind.value_type)
+    return get_origin(hint) is np.ndarray and (
+        pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)
+    )
 
 
 @pytest.mark.parametrize("name", tables(STAGES))
