@@ -19,7 +19,7 @@ from PIL import Image
 from pipeline.check.look import Looked
 from pipeline.check.plots import course, figure
 from pipeline.check.verdict import Verdict
-from stages.ingest.inference.guess import Finding
+from stages.ingest.inference.arms import Finding
 
 
 def render(found: Sequence[tuple[Verdict, Looked | None, Sequence[Finding]]]) -> str:

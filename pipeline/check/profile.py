@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from stages.ingest.inference.guess import Finding
+from stages.ingest.inference.arms import Finding
 from stages.ingest.streams import HANDS, Layout, Stream
 
 HEAD = """\

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from schemas.reasons import Flag, Reason
-from stages.ingest.inference.guess import Finding
+from stages.ingest.inference.arms import Finding
 from stages.ingest.streams import Layout
 
 GREEN, YELLOW, RED = "green", "yellow", "red"

@@ -16,7 +16,7 @@ from stages.text import printable
 if TYPE_CHECKING:
     from pipeline.check.look import Looked
     from pipeline.check.verdict import Verdict
-    from stages.ingest.inference.guess import Finding
+    from stages.ingest.inference.arms import Finding
     from stages.ingest.survey import Survey
 
 CODES = {"green": 0, "yellow": 0, "red": 2}

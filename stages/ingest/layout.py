@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from schemas.reasons import Flag
 from stages.ingest.config import IngestConfig
-from stages.ingest.inference.guess import Finding, Guess, infer, with_grippers
+from stages.ingest.inference.arms import Finding
+from stages.ingest.inference.guess import Guess, infer, with_grippers
 from stages.ingest.inference.mixed import padded
 from stages.ingest.look import Look
 from stages.ingest.profile import choose, resolve

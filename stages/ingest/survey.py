@@ -17,7 +17,7 @@ from schemas.reasons import Quarantined, Reason
 from stages import storage
 from stages.fingerprint import fingerprint
 from stages.ingest.config import IngestConfig, uses
-from stages.ingest.inference.guess import Finding
+from stages.ingest.inference.arms import Finding
 from stages.ingest.layout import layout_of
 from stages.ingest.streams import Layout
 from stages.sources.find import FORMATS, Place, add_datasets, datasets_of, name_of_source

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from stages.ingest.inference.arms import Finding, arms_of, flips, of_arm
 from stages.ingest.inference.hands import Ends, Hand, command_of, hand_of
 from stages.ingest.inference.names import ENDS, Named, named, told_arms
 from stages.ingest.inference.polarity import Episode, polarity
@@ -25,22 +26,8 @@ from stages.sources.protocol import Dataset
 
 Float = npt.NDArray[np.float64]
 Places = tuple[tuple[str, int], ...]
-BY_NAME, BY_WIDTH, ONLY_ONE = 0.97, 0.8, 0.9  # how sure the arms are
 JOINTED = 5  # joints beside x, y, z in one column
 IDLE = 0.3  # of the way of the arm that moves most, below which another one rests
-TWO_ARMS = 12  # values of a state without names, from which they may be of two arms
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was told: `what` it is, how sure that is (0 to 1), and `because` of what."""
-
-    what: str
-    sure: float
-    because: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.what} ({self.sure:.2f})" + (f": {'; '.join(self.because)}" if self.because else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +46,13 @@ def infer(
     measured = _named_of(dataset, state, {*state, *action})
     told = [n for f in dataset.features if f.column in action for n in named(f, dataset.modality.get(f.column))]
     measured, told = told_arms(measured), told_arms(told)
-    arms = _arms(measured or told, look, findings)
+    arms = arms_of(measured or told, look, findings)
     streams: list[Stream] = []
     ways = {arm: _way(_position(own, look) or _joints(own, set(), look), look) for arm, own in arms.items()}
     hands = {arm: _way(hand.places if (hand := hand_of(own, look)) else (), look) for arm, own in arms.items()}
     for arm, own in arms.items():
         works = all(by[arm] >= IDLE * max(by.values()) for by in (ways, hands))
-        commands = _of_arm(told, arm, list(arms))
+        commands = of_arm(told, arm, list(arms))
         streams += _one_arm(arm, own, commands, works, dataset, look, certainty, findings)
     if not any(s.kind in MOTION for s in streams):
         streams = [s for s in streams if s.kind not in MOTION] + _commanded(told, look, findings)
@@ -88,8 +75,8 @@ def with_grippers(layout: Layout, dataset: Dataset, look: Look, certainty: float
     paths = {a: next((s.places for s in layout.streams if s.arm == a and s.kind in MOTION), ()) for a in layout.arms}
     most = max(_way(places, look) for places in paths.values())
     for arm in lacking:
-        own = _of_arm(measured, arm, layout.arms)
-        commands = _of_arm(told, arm, layout.arms)
+        own = of_arm(measured, arm, layout.arms)
+        commands = of_arm(told, arm, layout.arms)
         hand = hand_of(own, look) or hand_of([v for v in commands if v.role == "gripper"], look)
         path = paths[arm] if _way(paths[arm], look) >= IDLE * most else ()
         if hand is not None:
@@ -109,80 +96,6 @@ def _named_of(dataset: Dataset, state: Sequence[str], known: set[str]) -> list[N
     return [n for c in (*state, *beside) if c in features for n in named(features[c], dataset.modality.get(c))]
 
 
-def _arms(values: Sequence[Named], look: Look, findings: list[Finding]) -> dict[Arm, list[Named]]:
-    """{arm: its values}, by the names of the values, else by the width of what has none."""
-    moving = [v for v in values if v.role not in ("rate", "force", "body")]
-    said = sorted({v.arm for v in moving if v.arm})
-    if {"left", "right"} <= set(said):
-        findings.append(Finding("two arms", BY_NAME, ("names say left and right",)))
-        return {"left": [v for v in values if v.arm == "left"], "right": [v for v in values if v.arm == "right"]}
-    numbered = [s for s in said if s.startswith("#")]
-    if len(numbered) == 2:
-        findings.append(Finding("two arms", BY_NAME, ("names number them; the first is called left here",)))
-        first, second = numbered
-        return {"left": [v for v in values if v.arm == first], "right": [v for v in values if v.arm == second]}
-    if said in (["left"], ["right"]):
-        findings.append(Finding(f"one arm, the {said[0]} one", ONLY_ONE, ("names say so",)))
-        return {"left" if said == ["left"] else "right": list(values)}
-    halves = _halves(moving, look)
-    if halves is not None:
-        findings.append(Finding("two arms, the first half of each column is left", BY_WIDTH, ("by width",)))
-        return halves
-    findings.append(Finding("one arm", ONLY_ONE, ("no name says otherwise",)))
-    return {"single": list(values)}
-
-
-def _halves(values: Sequence[Named], look: Look) -> dict[Arm, list[Named]] | None:
-    """Values without an arm, of columns that hold the same twice; None where they do not look like that."""
-    columns: dict[str, list[Named]] = {}
-    for value in values:
-        columns.setdefault(value.column, []).append(value)
-    nameless = {
-        c: own for c, own in columns.items() if not any(v.role in ("position", "orientation") and v.own for v in own)
-    }
-    even = {c: own for c, own in nameless.items() if len(own) % 2 == 0}
-    jointed = [own for own in even.values() if len(own) >= TWO_ARMS and own[0].role in ("joint", "")]
-    if not jointed:
-        return None
-    (own, *_) = jointed
-    half = len(own) // 2
-    gripped = [c for c, o in even.items() if o[0].role == "gripper" and len(o) == 2]
-    alike = gripped or (len(own) in (12, 14, 16) and all(_flips(v, look) for v in (own[half - 1], own[-1])))
-    if not alike and not (len(own) == 14 and _same_ends(own, half, look)):
-        return None
-    left = [v for o in even.values() for v in o[: len(o) // 2]]
-    right = [v for o in even.values() for v in o[len(o) // 2 :]]
-    return {"left": left, "right": right}
-
-
-def _same_ends(own: Sequence[Named], half: int, look: Look) -> bool:
-    """Whether the last values of both halves stay within the same share of what the others do: grippers do."""
-    ranges = [look.range_of(*v.place) for v in own]
-    ends = [ranges[half - 1], ranges[-1]]
-    return all(r is not None and r[0] >= -0.1 and r[1] <= 1.1 for r in ends)
-
-
-def _of_arm(values: Sequence[Named], arm: str, arms: Sequence[str]) -> list[Named]:
-    """The values of an action that are of an arm: as named, as numbered, or by halves."""
-    if len(arms) == 1:
-        return list(values)
-    own = [v for v in values if v.arm == arm]
-    if own:
-        return own
-    numbered = sorted({v.arm for v in values if v.arm.startswith("#")})
-    if len(numbered) == 2:
-        return [v for v in values if v.arm == numbered[arms.index(arm)]]
-    columns: dict[str, list[Named]] = {}
-    for value in values:
-        columns.setdefault(value.column, []).append(value)
-    found: list[Named] = []
-    for named_values in columns.values():
-        half = len(named_values) // 2
-        part = slice(0, half) if arms.index(arm) == 0 else slice(half, None)
-        found += named_values[part] if len(named_values) % 2 == 0 else []
-    return found
-
-
 def _one_arm(
     arm: Arm,
     own: Sequence[Named],
@@ -196,7 +109,7 @@ def _one_arm(
     """works: it, and its hand, move far enough beside the other arm for what they do to say something."""
     hand = hand_of(own, look) or hand_of([v for v in commands if v.role == "gripper"], look)
     if hand is None:
-        nameless = _last_that_flips(own, look) or _last_that_flips(commands, look)
+        nameless = _last_thatflips(own, look) or _last_thatflips(commands, look)
         hand = Hand((nameless.place,), (False,)) if nameless is not None else None
     taken = set(hand.places) if hand is not None else set()
     position = _position(own, look)
@@ -358,27 +271,16 @@ def _joints(own: Sequence[Named], taken: set[tuple[str, int]], look: Look) -> Pl
     return ()
 
 
-def _last_that_flips(own: Sequence[Named], look: Look) -> Named | None:
+def _last_thatflips(own: Sequence[Named], look: Look) -> Named | None:
     """Of values whose names say nothing the last, where it is nearly always at one of two levels."""
     nameless = [v for v in own if v.role in ("", "joint") and not v.own]
-    return nameless[-1] if len(nameless) > 1 and _flips(nameless[-1], look) else None
-
-
-def _flips(value: Named, look: Look) -> bool:
-    """At least 80 % of the values lie within 10 % of the smallest or the largest, and both levels are used."""
-    ends = look.range_of(*value.place)
-    rows = look.values(value.column)
-    if ends is None or not rows:
-        return False
-    level = (np.concatenate([r[:, value.index] for r in rows]) - ends[0]) / (ends[1] - ends[0])
-    low, high = level < 0.1, level > 0.9
-    return bool(np.mean(low | high) > 0.8 and np.mean(low) > 0.02 and np.mean(high) > 0.02)
+    return nameless[-1] if len(nameless) > 1 and flips(nameless[-1], look) else None
 
 
 def _commanded(told: Sequence[Named], look: Look, findings: list[Finding]) -> list[Stream]:
     """An action alone: what it says is taken for a velocity of the one arm."""
     gripper = {v.place for v in told if v.role == "gripper"}
-    if not gripper and told and _flips(told[-1], look):
+    if not gripper and told and flips(told[-1], look):
         gripper = {told[-1].place}
     places = tuple(v.place for v in told if v.place not in gripper and look.range_of(*v.place) is not None)
     if not places:
