@@ -28,7 +28,7 @@ WORDS = {  # flag: (what is so, what to do next)
     Flag.UNIT_UNKNOWN: (
         "joints or a position are in a unit that nobody has said: jumps are flagged, not refused, and they share no "
         "array with other robots",
-        "put unit: rad, deg, m or mm into a profile (--write-profile FILE)",
+        "put unit: rad, deg, percent, m or mm into a profile (--write-profile FILE)",
     ),
     Flag.STATE_JUMPS: ("values leap in one row", "look at those episodes: were recordings glued together?"),
     Flag.TASK_MISSING: ("no task text", "put one into the task table; captions have nothing to name"),

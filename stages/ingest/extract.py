@@ -238,7 +238,7 @@ def _flags(of: Episode, layout: Layout, config: IngestConfig) -> list[Flag]:
         flags.append(Flag.NO_GRIPPER)
     if any(s.kind == "hand" for s in grippers):
         flags.append(Flag.GRIPPER_UNKNOWN)
-    if any(canonical_unit(s.unit) not in ("m", "rad") for s in layout.streams if s.kind in ("position", "joints")):
+    if any(s.unit == "raw" for s in layout.streams if s.kind in ("position", "joints")):
         flags.append(Flag.UNIT_UNKNOWN)
     if any(set(s.columns) <= set(layout.action) for s in grippers):
         flags.append(Flag.GRIPPER_FROM_ACTION)
