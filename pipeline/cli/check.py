@@ -67,6 +67,7 @@ def check(
         _say([f"source     {name}: {looked.listed} episodes, {dataset.format}, robot {dataset.robot}, {how}"])
         _say(f"           told: {finding}" for finding in findings)
         _say(_streams(looked))
+        _say(_aside(looked))
         _say(lines(verdict))
     if html:
         _write(html, page.render(told))
@@ -94,6 +95,15 @@ def _streams(looked: Looked) -> Iterator[str]:
     if shares.seconds:
         rest, unknown = shares.idle / shares.seconds, shares.unknown / shares.seconds
         yield f"           L1 events: {rest:.0%} at rest, {unknown:.0%} unknown"
+
+
+def _aside(looked: Looked) -> Iterator[str]:
+    """How many of the episodes that were read each check would set aside."""
+    figures = looked.figures
+    for reason, number in sorted(figures.aside.items(), key=lambda r: -r[1]):
+        yield f"           would be set aside: {number} of {figures.episodes} read, {reason}: {figures.examples[reason]}"
+    if figures.left_out:
+        yield f"           left out by ingest.where: {figures.left_out} of {figures.episodes} read"
 
 
 def _say(text: Sequence[str] | Iterator[str]) -> None:

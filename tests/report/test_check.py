@@ -180,3 +180,12 @@ def test_a_rule_that_leaves_out_everything_is_said(tmp_path):
     code, text = run("--source", source, "--set", "ingest.where=sucess")
     assert code == 0
     assert "ingest.where leaves out all of its episodes" in text
+
+
+def test_how_many_episodes_each_check_would_set_aside_is_said_however_few(tmp_path):
+    source = so_log(tmp_path / "logs", 24)
+    path = source / "data/chunk-000/episode_000003.parquet"
+    path.write_bytes(path.read_bytes()[:-30])
+    code, text = run("--source", str(source))
+    assert code == 0
+    assert "would be set aside: 1 of 24 read, unreadable_file" in text
