@@ -101,7 +101,8 @@ def _aside(looked: Looked) -> Iterator[str]:
     """How many of the episodes that were read each check would set aside."""
     figures = looked.figures
     for reason, number in sorted(figures.aside.items(), key=lambda r: -r[1]):
-        yield f"           would be set aside: {number} of {figures.episodes} read, {reason}: {figures.examples[reason]}"
+        said = f"{number} of {figures.episodes} read, {reason}: {figures.examples[reason]}"
+        yield f"           would be set aside: {said}"
     if figures.left_out:
         yield f"           left out by ingest.where: {figures.left_out} of {figures.episodes} read"
 
