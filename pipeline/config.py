@@ -117,8 +117,9 @@ def _found(config: CorpusConfig) -> CorpusConfig:
     """The configuration with its files by their whole paths: a later command may be started elsewhere. Raises
     ConfigError for one that is not there."""
     profile, centroids, labels = config.of(INGEST).profile, config.of(CLUSTER).centroids, config.of(SEGMENT).labels
-    of_profile = profile if profile is not None and profile.endswith((".yaml", ".yml")) else None
-    for key, file in (("ingest.profile", of_profile), ("cluster.centroids", centroids)):
+    given = profile.values() if isinstance(profile, dict) else [profile] if profile else []
+    files = [("ingest.profile", p) for p in given if p.endswith((".yaml", ".yml"))]
+    for key, file in (*files, ("cluster.centroids", centroids)):
         if file is not None and not storage.is_file(storage.normalise(file)):
             raise ConfigError(f"{key}={file}: there is no such file")
     segment = config.of(SEGMENT).model_copy(update={"labels": tuple(_absolute(f) for f in labels)})

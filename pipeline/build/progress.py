@@ -46,7 +46,7 @@ class StageProgress:
         self.done += items
         self.quarantined += quarantined
         if self.live is not None:
-            aside = f"[yellow]{self.quarantined} quarantined" if self.quarantined else ""
+            aside = f"[yellow]{self.quarantined} set aside" if self.quarantined else ""
             self.live.update(self.task, completed=self.done, rate=f"{self._rate():.1f}/s", aside=aside)
         elif time.monotonic() - self.printed > EVERY_S and self.done < self.total:
             self.printed = time.monotonic()
@@ -59,7 +59,7 @@ class StageProgress:
     def _line(self, rest: str) -> None:
         if not self.shown:
             return
-        aside = f", {self.quarantined} quarantined" if self.quarantined else ""
+        aside = f", {self.quarantined} set aside" if self.quarantined else ""
         self.console.print(f"{self.stage:<8} {self.done}/{self.total}  {rest}{aside}", highlight=False)
 
     def __exit__(

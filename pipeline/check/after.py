@@ -43,6 +43,10 @@ def of_build(found: Survey, corpus: Corpus, certainty: float) -> list[Verdict]:
 
 def _aside(figures: dict[str, Figures], corpus: Corpus) -> None:
     rows = corpus.quarantine(evidence=False).filter(pl.col("event_id").is_null())
+    left_out = rows.filter(reason=Reason.LEFT_OUT.value).group_by("source").len()
+    for source, number in left_out.iter_rows():
+        if source in figures:
+            figures[source].left_out = number
     rows = rows.filter(~pl.col("reason").is_in([Reason.LEFT_OUT.value, Reason.ENTRY_UNREADABLE.value]))
     rows = rows.unique(["source", "episode_id"], keep="first", maintain_order=True)
     for source, reason, message in rows.select("source", "reason", "message").iter_rows():

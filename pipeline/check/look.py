@@ -6,6 +6,7 @@ signals, first cuts and pictures for those who want to see.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,6 @@ import polars as pl
 
 from pipeline.check.verdict import Figures
 from pipeline.config import CorpusConfig
-from schemas.alignments import AlignmentRow
 from schemas.episodes import EpisodeRow
 from schemas.events import EventRow
 from schemas.ids import camera_id
@@ -32,6 +32,7 @@ from stages.ingest.survey import Survey
 from stages.observe import OBSERVE, Span
 from stages.observe.file import placed_in
 from stages.observe.places import placed
+from stages.observe.quality import judge
 from stages.segment import SEGMENT
 from stages.segment.stage import event_rows
 from stages.sources.protocol import Camera, Dataset
@@ -41,6 +42,7 @@ Float = npt.NDArray[np.float64]
 EPISODES, VIDEOS = 24, 4  # read; held to their videos
 ROWS = 300_000  # of all of them
 THUMBNAILS = 8
+FROZEN = 12  # of 255: what coding noise changes in a picture that stands still
 
 
 @dataclass(slots=True)
@@ -53,9 +55,11 @@ class Looked:
     signals: Mapping[str, Signal] = field(default_factory=dict)
     events: list[EventRow] = field(default_factory=list)
     pictures: dict[str, list[npt.NDArray[np.uint8]]] = field(default_factory=dict)
+    marks: Counter[tuple[str, str]] = field(default_factory=Counter)  # what the source says of its episodes
+    told: int = 0  # episodes with spans of their own, such as instructions that change
 
 
-def look(found: Survey, source: str, config: CorpusConfig, pictures: bool = False) -> Looked:
+def look(found: Survey, source: str, config: CorpusConfig) -> Looked:
     """Raises storage.Unusable."""
     dataset, layout, episodes = found.datasets[source], found.layouts[source], found.listed[source]
     result = Looked(Figures(), len(episodes))
@@ -93,12 +97,22 @@ def look(found: Survey, source: str, config: CorpusConfig, pictures: bool = Fals
             continue
         flags.update(alignment["flags"])
         _count(result.figures, events)
+        result.marks.update((k, str(v)) for k, v in json.loads(episode["marks"]).items())
+        result.told += bool(episode["labels"])
         if result.episode is None:
             result.episode, result.signals, result.events = episode, signals, events
-            if pictures:
-                result.pictures = _pictures(of.cameras, of.episode_id, dataset, own, alignment, config)
+            result.pictures = _pictures(of.cameras, of.episode_id, dataset, own, config)
+            result.figures.dead = tuple(n for n, p in result.pictures.items() if _shows_nothing(p))
     result.figures.aside, result.figures.flags = dict(aside), dict(flags)
     return result
+
+
+def _shows_nothing(pictures: Sequence[npt.NDArray[np.uint8]]) -> bool:
+    """Whether all are black, blank or over-exposed, or the same: of an episode in which the arm moves."""
+    luma = [p.mean(axis=2).astype(np.uint8) for p in pictures]
+    dead = all(judge(np.clip(16 + 0.859 * one, 0, 255).astype(np.uint8)) for one in luma)
+    first = pictures[0].astype(np.int16)
+    return dead or (len(pictures) > 2 and all(int(np.abs(p - first).max()) <= FROZEN for p in pictures[1:]))
 
 
 def _spread(number: int, most: int) -> list[int]:
@@ -167,7 +181,6 @@ def _pictures(
     episode_id: str,
     dataset: Dataset,
     own: pl.DataFrame,
-    alignment: AlignmentRow,
     config: CorpusConfig,
 ) -> dict[str, list[npt.NDArray[np.uint8]]]:
     """A few pictures of each camera, evenly over the episode; a camera that fails has none."""

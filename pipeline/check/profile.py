@@ -14,7 +14,7 @@ from stages.ingest.inference.arms import Finding
 from stages.ingest.streams import HANDS, Layout, Stream
 
 HEAD = """\
-# How this source is read. Edit what is wrong, then build with --set ingest.profile=THIS_FILE.
+# How this source is read. Edit what is wrong, then check and build with --set 'ingest.profile={SOURCE: THIS.yaml}'.
 # unit: rad, deg, m, mm, percent, raw (unknown). open, closed: values of the gripper at either end.
 """
 
@@ -34,6 +34,10 @@ def to_yaml(layout: Layout, findings: Sequence[Finding], robot: str) -> str:
             ]
         else:
             arms.setdefault(stream.arm, {}).setdefault(stream.kind, []).append(_selector(stream))
+    for arm in arms:
+        if "gripper" not in arms[arm] and not unsure:
+            unsure.append(f"# no gripper of arm {arm} is known. If it has one, name it in the arm, such as")
+            unsure.append("#   gripper: [{column: observation.state, indices: [5], open: 70.0, closed: 2.0}]")
     value = {
         "name": robot if robot.replace("_", "").isalnum() else "my_robot",
         "match": {"robot_types": [robot]},

@@ -21,13 +21,16 @@ ASIDE, TOO_MANY = 0.05, 0.5  # shares of the episodes that are set aside
 WORDS = {  # flag: (what is so, what to do next)
     Flag.GRIPPER_UNKNOWN: (
         "nobody can tell which end of the gripper is closed: its changes cut events, grasp and release read unknown",
-        "write a profile (--write-profile FILE), put open: and closed: of the gripper in, build with "
-        "--set ingest.profile=FILE",
+        "write a profile (--write-profile mine.yaml), put open: and closed: of the gripper in, build with "
+        "--set 'ingest.profile={SOURCE: mine.yaml}'",
     ),
-    Flag.NO_GRIPPER: ("no gripper is known: velocity alone cuts", "name it in a profile (--write-profile FILE)"),
+    Flag.NO_GRIPPER: (
+        "no gripper is known: events are cut by the arm's speed alone",
+        "name it in a profile (--write-profile mine.yaml shows how)",
+    ),
     Flag.UNIT_UNKNOWN: (
-        "joints or a position are in a unit that nobody has said: jumps are flagged, not refused, and they share no "
-        "array with other robots",
+        "joints or a position are in a unit that nobody has said: jumps are flagged, not refused, and "
+        "samples have them in state alone, not as joints or position",
         "put unit: rad, deg, percent, m or mm into a profile (--write-profile FILE)",
     ),
     Flag.STATE_JUMPS: ("values leap in one row", "look at those episodes: were recordings glued together?"),
@@ -35,7 +38,7 @@ WORDS = {  # flag: (what is so, what to do next)
     Flag.METADATA_REFUSED: ("metadata that cannot be used", "mend the file that the notes name"),
     Flag.CALIBRATION_REFUSED: ("a calibration that cannot be used", "mend meta/calibration.json"),
     Flag.EXTRA_REFUSED: ("extra columns that cannot be used", "see episodes.extras_refused"),
-    Flag.NO_VIDEO: ("no video: pictures are neither captioned nor clustered", "add cameras, or know that"),
+    Flag.NO_VIDEO: ("no video: pictures are neither captioned nor clustered", "add cameras if there are any"),
     **{
         flag: (
             f"a camera's pictures are {flag.value.removeprefix('picture_')} for a while",
@@ -116,6 +119,11 @@ def _of_layout(layout: Layout | None, findings: Sequence[Finding], certainty: fl
     for array in ("state", "action"):
         if not getattr(layout, array):
             yield Because(YELLOW, f"no {array} is logged", f"name its columns in a profile, {array}: [COLUMN, ...]")
+    yield from (
+        Because(YELLOW, str(f), "--set 'ingest.profile={SOURCE: FILE}' gives a source a profile of its own")
+        for f in findings
+        if f.what.startswith("profile ")
+    )
     if not layout.inferred:
         return
     unsure = [f.what for f in findings if f.sure < certainty and not f.what.startswith(("gripper", "no gripper"))]
@@ -123,7 +131,8 @@ def _of_layout(layout: Layout | None, findings: Sequence[Finding], certainty: fl
         YELLOW,
         "no robot profile fits: how it is read was told from names, units and physics"
         + (f"; least sure: {'; '.join(unsure[:3])}" if unsure else ""),
-        "check it: corpus check --write-profile FILE, edit, build with --set ingest.profile=FILE",
+        "corpus check --source URI --write-profile mine.yaml, edit it, check and build with "
+        "--set 'ingest.profile={SOURCE: mine.yaml}'",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -58,7 +59,7 @@ def check(
         told.append((verdict, None, ()))
         _say(lines(verdict))
     for name, dataset in found.datasets.items():
-        looked = look(found, name, config, html is not None)
+        looked = look(found, name, config)
         layout, findings = found.layouts[name], found.findings[name]
         notes = [*found.notes[name], *dataset.notes, *dataset.lost_entries.values()]
         verdict = of_source(name, layout, findings, notes, looked.figures, certainty)
@@ -69,6 +70,10 @@ def check(
         _say(_streams(looked))
         _say(_aside(looked))
         _say(lines(verdict))
+    cameras = set(found.cameras["camera"]) | {c.name for own in found.listed.values() for c in own.make(0).cameras}
+    for pattern in config.of(INGEST).ignore_cameras:
+        if not any(fnmatch.fnmatchcase(camera, pattern) for camera in cameras):
+            _say([f"config     ingest.ignore_cameras: {pattern!r} is no camera of any; they have {sorted(cameras)}"])
     if html:
         _write(html, page.render(told))
         click.echo(f"page       {html}")
@@ -94,7 +99,12 @@ def _streams(looked: Looked) -> Iterator[str]:
     shares = looked.figures
     if shares.seconds:
         rest, unknown = shares.idle / shares.seconds, shares.unknown / shares.seconds
-        yield f"           L1 events: {rest:.0%} at rest, {unknown:.0%} unknown"
+        first = ", ".join(e["primitive"] for e in looked.events[:12])
+        yield f"           L1 events: {rest:.0%} of the time at rest, {unknown:.0%} unknown; of this episode: {first}"
+    for (mark, value), number in sorted(looked.marks.items())[:12]:
+        yield f"           mark {mark} = {value}: {number} of {looked.figures.episodes} episodes read (ingest.where)"
+    if looked.told:
+        yield f"           {looked.told} of {looked.figures.episodes} bring spans of their own (instructions), as L2"
 
 
 def _aside(looked: Looked) -> Iterator[str]:

@@ -14,6 +14,7 @@ from pipeline.labels import FORMATS
 from pipeline.stages import STAGES, shown, tables
 from schemas.events import ORIGINS
 from schemas.ids import LEVELS, TRACKS
+from schemas.reasons import Reason
 from stages import storage
 from stages.text import printable
 
@@ -69,7 +70,8 @@ def quarantine(root: str, target: str | None) -> None:
         for row in table.to_dicts():
             again = "  (retryable)" if row["retryable"] else ""
             click.echo(printable(f"{row['item']}  {row['stage']}  {row['reason']}{again}\n    {row['message']}"))
-        click.echo(f"{table.height} in quarantine")
+        own = table.filter(pl.col("reason") == Reason.LEFT_OUT.value).height
+        click.echo(f"{table.height - own} in quarantine" + (f", {own} left out by ingest.where" if own else ""))
     else:
         _show(table, target, 0)
 

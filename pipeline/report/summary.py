@@ -47,7 +47,7 @@ class Summary:
     @cached_property
     def left_out(self) -> pl.DataFrame:
         """episode_id of those that a rule of the user's leaves out: nothing is wrong with them."""
-        return self.quarantine.filter(reason=Reason.LEFT_OUT.value).select("episode_id")
+        return self.quarantine.filter(reason=Reason.LEFT_OUT.value).select("episode_id", "source")
 
     @cached_property
     def barren(self) -> list[str]:
@@ -84,12 +84,14 @@ class Summary:
         corpus = self.corpus
         if until:
             yield f"until      {until}: what follows about later stages is as an earlier build left it"
-        yield from _sources(corpus, self.barren)
+        yield from _sources(corpus, self.barren, self.left_out.height)
         yield from _verdicts(corpus)
         yield from _counts(corpus)
         yield from _release(corpus)
         if self.left_out.height:
-            yield f"left out   {self.left_out.height} episodes by ingest.where"
+            by = self.left_out.group_by("source").len().sort("source").iter_rows()
+            sources = ", ".join(f"{number} of {source}" for source, number in by)
+            yield f"left out   {self.left_out.height} episodes by ingest.where ({sources})"
         wrong = self.quarantine.filter(pl.col("reason") != Reason.LEFT_OUT.value)
         if wrong.height:
             for reason, number in (
@@ -133,9 +135,9 @@ def _counts(corpus: Corpus) -> Iterator[str]:
         yield f"events     {levels}"
 
 
-def _sources(corpus: Corpus, barren: Iterable[str]) -> Iterator[str]:
+def _sources(corpus: Corpus, barren: Iterable[str], left_out: int) -> Iterator[str]:
     ingest, lost = corpus.counts("ingest"), corpus.manifest["lost"]
-    read, listed = int(ingest.get("episodes", 0)), corpus.wanted("ingest").height
+    read, listed = int(ingest.get("episodes", 0)), corpus.wanted("ingest").height - left_out
     named = len(corpus.manifest["sources"]) + len(lost)
     sources = f"{named - len(lost)} of {named} sources" if lost else f"{named} source{'s' if named > 1 else ''}"
     yield f"episodes   {read} of {listed} listed could be read, {ingest.get('hours', 0.0):.2f} h, of {sources}"

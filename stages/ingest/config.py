@@ -15,8 +15,10 @@ class IngestConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    profile: str | None = Field(
-        None, description="robot profile by name or YAML file; null: chosen by robot type or names"
+    profile: str | dict[str, str] | None = Field(
+        None,
+        description="robot profile by name or YAML file, for all sources or {source: profile}; null: chosen by robot "
+        "type or names",
     )
     where: str | None = Field(
         None,

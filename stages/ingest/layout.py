@@ -12,7 +12,7 @@ from stages.ingest.inference.arms import Finding
 from stages.ingest.inference.guess import Guess, infer, with_grippers
 from stages.ingest.inference.mixed import padded
 from stages.ingest.look import Look
-from stages.ingest.profile import choose, resolve
+from stages.ingest.profile import choose, given_for, is_for, resolve, unresolved
 from stages.ingest.roles import state_and_action
 from stages.sources.protocol import Dataset, Episodes, SourceError
 
@@ -25,17 +25,25 @@ def layout_of(dataset: Dataset, episodes: Episodes, config: IngestConfig) -> Gue
         layout = resolve(profile, dataset, look)
         if not layout.moves:
             raise SourceError(f"{dataset.uri}: profile {profile.name!r} finds no pose, joints or velocity in {names}")
+        given = given_for(dataset.name, config.profile)
+        wrong = unresolved(profile, layout, dataset) if given and given.endswith((".yaml", ".yml")) else None
+        if wrong:
+            raise SourceError(f"ingest.profile={given}: {wrong}")
         if not (layout.state and layout.action):
             state, action = state_and_action(dataset.features, dataset.uri)
             layout = layout.model_copy(update={"state": layout.state or state, "action": layout.action or action})
-        return _told(with_grippers(layout, dataset, look, config.certainty), look)
+        guess = with_grippers(layout, dataset, look, config.certainty)
+        if given and profile.match.robot_types and not is_for(profile, dataset):
+            made = f"made for {', '.join(profile.match.robot_types)}, and this robot is {dataset.robot}"
+            guess = Guess(guess.layout, (Finding(f"profile {profile.name} is given", 0.5, (made,)), *guess.findings))
+        return _told(guess, look)
     state, action = state_and_action(dataset.features, dataset.uri)
-    guess = infer(dataset, look, state, action, config.certainty)
-    if guess is None:
+    inferred = infer(dataset, look, state, action, config.certainty)
+    if inferred is None:
         raise SourceError(
             f"{dataset.uri}: no motion signal in any of {names}; give a robot profile with ingest.profile=FILE"
         )
-    return _told(guess, look)
+    return _told(inferred, look)
 
 
 def _told(guess: Guess, look: Look) -> Guess:

@@ -8,6 +8,7 @@ that very dataset. Chosen by `ingest.profile`, else by robot type, else by featu
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Literal
@@ -21,6 +22,21 @@ from stages.ingest.look import Look
 from stages.ingest.streams import MOTION, Arm, Frozen, Kind, Layout, Stream
 from stages.sources.protocol import Dataset, Feature, SourceError
 
+Unit = Literal[
+    "rad",
+    "deg",
+    "m",
+    "mm",
+    "percent",
+    "raw",
+    "auto",
+    "m/s",
+    "rad/s",
+    "quaternion xyzw",
+    "rad xyz",
+    "rotation vector",
+    "1",
+]
 Places = tuple[tuple[str, int], ...]
 KINDS: tuple[Kind, ...] = ("position", "orientation", "joints", "velocity", "gripper", "gripper_command")
 
@@ -36,7 +52,7 @@ class Selector(Frozen):
     indices: tuple[int, ...] | None = None
     modality: str | None = None
     take: int | None = Field(None, description="first so many values of the modality part")
-    unit: str = "raw"
+    unit: Unit = "raw"
     open: float | tuple[float, ...] | None = Field(None, description="gripper: value when open, of all or of each")
     closed: float | tuple[float, ...] | None = Field(None, description="gripper: value when closed")
     observed: Literal["low_is_closed", "high_is_closed"] | None = Field(
@@ -83,9 +99,14 @@ def load_profiles() -> list[Profile]:
     return [_valid(yaml.safe_load(p.read_text()), p.name) for p in paths]
 
 
-def choose(dataset: Dataset, wanted: str | None) -> Profile | None:
+def given_for(source: str, wanted: str | Mapping[str, str] | None) -> str | None:
+    """What `ingest.profile` says of a source."""
+    return wanted.get(source) if isinstance(wanted, Mapping) else wanted
+
+
+def choose(dataset: Dataset, wanted: str | Mapping[str, str] | None) -> Profile | None:
     """The profile for a dataset, None if it must be inferred. Raises SourceError for a wanted one that is not there."""
-    profiles = load_profiles()
+    profiles, wanted = load_profiles(), given_for(dataset.name, wanted)
     if wanted is not None:
         if wanted.endswith((".yaml", ".yml")):
             try:
@@ -96,15 +117,38 @@ def choose(dataset: Dataset, wanted: str | None) -> Profile | None:
         if wanted not in by_name:
             raise SourceError(f"ingest.profile={wanted!r}: known are {sorted(by_name)}, or give a YAML file")
         return by_name[wanted]
-    robot = dataset.robot.casefold()
     for profile in profiles:
-        fits = any(fnmatch.fnmatchcase(robot, pattern) for pattern in profile.match.robot_types)
-        if fits and _resolves(profile, dataset):
+        if is_for(profile, dataset) and _resolves(profile, dataset):
             return profile
     for profile in profiles:
         columns = {f.column: set(f.names) for f in dataset.features}
         if profile.match.names and all(set(n) <= columns.get(c, set()) for c, n in profile.match.names.items()):
             return profile
+    return None
+
+
+def is_for(profile: Profile, dataset: Dataset) -> bool:
+    """Whether a profile names the dataset's robot type."""
+    robot = dataset.robot.casefold()
+    return any(fnmatch.fnmatchcase(robot, pattern.casefold()) for pattern in profile.match.robot_types)
+
+
+def unresolved(profile: Profile, layout: Layout, dataset: Dataset) -> str | None:
+    """What a profile asks of columns that the dataset has, and that they do not hold; None if there is nothing."""
+    features = {f.column: f for f in dataset.features}
+    for arm, spec in profile.arms.items():
+        for kind in KINDS:
+            own = getattr(spec, kind)
+            if not own or any(s.kind == kind and s.arm == arm for s in layout.streams):
+                continue
+            for selector in own:
+                feature = features.get(selector.column)
+                if feature is not None:
+                    wants = (
+                        f"names {list(selector.names)}" if selector.names else f"indices {list(selector.indices or ())}"
+                    )
+                    has = list(feature.names) if selector.names else f"0 to {feature.width - 1}"
+                    return f"{kind} of arm {arm} wants {wants} of {selector.column}, which has {has}"
     return None
 
 
@@ -194,4 +238,5 @@ def _valid(value: object, name: str) -> Profile:
     try:
         return Profile.model_validate(value)
     except ValidationError as error:
-        raise SourceError(f"robot profile {name}: {error}") from error
+        said = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
+        raise SourceError(f"robot profile {name}: {said} (stages/ingest/profiles/ has examples)") from error

@@ -14,7 +14,7 @@ from pipeline.cli import main
 from pipeline.corpus.view import Corpus
 from stages.ingest.streams import Layout
 from tests.arms import SO, picking, so_log, write_log
-from tests.datasets import Episode, write_dataset
+from tests.datasets import Episode, write_dataset, write_video
 
 KNOWN = Layout(profile="so100", state=("s",), action=("a",), streams=())
 
@@ -42,7 +42,7 @@ def test_a_guess_is_yellow_and_strict_makes_that_an_exit_code(tmp_path):
     code, text = run("--source", source)
     assert code == 0
     assert "logs: yellow" in text
-    assert "-> check it: corpus check --write-profile FILE" in text
+    assert "-> corpus check --source URI --write-profile mine.yaml" in text
     assert run("--source", source, "--strict")[0] == 1
 
 
@@ -189,3 +189,57 @@ def test_how_many_episodes_each_check_would_set_aside_is_said_however_few(tmp_pa
     code, text = run("--source", str(source))
     assert code == 0
     assert "would be set aside: 1 of 24 read, unreadable_file" in text
+
+
+PROFILE = """
+name: mine
+match: {robot_types: [somebodys_arm]}
+arms:
+  single:
+    joints: [{column: observation.state, indices: [0, 1, 2, 3, 4], unit: %s}]
+    gripper: [{column: observation.state, indices: [%d], open: 70, closed: 2}]
+"""
+
+
+def test_a_source_may_have_a_profile_of_its_own(tmp_path):
+    """Given to all, it is said of whom it is not made for."""
+    so_log(tmp_path / "mine", 3, robot="somebodys_arm", suffix="_x")
+    so_log(tmp_path / "other", 3)
+    path = tmp_path / "mine.yaml"
+    path.write_text(PROFILE % ("deg", 5))
+    both = ["--source", str(tmp_path / "mine"), "--source", str(tmp_path / "other")]
+    _, text = run(*both, "--set", f"ingest.profile={{mine: {path}}}")
+    assert "mine: 3 episodes, lerobot/v2.1, robot somebodys_arm, profile mine" in text
+    assert "other: 3 episodes, lerobot/v2.1, robot so101_follower, profile so100" in text
+    _, text = run(*both, "--set", f"ingest.profile={path}")
+    assert "made for somebodys_arm, and this robot is so101_follower" in text
+    assert "other: yellow" in text
+
+
+@pytest.mark.parametrize(
+    ("unit", "index", "said"),
+    [("degrees", 5, "unit"), ("deg", 6, "wants indices [6] of observation.state, which has 0 to 5")],
+)
+def test_what_a_profile_asks_for_in_vain_is_red(tmp_path, unit, index, said):
+    source = so_log(tmp_path / "logs", 2, robot="somebodys_arm")
+    (tmp_path / "mine.yaml").write_text(PROFILE % (unit, index))
+    code, text = run("--source", str(source), "--set", f"ingest.profile={tmp_path}/mine.yaml")
+    assert code == 2
+    assert said in text
+    assert "pydantic.dev" not in text
+
+
+def test_dead_cameras_are_seen_before_a_build_and_misspelt_ones_said(tmp_path):
+    source = write_dataset(tmp_path / "logs", [Episode(60, 0)], cameras=("front", "wrist"))
+    write_video(source / "videos/chunk-000/observation.images.wrist/episode_000000.mp4", [[5] * 60], "h264", 20)
+    _, text = run("--source", str(source), "--set", "ingest.ignore_cameras=[wirst]")
+    assert "camera wrist shows nothing for most of the time" in text
+    assert "'wirst' is no camera of any; they have ['front', 'wrist']" in text
+    _, text = run("--source", str(source), "--set", "ingest.ignore_cameras=[wrist]")
+    assert "logs: green" in text
+
+
+def test_marks_are_shown_so_that_a_rule_can_name_them(tmp_path):
+    source = so_log(tmp_path / "logs", 4, rows=[{"success": i != 1} for i in range(4)])
+    _, text = run("--source", str(source))
+    assert "mark success = True: 3 of 4 episodes read" in text

@@ -125,7 +125,11 @@ def _one_arm(
         streams.append(Stream(kind="orientation", arm=arm, places=turned, unit=form))
     if hand is None:
         still = [v for v in own if v.role == "gripper"]
-        why = "it never moves in the episodes looked at" if still else "no name tells one, nothing flips"
+        why = (
+            "it never moves in the episodes looked at"
+            if still
+            else "no name tells one, and no value goes to and fro between two levels"
+        )
         findings.append(Finding(f"no gripper of arm {arm}", 0.5, (why,)))
         return streams
     path = position or joints or tuple(v.place for v in commands if v.place not in taken)
