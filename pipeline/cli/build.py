@@ -49,7 +49,7 @@ def build(sources: tuple[str, ...], root: str, path: str | None, overrides: tupl
         sys.exit(1)
     corpus, done = Corpus(root), any(result.computed.values())
     try:
-        if done or not storage.exists(corpus.ledger.path(after.NAME)):
+        if done:
             after.write(after.of_build(result.plan.survey, corpus, config.of(INGEST).certainty), corpus)
         if done or not storage.exists(corpus.ledger.path(reports.NAME)):
             reports.write(corpus)
