@@ -10,24 +10,25 @@ from __future__ import annotations
 
 import polars as pl
 
-FILE = ("uri", "column")
+OWN = {"fps": "fps", "frames": "frames"}
 SLACK = 1.5  # frames by which two episodes may overlap: drift, not a claim
 
 
 def placed(cameras: pl.DataFrame) -> pl.DataFrame:
     """cameras: item, uri, column, from_s, to_s, fps, frames, ...; in the same order."""
     ends = pl.coalesce("to_s", pl.col("from_s") + pl.col("frames") / pl.col("fps"), pl.lit(float("inf")))
-    ordered = cameras.with_row_index("_n").with_columns(_end=ends).sort(*FILE, "from_s", "_n")
-    frames = pl.col("frames")
-    ordered = ordered.with_columns(
-        first=(frames.cum_sum() - frames).over(FILE),
-        whole=pl.when(frames.is_null().any().over(FILE)).then(None).otherwise(frames.sum().over(FILE)),
-        _before=pl.col("_end").cum_max().shift(1).over(FILE),
-        _item_before=pl.col("item").shift(1).over(FILE),
-        _item_after=pl.col("item").shift(-1).over(FILE),
+    file = pl.concat_str("uri", pl.lit("#"), "column").cast(pl.Categorical()).to_physical()
+    narrow = cameras.select(n=pl.int_range(pl.len(), dtype=pl.UInt32), file=file, start="from_s", end=ends, **OWN)
+    frames, slack = pl.col("frames"), SLACK / pl.col("fps")
+    ordered = narrow.sort("file", "start", "n").with_columns(
+        first=(frames.cum_sum() - frames).over("file"),
+        whole=pl.when(frames.is_null().any().over("file")).then(None).otherwise(frames.sum().over("file")),
+        clash=(pl.col("start") < pl.col("end").cum_max().shift(1).over("file") - slack).fill_null(False),
     )
-    clash = (pl.col("from_s") < pl.col("_before") - SLACK / pl.col("fps")).fill_null(False)
-    ordered = ordered.with_columns(_clash=clash)
-    after = pl.col("_clash").shift(-1).over(FILE).fill_null(False)
-    claimed = pl.when("_clash").then("_item_before").when(after).then("_item_after")
-    return ordered.with_columns(claimed=claimed).sort("_n").drop("^_.*$")
+    back = pl.col("n").shift(1)
+    after, before = pl.col("clash").shift(-1, fill_value=False), pl.when("clash").then(back)  # both lie in one file
+    ordered = ordered.with_columns(other=before.fill_null(pl.when(after).then(pl.col("n").shift(-1))))
+    found = ordered.sort("n")
+    return cameras.with_columns(
+        first=found["first"], whole=found["whole"], claimed=cameras["item"].gather(found["other"])
+    )
