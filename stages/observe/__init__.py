@@ -80,7 +80,7 @@ def _items(plan: Plan) -> pl.DataFrame:
     )
     own = (_json(cameras[c]) for c in ("from_s", "to_s", "fps", "column", "first", "frames", "whole", "claimed"))
     prints = each_json_fingerprint(shared, cameras["file"], *own)
-    group = pl.concat_str("uri", pl.lit("#"), "column")
+    group = pl.concat_str("uri", pl.lit("#"), "column").cast(pl.Categorical())
     return cameras.select("item", "episode_id", "source", group=group, fingerprint=pl.Series(prints, dtype=pl.String))
 
 

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -353,12 +354,19 @@ def shape_width(spec: Mapping[str, Any]) -> int:
     return width
 
 
+@lru_cache(maxsize=64)
+def _free(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of a row that are not LeRobot's own; rows of one list have the same ones."""
+    return tuple(n for n in names if n not in KNOWN and "/" not in n)
+
+
 def marks(row: Mapping[str, Any]) -> dict[str, str | float | bool]:
     """What the list of episodes says of one as a whole (success, operator, ...): single values under names that are not
     LeRobot's own."""
     found: dict[str, str | float | bool] = {}
-    for name, value in row.items():
-        if name in KNOWN or "/" in name or not isinstance(value, str | int | float | bool):
+    for name in _free(tuple(row)):
+        value = row[name]
+        if not isinstance(value, str | int | float | bool):
             continue
         if isinstance(value, float | int) and not abs(value) <= 1e15:
             continue
