@@ -206,7 +206,7 @@ class Locator:
 
     def __init__(self, info: Mapping[str, Any], found: Listing, version: str) -> None:
         self.info, self.found, self.uri, self.v3 = info, found, found.uri, version == "v3.0"
-        self.splits = metadata.splits(info)
+        self.splits = _splits(info)
         self.elsewhere: set[tuple[str, str]] = set()  # (folder of the template, folder where its files lie)
         self._below: dict[str, FileIdentity | None] | None = None
         self.by_name: dict[tuple[str, ...], FileIdentity] = {}
@@ -294,3 +294,14 @@ class Locator:
 
 def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).hexdigest()
+
+
+def _splits(info: Mapping[str, Any]) -> tuple[tuple[str, int, int], ...]:
+    """(name, first episode, one past the last) of the splits of info.json; none where it has a single one."""
+    found = []
+    given = info.get("splits")
+    for name, span in given.items() if isinstance(given, Mapping) else ():
+        match = re.fullmatch(r"\s*(\d{1,9})\s*:\s*(\d{1,9})\s*", str(span))
+        if match:
+            found.append((plain(name, NAME), int(match[1]), int(match[2])))
+    return tuple(found) if len(found) > 1 else ()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -373,17 +372,6 @@ def marks(row: Mapping[str, Any]) -> dict[str, str | float | bool]:
         if len(found) < MARKS:
             found[plain(name, NAME)] = plain(value, MARK) if isinstance(value, str) else value
     return found
-
-
-def splits(info: Mapping[str, Any]) -> tuple[tuple[str, int, int], ...]:
-    """(name, first episode, one past the last) of the splits of info.json; none where it has a single one."""
-    found = []
-    given = info.get("splits")
-    for name, span in given.items() if isinstance(given, Mapping) else ():
-        match = re.fullmatch(r"\s*(\d{1,9})\s*:\s*(\d{1,9})\s*", str(span))
-        if match:
-            found.append((plain(name, NAME), int(match[1]), int(match[2])))
-    return tuple(found) if len(found) > 1 else ()
 
 
 def first_task(row: Mapping[str, Any]) -> str | None:
