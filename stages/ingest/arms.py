@@ -177,5 +177,5 @@ def _leaps(values: Float, steps: Float) -> bool:
     if len(steps) < 2:
         return False
     size, span = np.abs(steps), np.ptp(values, axis=0)
-    usual = np.percentile(size, 95, axis=0)
-    return bool(((size > LEAP * span) & (size > UNUSUAL * usual) & (span > 0)).any())
+    far = (size > LEAP * span) & (span > 0)
+    return bool(far.any() and (far & (size > UNUSUAL * np.percentile(size, 95, axis=0))).any())
