@@ -8,17 +8,8 @@ import pyarrow as pa
 from schemas.table import Column, Table, one_of
 
 KINDS = (
-    "state",
-    "action",
-    "gripper",
-    "gripper_command",
-    "position",
-    "orientation",
-    "joints",
-    "velocity",
-    "hand",
-    "extra",
-)
+    "state", "action", "gripper", "gripper_command", "hand", "position", "orientation", "joints", "velocity", "extra",
+)  # fmt: skip
 
 
 class SignalRow(TypedDict):

@@ -183,7 +183,7 @@ def _mend(reason: str) -> str:
 
 
 def _of_flags(figures: Figures) -> Iterator[Because]:
-    read = figures.episodes - sum(figures.aside.values())
+    read = figures.episodes - sum(figures.aside.values()) - figures.left_out
     for flag, (what, then) in WORDS.items():
         number = figures.flags.get(flag.value, 0)
         if number:

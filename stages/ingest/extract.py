@@ -43,6 +43,8 @@ def extract(
 ) -> tuple[EpisodeRow, list[SignalRow]]:
     """Episode row and signal rows of one episode. Raises Quarantined."""
     where = log.where
+    task, marks = log.task(), {**of.marks, **log.marks()}
+    _kept(of, dataset, log, task or "", marks, config)
     if log.rows < config.min_rows:
         raise Quarantined(Reason.TOO_SHORT, f"{where}: {log.rows} rows, ingest.min_rows is {config.min_rows}")
     cameras = tuple(c for c in of.cameras if uses(config, c.name))
@@ -56,8 +58,6 @@ def extract(
     extras, refused = _extras(dataset, layout, log)
     arms, seen = arm_rows(of.episode_id, layout, logged, config, where)
     signals = [*_raw_rows(of, layout, logged), *arms, *_extra_rows(of, extras, dataset)]
-    task, marks = log.task(), {**of.marks, **log.marks()}
-    _kept(of, dataset, log, task or "", marks, config)
     flags = [
         *_flags(of, layout, config),
         *seen,

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from stages.ingest.inference.arms import Finding, arms_of, flips, of_arm
 from stages.ingest.inference.hands import Ends, Hand, command_of, hand_of
-from stages.ingest.inference.names import ENDS, Named, named, told_arms
+from stages.ingest.inference.names import ENDS, GRIPPER, Named, named, told_arms
 from stages.ingest.inference.polarity import Episode, polarity
 from stages.ingest.inference.units import unit_of
 from stages.ingest.look import Look
@@ -43,9 +43,7 @@ def infer(
 ) -> Guess | None:
     """None where nothing moves."""
     findings: list[Finding] = []
-    measured = _named_of(dataset, state, {*state, *action})
-    told = [n for f in dataset.features if f.column in action for n in named(f, dataset.modality.get(f.column))]
-    measured, told = told_arms(measured), told_arms(told)
+    measured, told = _values(dataset, state, action)
     arms = arms_of(measured or told, look, findings)
     streams: list[Stream] = []
     ways = {arm: _way(_position(own, look) or _joints(own, set(), look), look) for arm, own in arms.items()}
@@ -68,9 +66,7 @@ def with_grippers(layout: Layout, dataset: Dataset, look: Look, certainty: float
     lacking = [a for a in layout.arms if not any(s.arm == a and s.kind == "gripper" for s in layout.streams)]
     if not lacking:
         return Guess(layout, ())
-    measured = _named_of(dataset, layout.state, {*layout.state, *layout.action})
-    told = [n for f in dataset.features if f.column in layout.action for n in named(f, dataset.modality.get(f.column))]
-    measured, told = told_arms(measured), told_arms(told)
+    measured, told = _values(dataset, layout.state, layout.action)
     streams = list(layout.streams)
     paths = {a: next((s.places for s in layout.streams if s.arm == a and s.kind in MOTION), ()) for a in layout.arms}
     most = max(_way(places, look) for places in paths.values())
@@ -89,11 +85,17 @@ def _way(places: Places, look: Look) -> float:
     return max((ends[1] - ends[0] for p in places if (ends := look.range_of(*p)) is not None), default=0.0)
 
 
-def _named_of(dataset: Dataset, state: Sequence[str], known: set[str]) -> list[Named]:
-    """The values of the state, then of other columns that measure something."""
+def _values(dataset: Dataset, state: Sequence[str], action: Sequence[str]) -> tuple[list[Named], list[Named]]:
+    """(what is measured, what is told): the values of the state and of other columns that measure something; of the
+    action."""
     features = {f.column: f for f in dataset.features if f.width and f.column not in COUNTERS}
-    beside = [c for c in features if c not in known and not ASIDE.search(c.casefold()) and c.startswith("observation")]
-    return [n for c in (*state, *beside) if c in features for n in named(features[c], dataset.modality.get(c))]
+    beside = [c for c in features if c not in (*state, *action) and not ASIDE.search(c.casefold())]
+    measured = [c for c in (*state, *(c for c in beside if c.startswith("observation"))) if c in features]
+
+    def values(columns: Sequence[str]) -> list[Named]:
+        return told_arms([n for c in columns for n in named(features[c], dataset.modality.get(c))])
+
+    return values(measured), values([c for c in action if c in features])
 
 
 def _one_arm(
@@ -109,7 +111,7 @@ def _one_arm(
     """works: it, and its hand, move far enough beside the other arm for what they do to say something."""
     hand = hand_of(own, look) or hand_of([v for v in commands if v.role == "gripper"], look)
     if hand is None:
-        nameless = _last_thatflips(own, look) or _last_thatflips(commands, look)
+        nameless = _last_that_flips(own, look) or _last_that_flips(commands, look)
         hand = Hand((nameless.place,), (False,)) if nameless is not None else None
     taken = set(hand.places) if hand is not None else set()
     position = _position(own, look)
@@ -125,11 +127,8 @@ def _one_arm(
         streams.append(Stream(kind="orientation", arm=arm, places=turned, unit=form))
     if hand is None:
         still = [v for v in own if v.role == "gripper"]
-        why = (
-            "it never moves in the episodes looked at"
-            if still
-            else "no name tells one, and no value goes to and fro between two levels"
-        )
+        unnamed = "no name tells one, and no value goes to and fro between two levels"
+        why = "it never moves in the episodes looked at" if still else unnamed
         findings.append(Finding(f"no gripper of arm {arm}", 0.5, (why,)))
         return streams
     path = position or joints or tuple(v.place for v in commands if v.place not in taken)
@@ -186,7 +185,7 @@ def _seen(
     """(episodes as `polarity` wants them, whether the command falls where the gripper rises): the command on the
     gripper's scale where it is in the same unit, and turned round where it goes the other way."""
     own = tuple(p for p in path if p not in hand.places)
-    effort = [v for v in forces if {"gripper", "grip", "jaw"} & set(v.words)]
+    effort = [v for v in forces if GRIPPER & set(v.words)]
     wanted = [*hand.places, *(command.places if command else ()), *own, *(v.place for v in effort)]
     ranges, found = hand.ranges(look), []
     for time, values in look.together(dict.fromkeys(c for c, _ in wanted)):
@@ -275,7 +274,7 @@ def _joints(own: Sequence[Named], taken: set[tuple[str, int]], look: Look) -> Pl
     return ()
 
 
-def _last_thatflips(own: Sequence[Named], look: Look) -> Named | None:
+def _last_that_flips(own: Sequence[Named], look: Look) -> Named | None:
     """Of values whose names say nothing the last, where it is nearly always at one of two levels."""
     nameless = [v for v in own if v.role in ("", "joint") and not v.own]
     return nameless[-1] if len(nameless) > 1 and flips(nameless[-1], look) else None

@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ import pyarrow as pa
 
 from schemas.ids import file_part
 from schemas.reasons import Flag
-from stages import bounded
+from stages import bounded, storage
 from stages.bounded import WIDTH
 from stages.sources.files import Listing, listing
 from stages.sources.lerobot import metadata
@@ -35,6 +36,7 @@ NUMBERS = ("float", "int", "double", "uint", "half", "bfloat")
 OTHERS = ("video", "image", "string", "str", "bool", "large_string", "object", "list", "dict")
 SUCCESS = ("next.success", "success", "is_success", "observation.success")
 LANGUAGE = ("language_instruction", "observation.language_instruction", "instruction", "observation.language", "prompt")
+HEAD_BYTES = 1 << 20  # of a data file, by which copies of a dataset are known
 POINTER_BYTES = 200  # a Git LFS pointer is no longer
 
 
@@ -191,8 +193,16 @@ def _is_text(spec: Any) -> bool:
 
 
 def _content(found: Listing) -> str:
+    """Of all paths and sizes, and of what the smallest data file holds: sizes alone may agree by chance."""
     own = sorted((path, f.size) for path, f in found.files.items() if path.startswith(("data/", "videos/")))
-    return hashlib.blake2b(repr(own).encode(errors="surrogatepass"), digest_size=8).hexdigest() if own else ""
+    data = [f for path, f in found.files.items() if path.startswith("data/")]
+    if not data:
+        return ""
+    digest = hashlib.blake2b(repr(own).encode(errors="surrogatepass"), digest_size=8)
+    smallest = min(data, key=lambda f: (f.size, f.uri))
+    with suppress(OSError), storage.opened(smallest.uri) as (file, _):
+        digest.update(file.read(HEAD_BYTES))
+    return digest.hexdigest()
 
 
 def _no_pointers(found: Listing) -> None:

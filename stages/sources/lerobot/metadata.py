@@ -149,7 +149,8 @@ def episode_rows(found: Listing, version: str, complaints: Complaints) -> Rows:
         for place, value in _listed_v2(found, complaints):
             note(place, value.get("episode_index") if isinstance(value, Mapping) else None, 0)
             pieces.append(value)
-    _settle(found, Rows(pieces, places), pieces, twice, places, complaints)
+    if twice:
+        _settle(found, Rows(pieces, places), pieces, twice, places, complaints)
     if not places and complaints.entries:
         raise SourceError(next(iter(complaints.entries.values())))
     return Rows(pieces, places)

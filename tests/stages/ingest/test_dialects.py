@@ -16,7 +16,6 @@ from stages.ingest.extract import extract, needed_columns
 from stages.ingest.layout import layout_of
 from stages.ingest.survey import survey
 from stages.observe.places import placed
-from stages.sources.find import find_datasets
 from stages.sources.protocol import SourceError
 from tests.arms import FPS, SO, picking, so_log, write_log
 from tests.datasets import Episode, write_dataset
@@ -184,6 +183,17 @@ def test_what_a_source_says_of_an_episode_rides_along_and_can_leave_it_out(tmp_p
         extracted(tmp_path, 2, IngestConfig(where="shift = 'night'"))  # nobody says
 
 
+def test_what_a_rule_leaves_out_is_not_looked_at_for_faults(tmp_path):
+    """Failed episodes are often broken ones: who leaves them out wants to hear no more of them."""
+    so_log(tmp_path, 2, rows=[{"success": False}, {"success": True}])
+    path = tmp_path / "data/chunk-000/episode_000000.parquet"
+    table = pq.read_table(path).drop_columns("timestamp")
+    pq.write_table(table.append_column("timestamp", pa.array(np.zeros(160, np.float32))), path)
+    with pytest.raises(Quarantined) as error:
+        extracted(tmp_path, 0, IngestConfig(where="success"))
+    assert error.value.reason is Reason.LEFT_OUT
+
+
 def test_a_rule_that_is_no_sql_is_refused_where_it_is_read():
     with pytest.raises(ValueError, match="is no SQL expression"):
         IngestConfig(where="success AND (")
@@ -282,7 +292,7 @@ def test_two_episodes_that_claim_the_same_pictures_are_both_refused_and_drift_is
     assert claimed == [None, None, f"{source}/000003@front", f"{source}/000002@front"]
 
 
-def test_where_times_drift_the_lengths_place_each_episode(build, tmp_path):
+def test_where_times_drift_the_lengths_place_each_episode(tmp_path):
     """Late by up to 0.8 frames, as after many concatenations: frame i is still row i."""
     source = write_dataset(tmp_path / "logs", [Episode(30, 100 * i) for i in range(6)], version="v3.0", per_file=6)
     path = source / "meta/episodes/chunk-000/file-000.parquet"
@@ -302,74 +312,6 @@ def test_where_times_drift_the_lengths_place_each_episode(build, tmp_path):
         for r in cameras.iter_rows(named=True)
     ]
     assert [placed_in(info, s, ObserveConfig(), "u")[:2] for s in spans] == [(30 * i, 30 * i + 30) for i in range(6)]
-
-
-# -- which episodes there are
-
-
-def test_deleted_episodes_that_kept_the_others_indices_are_no_loss(tmp_path):
-    so_log(tmp_path, 4, more={"total_episodes": 2})
-    lines = (tmp_path / "meta/episodes.jsonl").read_text().splitlines()
-    (tmp_path / "meta/episodes.jsonl").write_text("\n".join([lines[0], lines[3]]))
-    _, references = load("d", str(tmp_path))
-    assert [r.place.index for r in references] == [0, 3]
-
-
-@pytest.mark.parametrize("version", ["v2.1", "v3.0"])
-def test_an_episode_that_is_listed_twice_alike_is_one_and_differently_is_lost(tmp_path, version):
-    write_dataset(tmp_path, [Episode(20, 20 * i) for i in range(3)], version=version)
-    if version == "v3.0":
-        path = tmp_path / "meta/episodes/chunk-000/file-000.parquet"
-        rows = pq.read_table(path).to_pylist()
-        again = [rows[0], {**rows[1], "length": 7}]
-        pq.write_table(pa.Table.from_pylist(again), path.with_name("file-001.parquet"))
-    else:
-        path = tmp_path / "meta/episodes.jsonl"
-        lines = path.read_text().splitlines()
-        path.write_text("\n".join([*lines, lines[0], json.dumps({**json.loads(lines[1]), "length": 7})]))
-    dataset, references = load("d", str(tmp_path))
-    assert [r.place.index for r in references] == [0, 2]
-    ((_, why),) = dataset.lost_entries.items()
-    assert "episode 1 is listed more than once, differently" in why
-
-
-def test_git_lfs_pointers_are_told(tmp_path):
-    so_log(tmp_path, 2)
-    for path in (tmp_path / "data").rglob("*.parquet"):
-        path.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 4321\n")
-    with pytest.raises(SourceError, match="git lfs pull"):
-        load("d", str(tmp_path))
-
-
-def test_one_pointer_among_files_is_told_for_its_episode(tmp_path):
-    so_log(tmp_path, 3)
-    path = tmp_path / "data/chunk-000/episode_000002.parquet"
-    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize {'9' * 120}\n"
-    path.write_text(pointer)
-    with pytest.raises(Quarantined, match="git lfs pull"):
-        extracted(tmp_path, 2)
-
-
-def test_a_snapshot_of_the_hub_is_called_as_its_dataset_and_taken_once(tmp_path):
-    commits = ("0" * 40, "1" * 40)
-    for commit in commits:
-        so_log(tmp_path / "datasets--lab--kitchen/snapshots" / commit, 1)
-    refs = tmp_path / "datasets--lab--kitchen/refs"
-    refs.mkdir()
-    (refs / "main").write_text(commits[0])
-    found = find_datasets([str(tmp_path / "datasets--lab--kitchen")])
-    assert list(found) == ["kitchen"]
-    assert found["kitchen"].uri.endswith(commits[0])
-    assert "2 snapshots" in found["kitchen"].note
-
-
-def test_the_same_files_under_two_names_are_told(tmp_path):
-    so_log(tmp_path / "a", 2)
-    so_log(tmp_path / "b", 2)
-    so_log(tmp_path / "c", 3)
-    found = survey([str(tmp_path / n) for n in "abc"], CONFIG)
-    assert {n: len(v) for n, v in found.notes.items()} == {"a": 0, "b": 1, "c": 0}
-    assert "same files as a" in found.notes["b"][0]
 
 
 def test_frames_are_found_by_count_or_time_and_never_twice():
