@@ -29,7 +29,9 @@ def of_build(found: Survey, corpus: Corpus, certainty: float) -> list[Verdict]:
     _flags(figures, corpus)
     _shares(figures, corpus)
     _pictures(figures, corpus)
-    _barren(figures, corpus)
+    for source, fates in barren(corpus).items():
+        if source in figures:
+            figures[source].barren = fates
     verdicts = [
         of_source(lost.source, None, (), (), Figures(), certainty, lost.error.message.splitlines()[0])
         for lost in found.lost
@@ -98,17 +100,21 @@ def _pictures(figures: dict[str, Figures], corpus: Corpus) -> None:
             figures[source].dead += (camera,)
 
 
-def _barren(figures: dict[str, Figures], corpus: Corpus) -> None:
-    """Sources with events of the shard level of which none is in a shard or kept back."""
+def barren(corpus: Corpus) -> dict[str, str]:
+    """{source: what became of its events} of those with events of the shard level of which none is in a shard, nor
+    merely kept back by the balance. Empty before a release."""
     if not corpus.has("samples"):
-        return
+        return {}
     rows = corpus.table("samples", columns=["episode_id", "status"])
     counts = rows.group_by("status", source=pl.col("episode_id").str.extract(SOURCE_OF, 1)).len()
-    for source, own in counts.partition_by("source", as_dict=True).items():
+    found = {}
+    for (source,), own in counts.sort("source").partition_by("source", as_dict=True, maintain_order=True).items():
         fates = dict(own.select("status", "len").iter_rows())
-        if source[0] in figures and not {"sampled", "reserve"} & set(fates):
-            words = ", ".join(f"{n} {status}" for status, n in sorted(fates.items(), key=lambda f: -f[1]))
-            figures[source[0]].barren = f"of {sum(fates.values())} events {words}"
+        kept = "reserve" in fates and "quarantined" not in fates
+        if "sampled" not in fates and not kept:
+            words = ", ".join(f"{n} {status}" for status, n in sorted(fates.items(), key=lambda f: (-f[1], f[0])))
+            found[str(source)] = f"of {sum(fates.values())} events {words}"
+    return found
 
 
 def write(verdicts: list[Verdict], corpus: Corpus) -> None:

@@ -23,15 +23,15 @@ from schemas.ids import camera_id
 from schemas.reasons import Quarantined, Reason
 from stages import storage
 from stages.align import ALIGN, Decision
+from stages.align.clock import pair
 from stages.align.stage import alignment_row
 from stages.episode import Signal, both_arms, signals_of
 from stages.ingest import INGEST
 from stages.ingest.describe import extra_columns
 from stages.ingest.extract import extract, needed_columns
 from stages.ingest.survey import Survey
-from stages.observe import OBSERVE, Span
+from stages.observe import OBSERVE, Span, span_of
 from stages.observe.file import placed_in
-from stages.observe.places import placed
 from stages.observe.quality import judge
 from stages.segment import SEGMENT
 from stages.segment.stage import event_rows
@@ -64,7 +64,7 @@ def look(found: Survey, source: str, config: CorpusConfig) -> Looked:
     dataset, layout, episodes = found.datasets[source], found.layouts[source], found.listed[source]
     result = Looked(Figures(), len(episodes))
     reader = dataset.reader(needed_columns(dataset, layout), extra_columns(dataset, layout))
-    own = placed(found.cameras.filter(pl.col("episode_id").str.starts_with(f"{source}/") & pl.col("uri").is_not_null()))
+    own = found.cameras.filter(pl.col("episode_id").str.starts_with(f"{source}/") & pl.col("uri").is_not_null())
     aside: Counter[str] = Counter()
     flags: Counter[str] = Counter()
     rows = 0
@@ -102,17 +102,18 @@ def look(found: Survey, source: str, config: CorpusConfig) -> Looked:
         if result.episode is None:
             result.episode, result.signals, result.events = episode, signals, events
             result.pictures = _pictures(of.cameras, of.episode_id, dataset, own, config)
-            result.figures.dead = tuple(n for n, p in result.pictures.items() if _shows_nothing(p))
+            moves = any(not e["static"] for e in events)
+            result.figures.dead = tuple(n for n, p in result.pictures.items() if _shows_nothing(p, moves))
     result.figures.aside, result.figures.flags = dict(aside), dict(flags)
     return result
 
 
-def _shows_nothing(pictures: Sequence[npt.NDArray[np.uint8]]) -> bool:
-    """Whether all are black, blank or over-exposed, or the same: of an episode in which the arm moves."""
+def _shows_nothing(pictures: Sequence[npt.NDArray[np.uint8]], moves: bool) -> bool:
+    """Whether all are black, blank or over-exposed; or the same, in an episode in which an arm moves."""
     luma = [p.mean(axis=2).astype(np.uint8) for p in pictures]
     dead = all(judge(np.clip(16 + 0.859 * one, 0, 255).astype(np.uint8)) for one in luma)
     first = pictures[0].astype(np.int16)
-    return dead or (len(pictures) > 2 and all(int(np.abs(p - first).max()) <= FROZEN for p in pictures[1:]))
+    return dead or (moves and len(pictures) > 2 and all(int(np.abs(p - first).max()) <= FROZEN for p in pictures[1:]))
 
 
 def _spread(number: int, most: int) -> list[int]:
@@ -147,8 +148,6 @@ def _held_to_video(
         first, end, start = placed_in(pictures.info, span, config.of(OBSERVE), camera.expected)
         pts[camera.name] = pictures.info.pts_s[first:end] - start
     if pts and episode["rows_are_frames"]:
-        from stages.align.clock import pair
-
         rows = np.arange(episode["n_rows"]) / episode["fps"]
         pair(rows, pts, episode["fps"], config.of(ALIGN))
 
@@ -167,11 +166,7 @@ def _files(
             raise Quarantined(
                 Reason.OVERLAPPING_SPANS, f"{camera.file.uri}: {item} and {at['claimed']} claim the same pictures"
             )
-        known = at["whole"] is not None
-        span = Span(
-            episode_id, camera.name, camera.from_s, camera.to_s, camera.fps or dataset.fps, "",
-            at["first"] if known else None, at["frames"] if known else None, at["whole"],
-        )  # fmt: skip
+        span = span_of(camera, episode_id, dataset, at, "")
         with storage.local_copy(camera.file.uri) as local:
             yield camera, span, local
 

@@ -51,16 +51,8 @@ class Summary:
 
     @cached_property
     def barren(self) -> list[str]:
-        """Sources with events of the shard level of which none is in a shard, nor merely kept back by the balance.
-        Empty before a release."""
-        if not self.corpus.has("samples"):
-            return []
-        samples = self.corpus.table("samples", columns=["episode_id", "status"]).unique()
-        fates = samples.group_by(source=pl.col("episode_id").str.extract(SOURCE_OF, 1)).agg(
-            drawn=(pl.col("status") == "sampled").any(),
-            kept=(pl.col("status") == "reserve").any() & (pl.col("status") != "quarantined").all(),
-        )
-        return fates.filter(~pl.col("drawn") & ~pl.col("kept"))["source"].sort().to_list()
+        """Sources of which no sample comes."""
+        return list(after.barren(self.corpus))
 
     def failed_shares(self) -> dict[str, float]:
         """{source: share of its episodes of which nothing comes out}: those in quarantine, and entries of its list

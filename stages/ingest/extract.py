@@ -12,18 +12,18 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from schemas.episodes import EpisodeRow
+from schemas.episodes import CameraRow, EpisodeRow
 from schemas.ids import split_of
 from schemas.reasons import Flag, Quarantined, Reason
 from schemas.signals import SignalRow
-from stages.ingest.arms import arm_rows, joined
 from stages.ingest.checks import finite, in_order
 from stages.ingest.config import IngestConfig, uses
 from stages.ingest.describe import alike, described, extra_columns
+from stages.ingest.signals import arm_rows, joined
 from stages.ingest.streams import Layout
 from stages.ingest.units import canonical_unit
 from stages.ingest.where import holds
-from stages.sources.protocol import Dataset, Episode, Log
+from stages.sources.protocol import Camera, Dataset, Episode, Log
 from stages.sources.protocol import Stream as Logged
 from stages.text import SENTENCE, plain
 
@@ -86,19 +86,7 @@ def extract(
         "t1": float(max(ends)),
         "task": plain(task or ""),
         "split": split_of(of.recording, config.val_share, config.split_seed),
-        "cameras": [
-            {
-                "name": c.name,
-                "feature": c.feature,
-                "uri": c.file.uri if c.file else c.expected,
-                "from_s": c.from_s,
-                "to_s": c.to_s,
-                "start_s": c.start_s,
-                "fps": c.fps,
-                "calibration": c.calibration,
-            }
-            for c in cameras
-        ],
+        "cameras": [_camera_row(c) for c in cameras],
         "marks": json.dumps(marks, sort_keys=True, ensure_ascii=False),
         "layout": described(dataset, layout),
         "extras_refused": refused,
@@ -107,6 +95,19 @@ def extract(
         "flags": [f.value for f in flags],
     }
     return episode, signals
+
+
+def _camera_row(camera: Camera) -> CameraRow:
+    return {
+        "name": camera.name,
+        "feature": camera.feature,
+        "uri": camera.file.uri if camera.file else camera.expected,
+        "from_s": camera.from_s,
+        "to_s": camera.to_s,
+        "start_s": camera.start_s,
+        "fps": camera.fps,
+        "calibration": camera.calibration,
+    }
 
 
 def _logged(dataset: Dataset, layout: Layout, log: Log, config: IngestConfig) -> dict[str, Logged]:

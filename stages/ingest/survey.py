@@ -21,11 +21,13 @@ from stages.ingest.inference.arms import Finding
 from stages.ingest.layout import layout_of
 from stages.ingest.streams import Layout
 from stages.sources.find import FORMATS, Place, add_datasets, datasets_of, name_of_source
+from stages.sources.places import placed
 from stages.sources.protocol import CAMERAS, Camera, Dataset, Episode, Episodes, Format, SourceError
 from stages.text import plain
 from stages.work import as_quarantined
 
 EPISODES = {"episode_id": pl.String, "source": pl.String, "identity": pl.String, "named": pl.Boolean}
+PLACED = {"first": pl.Int64, "whole": pl.Int64, "claimed": pl.String}
 OF_CAMERAS = {"episode_id": pl.String, "item": pl.String, **{k: t for k, t in CAMERAS.items() if k != "key"}}
 
 
@@ -48,7 +50,8 @@ class Survey:
     """Datasets, layouts and episodes by source name; sources that are lost.
 
     episodes: episode_id, source, identity, named, in order. cameras (none where `ingest.video` is ignore): episode_id,
-    item (episode@camera), camera, uri (null: no file), size, mtime_ns, from_s, to_s, fps, frames, column.
+    item (episode@camera), camera, uri (null: no file), size, mtime_ns, from_s, to_s, fps, frames, column;
+    first, whole, claimed as `stages.sources.places.placed` has them.
     """
 
     datasets: dict[str, Dataset] = field(default_factory=dict)
@@ -57,7 +60,7 @@ class Survey:
     findings: dict[str, tuple[Finding, ...]] = field(default_factory=dict)  # what was told of a layout, not known
     listed: dict[str, Episodes] = field(default_factory=dict)
     episodes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=EPISODES))
-    cameras: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=OF_CAMERAS))
+    cameras: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=OF_CAMERAS | PLACED))
     lost: list[Lost] = field(default_factory=list)
     entries: list[Lost] = field(default_factory=list)  # of a source's list of episodes, whose others go on
     _numbers: dict[str, int] = field(default_factory=dict)  # of each episode in its source
@@ -86,7 +89,8 @@ class Survey:
 def survey(sources: Iterable[str], config: IngestConfig, formats: Sequence[Format] = FORMATS) -> Survey:
     """Raises SourceError for two sources of one name; storage.Unusable."""
     result = Survey()
-    tables, cameras, contents = [result.episodes], [result.cameras], dict[str, str]()
+    tables, cameras = [result.episodes], [pl.DataFrame(schema=OF_CAMERAS)]
+    contents: dict[str, str] = {}
     for name, place in _datasets(sources, formats, result).items():
         episodes: Episodes | None = None
         try:
@@ -110,7 +114,7 @@ def survey(sources: Iterable[str], config: IngestConfig, formats: Sequence[Forma
         for entry, why in dataset.lost_entries.items():
             refused = Quarantined(Reason.ENTRY_UNREADABLE, why)
             result.entries.append(Lost(name, place.uri, refused, (f"{name}/{entry}",)))
-    result.episodes, result.cameras = pl.concat(tables), pl.concat(cameras)
+    result.episodes, result.cameras = pl.concat(tables), placed(pl.concat(cameras))
     return result
 
 

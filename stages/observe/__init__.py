@@ -13,7 +13,6 @@ from schemas.observations import OBSERVATIONS
 from stages.fingerprint import each_json_fingerprint, fingerprint
 from stages.ingest import INGEST
 from stages.observe.config import ObserveConfig
-from stages.observe.places import placed
 from stages.stage import Plan, Scope, Stage
 from stages.work import Inputs, Outcome, Unit, Workspace
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 VERSION = 3
 
-__all__ = ["OBSERVE", "VERSION", "File", "ObserveConfig", "ObserveWork", "Span"]
+__all__ = ["OBSERVE", "VERSION", "File", "ObserveConfig", "ObserveWork", "Span", "span_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ def _items(plan: Plan) -> pl.DataFrame:
 
     shared = fingerprint("observe", VERSION, plan.config(OBSERVE))
     alive = plan.alive(INGEST).select("episode_id", "source")
-    cameras = placed(plan.survey.cameras.filter(pl.col("uri").is_not_null()))
+    cameras = plan.survey.cameras.filter(pl.col("uri").is_not_null())
     cameras = cameras.join(alive, on="episode_id", maintain_order="left")
     # a file is written as JSON once, however many episodes lie in it
     files = cameras.select("uri", "size", "mtime_ns").unique(maintain_order=True)
@@ -97,10 +96,8 @@ def _work(plan: Plan, items: Sequence[str], _: Inputs) -> ObserveWork:
     import polars as pl
 
     prints = plan.prints(OBSERVE, items)
-    cameras = plan.survey.cameras
-    files = cameras.filter(pl.col("item").is_in(list(items)))["uri"].unique()  # _items leaves absent files out
-    beside = cameras.filter(pl.col("uri").is_in(files.implode()))
-    rows = {r["item"]: r for r in placed(beside).iter_rows(named=True)}
+    found = plan.survey.cameras.filter(pl.col("item").is_in(list(items)))  # _items leaves absent files out
+    rows = {r["item"]: r for r in found.iter_rows(named=True)}
     own: dict[tuple[str, str], list[str]] = {}
     for item in items:
         own.setdefault((rows[item]["uri"], rows[item]["column"]), []).append(item)
@@ -111,12 +108,17 @@ def _file(plan: Plan, items: Sequence[str], prints: Mapping[str, str], rows: Map
     dataset = plan.survey.datasets[source_of(items[0])]
     spans = []
     for item in items:
-        camera, episode, at = plan.survey.camera(item), episode_of(item), rows[item]
+        camera, episode = plan.survey.camera(item), episode_of(item)
         stem = f"{episode}/{camera.name}-{prints[item][:8]}"
-        fps, claimed = camera.fps or dataset.fps, at["claimed"] or ""
-        first, frames, whole = (at[k] if at["whole"] is not None else None for k in ("first", "frames", "whole"))
-        spans.append(Span(episode, camera.name, camera.from_s, camera.to_s, fps, stem, first, frames, whole, claimed))
+        spans.append(span_of(camera, episode, dataset, rows[item], stem))
     return File(dataset, plan.survey.camera(items[0]), tuple(spans))
+
+
+def span_of(camera: Camera, episode: str, dataset: Dataset, at: Mapping[str, Any], stem: str) -> Span:
+    """Of a camera of an episode, and its row of Survey.cameras."""
+    fps, claimed = camera.fps or dataset.fps, at["claimed"] or ""
+    first, frames, whole = (at[k] if at["whole"] is not None else None for k in ("first", "frames", "whole"))
+    return Span(episode, camera.name, camera.from_s, camera.to_s, fps, stem, first, frames, whole, claimed)
 
 
 def _run(unit: Unit[ObserveWork], work: Workspace, config: ObserveConfig) -> Outcome:

@@ -175,11 +175,8 @@ def _observe(
     width, height = scaled_size(info.width, info.height, config.short_side)
     gop = config.gop(span.fps)
     shown = set(np.linspace(0, end - first - 1, config.thumbnails).round().astype(int).tolist())
-    motion: list[float] = []
-    quality: list[int] = []
-    sharp: list[float] = []
+    seen = _Seen()
     pictures: list[npt.NDArray[np.uint8]] = []
-    previous = None
     tile = max(1, round(width * config.thumbnail_height / height)), config.thumbnail_height
     reformatter, thumbnailer = VideoReformatter(), VideoReformatter()  # a frame's own would build a scaler each time
     with ExitStack() as stack:
@@ -193,21 +190,16 @@ def _observe(
                     f"{end - 1}, whole pictures are expected",
                 )
             frame = reformatter.reformat(full, width=width, height=height, format="yuv420p", interpolation="AREA")
-            luma = _luma(frame)
-            quality.append(judge(luma))
-            sharp.append(sharpness(luma))
-            current = coarse(luma)
-            motion.append(change(previous, current))
-            previous = current
+            seen.add(_luma(frame))
             if number in shown:
                 # on the way to RGB this takes 70 us, AREA 690
                 small = thumbnailer.reformat(frame, *tile, "rgb24", interpolation="BILINEAR")
                 pictures.append(np.asarray(small.to_ndarray(), dtype=np.uint8))
             encoder.add(frame)
-        if len(motion) != end - first:
+        if len(seen.motion) != end - first:
             raise Quarantined(
                 Reason.VIDEO_TRUNCATED,
-                f"{uri}: {len(motion)} of {end - first} frames of {span.episode_id} can be decoded",
+                f"{uri}: {len(seen.motion)} of {end - first} frames of {span.episode_id} can be decoded",
             )
     with media(f"{span.stem}.jpg") as target:
         _strip(pictures).save(target, format="JPEG", quality=80)
@@ -224,11 +216,28 @@ def _observe(
         "height": height,
         "gop": gop,
         "pts_s": info.pts_s[first:end] - start,
-        "motion": np.array(motion, dtype=np.float32),
-        "quality": np.array(quality, dtype=np.uint8),
-        "sharpness": np.array(sharp, dtype=np.float32),
+        "motion": np.array(seen.motion, dtype=np.float32),
+        "quality": np.array(seen.quality, dtype=np.uint8),
+        "sharpness": np.array(seen.sharpness, dtype=np.float32),
         "thumbnails": f"{span.stem}.jpg",
     }
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is measured of each picture."""
+
+    motion: list[float] = field(default_factory=list)
+    quality: list[int] = field(default_factory=list)
+    sharpness: list[float] = field(default_factory=list)
+    _previous: npt.NDArray[np.float32] | None = None
+
+    def add(self, luma: npt.NDArray[np.uint8]) -> None:
+        current = coarse(luma)
+        self.motion.append(change(self._previous, current))
+        self.quality.append(judge(luma))
+        self.sharpness.append(sharpness(luma))
+        self._previous = current
 
 
 def _luma(frame: av.VideoFrame) -> npt.NDArray[np.uint8]:

@@ -6,15 +6,19 @@ In: named values and a look at the dataset. Out: {arm: its values}, and findings
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
-from stages.ingest.inference.names import Named
+from stages.ingest.inference.names import LEFT, NUMBERED, RIGHT, Named
 from stages.ingest.look import Look
 from stages.ingest.streams import Arm
 
 BY_NAME, BY_WIDTH, ONLY_ONE = 0.97, 0.8, 0.9  # how sure the arms are
+MOTION = ("joint", "position", "")  # roles of values by which an arm moves
+LEAST = 2  # such values of each of two arms
+MIRRORED = 0.5  # share of one arm's names that the other must have too
 TWO_ARMS = 12  # values of a state without names, from which they may be of two arms
 
 
@@ -113,3 +117,30 @@ def flips(value: Named, look: Look) -> bool:
     level = (np.concatenate([r[:, value.index] for r in rows]) - ends[0]) / (ends[1] - ends[0])
     low, high = level < 0.1, level > 0.9
     return bool(np.mean(low | high) > 0.8 and np.mean(low) > 0.02 and np.mean(high) > 0.02)
+
+
+def told_arms(values: Sequence[Named]) -> list[Named]:
+    """The same values, without arms that are none: sides of which one moves nothing (the two fingers of a gripper), or
+    that do not mirror each other (the axes s, l, u, r, b, t); numbers of which there are not two (arm_1 to arm_6)."""
+    numbers = {v.arm for v in values if v.arm.startswith("#")}
+    sides = ("left", "right") if any(v.arm in ("left", "right") for v in values) else tuple(sorted(numbers))
+    if len(sides) == 2 and (sides == ("left", "right") or len(numbers) == 2):
+        own = [[v for v in values if v.arm == side] for side in sides]
+        move = all(sum(v.role in MOTION for v in o) >= LEAST for o in own)
+        names = [{_mirrored(v) for v in o if v.role not in ("rate", "force", "body")} for o in own]
+        if move and (not all(names) or len(names[0] & names[1]) >= MIRRORED * min(map(len, names))):
+            return list(values)
+        if not own[0] or not own[1]:  # one side alone: a robot with one arm, where that side is all that moves
+            letters = {w for v in values for w in v.own} & {"l", "r"}
+            if any(v.role in MOTION for v in own[0] or own[1]) and not letters:
+                return list(values)
+    return [replace(v, arm="") for v in values]
+
+
+def _mirrored(value: Named) -> tuple[str, ...]:
+    """Its words without the side or the number of its arm."""
+    if value.arm.startswith("#"):
+        number = value.arm[1:]
+        at = next((i for i, (a, b) in enumerate(pairwise(value.words)) if a in NUMBERED and b == number), -1)
+        return tuple(w for i, w in enumerate(value.words) if i != at + 1)
+    return tuple(w for w in value.words if w not in LEFT | RIGHT and not w.isdigit())

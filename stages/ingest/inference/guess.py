@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from stages.ingest.inference.arms import Finding, arms_of, flips, of_arm
+from stages.ingest.inference.arms import Finding, arms_of, flips, of_arm, told_arms
 from stages.ingest.inference.hands import Ends, Hand, command_of, hand_of
-from stages.ingest.inference.names import ENDS, GRIPPER, Named, named, told_arms
+from stages.ingest.inference.names import ENDS, GRIPPER, Named, named
 from stages.ingest.inference.polarity import Episode, polarity
 from stages.ingest.inference.units import unit_of
 from stages.ingest.look import Look

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 from stages.sources.protocol import Feature
@@ -37,9 +37,6 @@ JOINTS = {
     "flex", "roll",
 }  # fmt: skip
 AXES = {"x", "y", "z"}
-MOTION = ("joint", "position", "")  # roles of values by which an arm moves
-LEAST = 2  # such values of each of two arms
-MIRRORED = 0.5  # share of one arm's names that the other must have too
 QUATERNION = {"qx", "qy", "qz", "qw"}
 EULER = {"roll", "pitch", "yaw", "rx", "ry", "rz"}
 
@@ -120,30 +117,3 @@ def _role(words: set[str], own: set[str], axes: bool) -> str:
     if len(what) == 1 and what <= EULER and (axes or words & ENDS):
         return "orientation"
     return "joint" if words & JOINTS or own & EULER or "base" in own else ""
-
-
-def told_arms(values: Sequence[Named]) -> list[Named]:
-    """The same values, without arms that are none: sides of which one moves nothing (the two fingers of a gripper), or
-    that do not mirror each other (the axes s, l, u, r, b, t); numbers of which there are not two (arm_1 to arm_6)."""
-    numbers = {v.arm for v in values if v.arm.startswith("#")}
-    sides = ("left", "right") if any(v.arm in ("left", "right") for v in values) else tuple(sorted(numbers))
-    if len(sides) == 2 and (sides == ("left", "right") or len(numbers) == 2):
-        own = [[v for v in values if v.arm == side] for side in sides]
-        move = all(sum(v.role in MOTION for v in o) >= LEAST for o in own)
-        names = [{_mirrored(v) for v in o if v.role not in ("rate", "force", "body")} for o in own]
-        if move and (not all(names) or len(names[0] & names[1]) >= MIRRORED * min(map(len, names))):
-            return list(values)
-        if not own[0] or not own[1]:  # one side alone: a robot with one arm, where that side is all that moves
-            letters = {w for v in values for w in v.own} & {"l", "r"}
-            if any(v.role in MOTION for v in own[0] or own[1]) and not letters:
-                return list(values)
-    return [replace(v, arm="") for v in values]
-
-
-def _mirrored(value: Named) -> tuple[str, ...]:
-    """Its words without the side or the number of its arm."""
-    if value.arm.startswith("#"):
-        number = value.arm[1:]
-        at = next((i for i, (a, b) in enumerate(pairwise(value.words)) if a in NUMBERED and b == number), -1)
-        return tuple(w for i, w in enumerate(value.words) if i != at + 1)
-    return tuple(w for w in value.words if w not in LEFT | RIGHT and not w.isdigit())

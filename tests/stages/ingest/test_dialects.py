@@ -15,7 +15,7 @@ from stages.ingest import IngestConfig
 from stages.ingest.extract import extract, needed_columns
 from stages.ingest.layout import layout_of
 from stages.ingest.survey import survey
-from stages.observe.places import placed
+from stages.sources.places import placed
 from stages.sources.protocol import SourceError
 from tests.arms import FPS, SO, picking, so_log, write_log
 from tests.datasets import Episode, write_dataset
@@ -277,7 +277,7 @@ def test_files_in_another_folder_than_the_template_says_are_found_and_told(tmp_p
 
 def test_two_episodes_that_claim_the_same_pictures_are_both_refused_and_drift_is_not(tmp_path):
     write_dataset(tmp_path, [Episode(20 + i, 100 * i) for i in range(4)], version="v3.0", per_file=4)
-    found = placed(survey([str(tmp_path)], CONFIG).cameras)
+    found = survey([str(tmp_path)], CONFIG).cameras
     assert found["first"].to_list() == [0, 20, 41, 63]
     assert found["whole"].to_list() == [86] * 4
     assert found["claimed"].null_count() == 4
@@ -287,7 +287,7 @@ def test_two_episodes_that_claim_the_same_pictures_are_both_refused_and_drift_is
     rows[2][key] -= 1 / 20  # a frame of drift
     rows[3][key] -= 0.5  # ten frames
     pq.write_table(pa.Table.from_pylist(rows), path)
-    claimed = placed(survey([str(tmp_path)], CONFIG).cameras)["claimed"].to_list()
+    claimed = survey([str(tmp_path)], CONFIG).cameras["claimed"].to_list()
     source = tmp_path.name
     assert claimed == [None, None, f"{source}/000003@front", f"{source}/000002@front"]
 
@@ -306,7 +306,7 @@ def test_where_times_drift_the_lengths_place_each_episode(tmp_path):
     from stages.video.probe import probe
 
     info = probe(str(source / "videos/observation.images.front/chunk-000/file-000.mp4"), "u")
-    cameras = placed(survey([str(source)], CONFIG).cameras)
+    cameras = survey([str(source)], CONFIG).cameras
     spans = [
         Span(r["episode_id"], "front", r["from_s"], r["to_s"], 20.0, "s", r["first"], r["frames"], r["whole"])
         for r in cameras.iter_rows(named=True)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.ingest.arms import _held_swing, opening
 from stages.ingest.look import Look
 from stages.ingest.profile import choose, load_profiles, resolve
+from stages.ingest.signals import _held_swing, opening
 from stages.ingest.streams import Stream
 from stages.sources.lerobot.dataset import LeRobotDataset
 from stages.sources.protocol import Dataset, Feature, SourceError

@@ -15,7 +15,7 @@ SLACK = 1.5  # frames by which two episodes may overlap: drift, not a claim
 
 
 def placed(cameras: pl.DataFrame) -> pl.DataFrame:
-    """cameras: item, uri, column, from_s, to_s, fps, frames, ...; in the same order."""
+    """cameras: item, uri (null: no file), column, from_s, to_s, fps, frames, ...; in the same order."""
     ends = pl.coalesce("to_s", pl.col("from_s") + pl.col("frames") / pl.col("fps"), pl.lit(float("inf")))
     file = pl.concat_str("uri", pl.lit("#"), "column").cast(pl.Categorical()).to_physical()
     narrow = cameras.select(n=pl.int_range(pl.len(), dtype=pl.UInt32), file=file, start="from_s", end=ends, **OWN)
@@ -23,7 +23,8 @@ def placed(cameras: pl.DataFrame) -> pl.DataFrame:
     ordered = narrow.sort("file", "start", "n").with_columns(
         first=(frames.cum_sum() - frames).over("file"),
         whole=pl.when(frames.is_null().any().over("file")).then(None).otherwise(frames.sum().over("file")),
-        clash=(pl.col("start") < pl.col("end").cum_max().shift(1).over("file") - slack).fill_null(False),
+        clash=pl.col("file").is_not_null()
+        & (pl.col("start") < pl.col("end").cum_max().shift(1).over("file") - slack).fill_null(False),
     )
     back = pl.col("n").shift(1)
     after, before = pl.col("clash").shift(-1, fill_value=False), pl.when("clash").then(back)  # both lie in one file
