@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.reasons import Quarantined, Reason
+from stages import bounded
 from stages.video.pictures import Stills
 
 APART_S = 1e5  # seconds from the start of one episode to the start of the next, in the times of a file's pictures
@@ -27,11 +28,12 @@ def start_of(index: int) -> float:
 def stills(path: str, column: str, fps: float, uri: str) -> Stills:
     """Raises Quarantined(VIDEO_UNREADABLE)."""
     try:
+        names = bounded.column_names(path)
+        if column not in names:
+            raise ValueError(f"no column {column!r}, found {names[:20]}")
+        known = "episode_index" in names
+        of = bounded.table(path, ["episode_index"])["episode_index"].to_numpy() if known else None
         source = pq.ParquetFile(path, memory_map=True)
-        if column not in source.schema_arrow.names:
-            raise ValueError(f"no column {column!r}, found {source.schema_arrow.names[:20]}")
-        known = "episode_index" in source.schema_arrow.names
-        of = source.read(columns=["episode_index"])["episode_index"].to_numpy() if known else None
     except (pa.ArrowException, OSError, ValueError) as error:
         raise Quarantined(Reason.VIDEO_UNREADABLE, f"{uri}: {' '.join(str(error).split())[:300]}") from error
     episode = np.zeros(source.metadata.num_rows, dtype=np.int64) if of is None else of.astype(np.int64)

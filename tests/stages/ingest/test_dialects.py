@@ -251,6 +251,18 @@ def test_pictures_of_several_episodes_in_one_file_are_told_apart_in_any_order(tm
     assert [int(f.to_ndarray(format="rgb24").mean()) for f in found.frames("")[1]] == [2, 3, 5, 0, 1, 4]
 
 
+def test_a_footer_that_claims_gigabytes_is_refused_before_the_pictures_are_opened(tmp_path):
+    from stages.sources.lerobot.stills import stills
+
+    path = tmp_path / "file.parquet"
+    pq.write_table(pa.table({"episode_index": [0], "image": pa.array([{"bytes": png(0), "path": None}])}), path)
+    data = path.read_bytes()
+    path.write_bytes(data[:-8] + (2**31 - 1).to_bytes(4, "little") + data[-4:])
+    with pytest.raises(Quarantined, match="a footer of 2147483647 bytes") as refused:
+        stills(str(path), "image", 10.0, "u")
+    assert refused.value.reason is Reason.VIDEO_UNREADABLE
+
+
 @pytest.mark.parametrize(
     "spec",
     [
