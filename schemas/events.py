@@ -15,7 +15,7 @@ from schemas.table import Column, Table, one_of, within
 ORIGINS = ("machine", "human")
 PRIMITIVES = (
     "task", "approach", "transport", "handover", "retract", "reach", "align", "grasp", "lift", "move", "lower", "place",
-    "push", "pull", "rotate", "release", "hold", "idle", "unknown",
+    "push", "pull", "press", "rotate", "release", "open", "close", "hold", "idle", "unknown",
 )  # fmt: skip
 
 RECOVERIES = ("missed_grasp", "reopen", "second_approach", "regrasp", "slip", "correction", "hesitation")
@@ -90,6 +90,7 @@ class EventRow(TypedDict):
     end_s: float
     primitive: str
     arms: list[str]
+    holds: list[str]
     static: bool
     confidence: float
     recovery: str | None
@@ -113,6 +114,9 @@ EVENTS: Table[EventRow] = Table(
         Column("end_s", pa.float64(), "s from the episode's first source timestamp"),
         Column("primitive", pa.string(), "what is done, one of schemas.events.PRIMITIVES"),
         Column("arms", pa.list_(pa.string()), "arms that take part: where hands act theirs, else those that move"),
+        Column(
+            "holds", pa.list_(pa.string()), "arms whose hand holds something throughout, as far as signals prove it"
+        ),
         Column("static", pa.bool_(), "quasi-static: kept here, left out of the shards"),
         Column("confidence", pa.float32(), "0 to 1: strength of its two boundaries and of its label"),
         Column("recovery", pa.string(), "one of schemas.events.RECOVERIES; null in the nominal course", nullable=True),

@@ -86,11 +86,13 @@ class Value(TypedDict):
 
 class Array(TypedDict):
     """An array of `lowdim.npz`: its columns, the source's column it was read from, its frame of reference (base frame
-    of an arm; empty: unknown), and for actions whether they are absolute or deltas (empty: the source does not say)."""
+    of an arm; empty: unknown) and the axis of that frame in which the robot faces (+x, -x, +y, -y; empty: unknown), and
+    for actions whether they are absolute or deltas (empty: the source does not say)."""
 
     origin: str
     values: list[Value]
     frame: str
+    forward: str
     mode: str
 
 

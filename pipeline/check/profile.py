@@ -42,6 +42,7 @@ def to_yaml(layout: Layout, findings: Sequence[Finding], robot: str) -> str:
         "name": robot if robot.replace("_", "").isalnum() else "my_robot",
         "match": {"robot_types": [robot]},
         "frame": layout.frame,
+        "forward": layout.forward,
         "action_mode": layout.action_mode,
         "state": list(layout.state),
         "action": list(layout.action),

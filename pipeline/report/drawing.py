@@ -15,8 +15,9 @@ import numpy.typing as npt
 COLOURS = {
     "reach": "#4e79a7", "approach": "#4e79a7", "align": "#7aa6d1", "grasp": "#d1495b", "handover": "#d1495b",
     "lift": "#f28e2b", "move": "#9d6b98", "transport": "#9d6b98", "lower": "#9c755f", "place": "#8cb35a",
-    "push": "#b86fb0", "pull": "#b86fb0", "rotate": "#6b7fd1", "release": "#4c9a46", "retract": "#5fa8a3",
-    "hold": "#e3bb3a", "idle": "#a7a29c", "unknown": "#7f7f7f", "task": "#4e79a7",
+    "push": "#b86fb0", "pull": "#b86fb0", "press": "#b86fb0", "rotate": "#6b7fd1", "release": "#4c9a46",
+    "retract": "#5fa8a3", "open": "#86b97f", "close": "#dd8a97", "hold": "#e3bb3a", "idle": "#a7a29c",
+    "unknown": "#7f7f7f", "task": "#4e79a7",
 }  # fmt: skip
 SAID = (("before", "recorded"), ("sampled", "in shards"), ("weighted", "weighted"))
 COLUMNS = 48  # of a chart of cluster sizes; of more clusters, neighbours in size share a column

@@ -11,7 +11,7 @@ from stages.caption.config import CaptionConfig
 from stages.stage import Scope, Stage, inputs_of
 from stages.work import Inputs, Outcome, Unit, Workspace
 
-VERSION = 3
+VERSION = 4
 
 __all__ = ["CAPTION", "VERSION", "CaptionConfig"]
 

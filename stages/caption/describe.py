@@ -1,144 +1,135 @@
 """The `signals` captioner: a sentence from primitive, arm, direction, gripper and task text; it needs no weights.
 
-In: an event and its `Kinematics`. Out: a sentence. It says only what signals show: no object, colour or place beyond
-what the operator's task text names, and it quotes that text rather than guessing which object a grasp is about.
+In: what is known of an event. Out: a sentence. It says only what signals show: that something is held where that is
+proven, horizontal directions where it is known which way the robot faces, a guess as a guess. An object is named only
+where the grammar of the operator's words leaves no doubt (stages/caption/task.py); otherwise those words are quoted.
 """
 
 from __future__ import annotations
 
 import hashlib
 import inspect
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-DIRECTIONS = (("forward", "backward"), ("left", "right"), ("up", "down"))  # +x, +y, +z of a robot's base frame
+from stages.caption import task as grammar
+from stages.caption import words
+from stages.caption.task import Task
+
 CLEAR = 0.5  # share of a displacement along an axis from which that direction is named
-VERBS = {
-    "reach": "reaches",
-    "align": "lines up its gripper",
-    "lift": "lifts",
-    "move": "moves",
-    "lower": "lowers",
-    "place": "puts down what it holds",
-    "push": "pushes what it holds",
-    "pull": "pulls what it holds",
-    "rotate": "turns its hand",
-    "handover": "takes over what the other arm holds",
-    "retract": "retracts",
-    "grasp": "closes its gripper to grasp",
-    "release": "opens its gripper to release",
-    "hold": "holds still with the gripper closed",
-    "idle": "rests",
-    "unknown": "acts",
-}
-SUBTASKS = {
-    "approach": "approaches",
-    "grasp": "closes its gripper to grasp",
-    "transport": "carries what it holds",
-    "place": "puts down what it holds and lets go",
-    "handover": "takes over what the other arm holds",
-    "retract": "withdraws with an empty gripper",
-    "unknown": "acts",
-}
-ENDINGS = {"approach": "and grasps", "transport": "and lets go"}  # where the hand does so within the subtask
-RECOVERIES = {
-    "missed_grasp": "closes its gripper on nothing",
-    "reopen": "opens its gripper again after a missed grasp",
-    "second_approach": "reaches again after a missed grasp",
-    "regrasp": "grasps again",
-    "correction": "corrects its way",
-    "hesitation": "hesitates",
-}
+LEAST_M = 0.01
+BRIEF_S = 0.5
+AHEAD = {"+x": (1.0, 0.0), "-x": (-1.0, 0.0), "+y": (0.0, 1.0), "-y": (0.0, -1.0)}
 
 
 @dataclass(frozen=True, slots=True)
-class Kinematics:
-    """displacement of the leading arm over the event, m, base frame (None without a pose); seconds the event lasts."""
+class Scene:
+    """What is known of an event.
 
-    displacement: tuple[float, float, float] | None
-    seconds: float
+    arms: that take part, of `arms_of_robot`. holds: all of them hold something, had just held it or take hold of it,
+    and that is proven. certain: what they hold or reach for is the one object that the task names. completes: a subtask
+    in which the hand also takes hold or lets go. shift: the way gone in the arms' base frames, m, one an arm (none
+    without a pose). forward: which way the robot faces, "+x" or the like; empty: unknown.
+    """
+
+    level: str
+    primitive: str
+    recovery: str = ""
+    arms: Sequence[str] = ("single",)
+    arms_of_robot: int = 1
+    holds: bool = False
+    certain: bool = False
+    completes: bool = False
+    shift: Sequence[tuple[float, float, float]] = ()
+    forward: str = ""
+    seconds: float = 2.0
+    said: str = ""
+    task: Task = field(default_factory=Task)
 
 
-def describe(event: Mapping[str, Any], kinematics: Kinematics, task: str, arms_of_robot: int) -> str:
-    """One sentence, capital first, full stop last. `event` may say `gripper_closed` (it holds something) and
-    `completes` (a subtask in which the hand takes hold or lets go)."""
-    goal = _goal(task)
-    if event["level"] == "L3":
+def describe(scene: Scene) -> str:
+    """One sentence, capital first, full stop last."""
+    goal = " ".join(scene.said.split()).rstrip(".!")
+    if scene.level == "L3":
         return _sentence(goal or "the robot acts without a stated task")
-    subject = _subject(event["arms"], arms_of_robot)
-    plural = subject.startswith("both")
-    verbs = SUBTASKS if event["level"] == "L2" else VERBS
-    action = verbs.get(event["primitive"], "acts")
-    if event["level"] == "L2" and event.get("completes") and event["primitive"] in ENDINGS:
-        action += f" {ENDINGS[event['primitive']]}"
-    action = RECOVERIES.get(event.get("recovery") or "", action)
-    if plural:
-        action = _plural(action)
-    words = [subject, action]
-    if event["level"] in ("L0", "L1"):
-        if event["primitive"] == "move" and event.get("gripper_closed"):
-            words.append("what it holds" if not plural else "what they hold")
-        direction = _direction(kinematics.displacement)
-        if direction and event["primitive"] in ("reach", "move", "retract", "push", "pull"):
-            words.append(direction)
-        if event["level"] == "L0" and kinematics.seconds < 0.5:
-            words.append("briefly")
-        if event.get("recovery") == "slip":
-            words.append("while its hold slips")
-    said = " ".join(words)
-    return _sentence(f'{said}, with the task "{goal}"' if goal else said)
+    phrase, thing = _phrase(scene)
+    several = len(scene.arms) > 1
+    text = f"{_subject(scene)} {phrase}".replace("{d}", _direction(scene)).replace("{o}", thing)
+    text = re.sub(r"\{([^|{}]*)\|([^|{}]*)\}", lambda found: found[2 if several else 1], text)
+    text = re.sub(r"\s+(?=[ ,])", "", text).strip()
+    return _sentence(f"{text} (task: {goal})" if goal and (not thing or thing not in text) else text)
 
 
 def template_hash() -> str:
-    """Hash of this module's source: another wording is another prompt."""
-    return hashlib.sha256(inspect.getsource(sys.modules[__name__]).encode()).hexdigest()[:12]
+    """Hash of these modules' sources: another wording is another prompt."""
+    sources = "".join(inspect.getsource(module) for module in (grammar, words, inspect.getmodule(describe)) if module)
+    return hashlib.sha256(sources.encode()).hexdigest()[:12]
 
 
-def _subject(arms: list[str], arms_of_robot: int) -> str:
-    if arms_of_robot == 1 or arms == ["single"]:
+def _phrase(scene: Scene) -> tuple[str, str]:
+    """(phrase, the thing that it may name)."""
+    primitive, recovery, subtask = scene.primitive, scene.recovery, scene.level == "L2"
+    if recovery in words.RECOVERIES:
+        phrases = words.RECOVERIES[recovery]
+    elif primitive in words.WORK and not scene.holds:
+        return _work(scene)
+    elif primitive == "unknown" and not scene.arms and not subtask:
+        return words.SEEN, ""
+    elif subtask and scene.completes and primitive in words.COMPLETED:
+        phrases = words.COMPLETED[primitive]
+    else:
+        table = words.SUBTASKS if subtask and primitive in words.SUBTASKS else words.ACTIONS
+        phrases = table[primitive]
+    thing = scene.task.held if scene.certain and phrases[0] else ""
+    if not thing and scene.certain and primitive in ("reach", "align", "approach"):
+        thing = scene.task.thing
+    phrase = phrases[0] if thing else phrases[1] if scene.holds and phrases[1] else phrases[2]
+    if scene.level == "L0" and scene.seconds < BRIEF_S and primitive in words.LASTING and not recovery:
+        phrase = f"briefly {phrase}"
+    if recovery == "slip":
+        phrase += words.SLIPS
+    return phrase, thing
+
+
+def _work(scene: Scene) -> tuple[str, str]:
+    """A press, push or pull without a hand: in the task's words where they say as much, else as the guess it is."""
+    task = scene.task
+    if task.verb not in words.WORK[scene.primitive]:
+        return words.AS_IF % scene.primitive, ""
+    verb = words.THIRD.get(task.verb, f"{task.verb}s")
+    return f"{{{verb}|{task.verb}}} {{o}} {task.result}".rstrip(), task.thing
+
+
+def _subject(scene: Scene) -> str:
+    arms = list(scene.arms)
+    if scene.arms_of_robot == 1 or arms == ["single"]:
         return "the arm"
     if len(arms) == 1:
         return f"the {arms[0]} arm"
     return "both arms" if len(arms) > 1 else "the robot"
 
 
-def _plural(action: str) -> str:
-    words = action.split()
-    verb = words[0]
-    if verb.endswith("ies"):
-        words[0] = verb[:-3] + "y"
-    elif verb.endswith("es") and verb[:-2].endswith(("ch", "sh", "ss", "x")):
-        words[0] = verb[:-2]
-    else:
-        words[0] = verb[:-1]
-    text = " ".join(words).replace("and grasps", "and grasp").replace("and lets", "and let")
-    return (
-        text.replace("its gripper", "their grippers")
-        .replace("its hand", "their hands")
-        .replace("its way", "their ways")
-        .replace("it holds", "they hold")
-        .replace("an empty gripper", "empty grippers")
-    )
+def _direction(scene: Scene) -> str:
+    """Where all arms go; a horizontal word only where it is known what is ahead."""
+    named = {_named(shift, scene.forward) for shift in scene.shift}
+    return named.pop() if len(named) == 1 and len(scene.shift) == max(1, len(scene.arms)) else ""
 
 
-def _direction(displacement: tuple[float, float, float] | None) -> str:
-    if displacement is None:
+def _named(shift: tuple[float, float, float], forward: str) -> str:
+    x, y, z = shift
+    length = (x * x + y * y + z * z) ** 0.5
+    if length < LEAST_M:
         return ""
-    length = sum(d * d for d in displacement) ** 0.5
-    if length < 0.01:
-        return ""
-    named = [
-        pair[0] if d > 0 else pair[1]
-        for d, pair in zip(displacement, DIRECTIONS, strict=True)
-        if abs(d) / length >= CLEAR
-    ]
-    return " and ".join(named)
-
-
-def _goal(task: str) -> str:
-    return " ".join(task.split()).rstrip(".!")
+    found = []
+    if forward in AHEAD:
+        a, b = AHEAD[forward]
+        for value, pair in ((a * x + b * y, ("forward", "backward")), (a * y - b * x, ("to the left", "to the right"))):
+            if abs(value) >= CLEAR * length:
+                found.append(pair[0] if value > 0 else pair[1])
+    if abs(z) >= CLEAR * length:
+        found.append("upward" if z > 0 else "downward")
+    return " and ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)
 
 
 def _sentence(text: str) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stages.ingest.streams import Layout
     from stages.sources.protocol import Dataset, Episode
 
-VERSION = 6
+VERSION = 7
 
 __all__ = ["INGEST", "VERSION", "IngestConfig", "IngestWork"]
 

@@ -43,23 +43,25 @@ def described(dataset: Dataset, layout: Layout) -> str:
     for array, columns in layout.raw().items():
         values = [_value(features[c], i, layout) for c in columns for i in range(features[c].width)]
         mode = layout.action_mode if array == "action" else ""
-        arrays[array] = Array(origin=", ".join(columns), values=values, frame="", mode=mode)
+        arrays[array] = Array(origin=", ".join(columns), values=values, frame="", forward="", mode=mode)
     grippers = {s.arm: s for s in layout.streams if s.kind == "gripper"}
     if grippers:
         own = [grippers[arm] for arm in ARMS if arm in grippers]
         values = [Value(name=arm, arm=arm, kind="gripper", unit="1") for arm in (s.arm for s in own)]
-        arrays["gripper"] = Array(origin=", ".join(s.origin for s in own), values=values, frame="", mode="")
+        arrays["gripper"] = Array(origin=", ".join(s.origin for s in own), values=values, frame="", forward="", mode="")
     for stream in (s for s in layout.streams if is_canonical(s.kind, canonical_unit(s.unit))):
         wide = 1 if stream.kind == "gripper_command" else len(stream.places)
         names = [_name(features[column], i) for column, i in stream.places[:wide]]
         unit = canonical_unit(stream.unit)
         values = [Value(name=n, arm=stream.arm, kind=stream.kind, unit=unit) for n in names]
-        frame = layout.frame if stream.kind in ("position", "orientation") else ""
-        arrays[f"{stream.kind}.{stream.arm}"] = Array(origin=stream.origin, values=values, frame=frame, mode="")
+        frame, forward = (layout.frame, layout.forward) if stream.kind in ("position", "orientation") else ("", "")
+        arrays[f"{stream.kind}.{stream.arm}"] = Array(
+            origin=stream.origin, values=values, frame=frame, forward=forward, mode=""
+        )
     for column in extra_columns(dataset, layout):
         feature = features[column]
         values = [Value(name=_name(feature, i), arm="", kind="", unit=feature.unit) for i in range(feature.width)]
-        arrays[array_of(f"extra/{column}")] = Array(origin=column, values=values, frame="", mode="")
+        arrays[array_of(f"extra/{column}")] = Array(origin=column, values=values, frame="", forward="", mode="")
     return json.dumps(arrays, sort_keys=True, ensure_ascii=False)
 
 

@@ -79,12 +79,14 @@ class Match(Frozen):
 
 
 class Profile(Frozen):
-    """frame: frame of reference of positions; action_mode: what the source's actions are; empty: not known. state,
-    action: columns that a sample's arrays of that name are made of; empty: told by their names."""
+    """frame: frame of reference of positions; forward: axis of that frame in which the robot faces; action_mode: what
+    the source's actions are; empty: not known. state, action: columns that a sample's arrays of that name are made of,
+    side by side; empty: told by their names."""
 
     name: str
     match: Match = Match()
     frame: str = ""
+    forward: Literal["", "+x", "-x", "+y", "-y"] = ""
     action_mode: Literal["", "absolute", "delta"] = ""
     state: tuple[str, ...] = ()
     action: tuple[str, ...] = ()
@@ -169,6 +171,7 @@ def resolve(profile: Profile, dataset: Dataset, look: Look) -> Layout:
         profile=profile.name,
         streams=tuple(streams),
         frame=profile.frame,
+        forward=profile.forward,
         action_mode=profile.action_mode,
         state=state,
         action=action,

@@ -53,6 +53,7 @@ class Layout(Frozen):
     profile: str
     inferred: bool = False
     frame: str = ""
+    forward: str = ""
     action_mode: str = ""
     state: tuple[str, ...] = ()
     action: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from schemas.alignments import ALIGNMENTS
 from schemas.episodes import EPISODES
 from schemas.events import EVENTS
 from schemas.labels import Label
+from schemas.observations import OBSERVATIONS
 from schemas.signals import SIGNALS
 from stages.fingerprint import fingerprint
 from stages.segment.config import SegmentConfig
@@ -19,7 +20,7 @@ from stages.work import Inputs, Outcome, Unit, Workspace
 if TYPE_CHECKING:
     import polars as pl
 
-VERSION = 4
+VERSION = 5
 
 __all__ = ["SEGMENT", "VERSION", "SegmentConfig", "SegmentWork"]
 
@@ -54,7 +55,7 @@ SEGMENT: Stage[SegmentConfig, SegmentWork] = Stage(
     version=VERSION,
     config=SegmentConfig,
     scope=Scope.EPISODE,
-    reads=(EPISODES, SIGNALS, ALIGNMENTS),
+    reads=(EPISODES, SIGNALS, ALIGNMENTS, OBSERVATIONS),
     writes=(EVENTS,),
     unhashed=frozenset({"labels"}),
     also=_labels,

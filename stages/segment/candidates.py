@@ -23,13 +23,13 @@ Columns = tuple[Float, Int, Int, Float]  # time, kind, arm, strength
 KINDS = (
     "closing_started", "closing_ended", "opening_started", "opening_ended", "closed", "opened", "command_gap",
     "hand_started", "hand_ended", "hand_changed",
-    "motion_onset", "motion_stopped", "slow_left", "slow_entered", "turn", "contact", "tip_extreme",
+    "motion_onset", "motion_stopped", "slow_left", "slow_entered", "turn", "contact", "tips_near", "tips_apart",
 )  # fmt: skip
 KIND = {name: number for number, name in enumerate(KINDS)}
 ARMS = ("all", "single", "left", "right")
 SIGNALS = {
     "motion_onset": "speed", "motion_stopped": "speed", "slow_left": "speed", "slow_entered": "speed", "turn": "path",
-    "contact": "speed", "tip_extreme": "tip_distance", "command_gap": "gripper_command",
+    "contact": "speed", "tips_near": "tip_distance", "tips_apart": "tip_distance", "command_gap": "gripper_command",
 }  # fmt: skip
 SAME = 0.4  # what is left of evidence that another, better placed candidate stands for
 TURNED = 0.35  # strength from which a turn stands for the slow stretch around it

@@ -30,13 +30,26 @@ class SegmentConfig(BaseModel):
     turn_window_s: float = Field(0.35, gt=0, description="a turn compares the way before and after, each so long, s")
     handover_s: float = Field(0.8, ge=0, description="one hand opens so soon after the other has closed: a handover, s")
     attempt_s: float = Field(2.0, gt=0, description="fingers that reopen so soon, nothing carried, have missed, s")
+    scale: float = Field(
+        1.0, ge=0.1, le=10, description="granularity of all levels together: 2 cuts coarser, 0.5 finer"
+    )
     strength_l2: float = Field(0.85, ge=0, le=1, description="evidence that parts L2 spans where no hand acts")
-    strength_l1: float = Field(0.62, ge=0, le=1, description="evidence that parts L1 spans")
+    strength_l1: float = Field(0.4, ge=0, le=1, description="evidence that parts L1 spans")
     strength_l0: float = Field(0.35, ge=0, le=1, description="evidence that parts L0 spans")
     min_l2_s: float = Field(0.8, gt=0, description="shortest L2 span, s")
-    min_l1_s: float = Field(0.3, gt=0, description="shortest L1 span, s")
+    min_l1_s: float = Field(0.1, gt=0, description="shortest L1 span, s")
     min_l0_s: float = Field(0.1, gt=0, description="shortest L0 span, s")
     usual_l2_s: float = Field(2.5, gt=0, description="L2 spans shorter than this need stronger evidence, s")
-    usual_l1_s: float = Field(1.2, gt=0, description="L1 spans shorter than this need stronger evidence, s")
+    usual_l1_s: float = Field(0.4, gt=0, description="L1 spans shorter than this need stronger evidence, s")
+    pace: float = Field(0.62, ge=0, description="and so do L1 spans shorter than this share of the episode's mean span")
+    brief_s: float = Field(1.5, gt=0, description="L0 parts an L1 span only beside a span shorter than this, s")
     usual_l0_s: float = Field(0.4, gt=0, description="L0 spans shorter than this need stronger evidence, s")
     vertical: float = Field(0.7, gt=0, le=1, description="share of the displacement that makes a stroke vertical")
+
+    def asks(self, level: str) -> tuple[float, float, float]:
+        """(strength from which evidence is worth a boundary, shortest span, usual span, s) of a level, scaled."""
+        name = level.lower()
+        strength, least, usual = (
+            getattr(self, key) for key in (f"strength_{name}", f"min_{name}_s", f"usual_{name}_s")
+        )
+        return strength ** (1.0 / self.scale), least * self.scale, usual * self.scale

@@ -19,7 +19,7 @@ from stages.segment.speed_evidence import contacts, pauses
 
 ONE_OF_TWO = 0.75  # what an arm does while the other goes its own way says less about the episode
 AT_ONCE_S = 0.15  # two arms that stop or set off within this time do it at once
-LOCAL = 0.5  # the inside of a handover, an open hand that opens further
+LOCAL = 0.4  # the inside of a handover, an open hand that opens further, a fist that is made
 IN_VAIN = 0.3  # a closing that finds nothing: one attempt, until the fingers open again
 
 
@@ -32,7 +32,7 @@ def collect(motions: Sequence[ArmMotion], changes: Sequence[Change], points: Flo
         fastest = np.max([m.speed for m in motions], axis=0)
         turned = np.sort(np.concatenate([t[0][t[3] > TURNED] for t in turns]))
         whole = pauses(fastest, max(m.smooth_s for m in motions), "all", points, config, turned, changes)
-        pieces += [*whole, tip_extremes(motions, points, config)]
+        pieces += [*whole, *tip_extremes(motions, points, config)]
     for motion, turn in zip(motions, turns, strict=True):
         own = [c for c in changes if c.arm == motion.arm]
         found = pauses(motion.speed, motion.smooth_s, motion.arm, points, config, turn[0][turn[3] > TURNED], own)
@@ -59,10 +59,11 @@ def _gripper(changes: Sequence[Change]) -> Columns:
     time, kind, arm, strength = [], [], [], []
     for change in changes:
         verb = "hand" if not change.known else "closing" if change.closes else "opening"
-        weight = 1.0 if change.acts or not change.known else LOCAL
+        weight = change.swing * (1.0 if change.acts or not change.known else LOCAL)
         starts, ends = (0.9, 0.9) if not change.known else (0.85, 0.95) if change.closes else (0.95, 0.85)
-        if change.given:  # it lasts from where one hand begins to close until the other has opened
-            starts, ends = (starts, LOCAL * ends) if change.closes else (LOCAL * starts, ends)
+        if change.given:  # it lasts from where one hand begins to act until the other has done so
+            first = change.passed != change.start
+            starts, ends = (starts, LOCAL * ends) if first else (LOCAL * starts, ends)
         if change.closes and change.missed:
             ends *= IN_VAIN
         if change.flips:

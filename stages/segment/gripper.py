@@ -14,12 +14,14 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from stages.seconds import at_least, longer, whole_steps
+from stages.seconds import ROUNDING_S, at_least, longer, whole_steps
 from stages.segment.config import SegmentConfig
 from stages.segment.motion import GRID_HZ, ArmMotion
 from stages.zigzag import turning_points
 
 Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
 CLOSES_FROM = 0.05  # a closing runs from this share of its way
 OPENS_FROM = 0.1  # an opening from this one: fingers first part from the object
 ARRIVED = 0.9  # and both to this one
@@ -28,6 +30,12 @@ SLOW_S = 1.0  # a change that takes longer is looked at for pauses
 PAUSE = 0.25  # share of its top speed below which a change pauses
 CARRIED = 0.1  # what moves less between grasp and release was not carried; 1 is what fast motion covers in a second
 BROUGHT = 0.5  # way, in the same unit, that a hand which starts closed must go to have brought something
+WENT = 0.25  # way, in the same unit, that a hand must have gone from its start before what it closes on is an object
+IN_FLIGHT = 0.6  # scaled speed at which no hand takes hold: fingers that close in flight make a fist
+ABOUT_S, FLIP_S = 0.3, 1.0  # a hand that takes hold is slow so shortly before or after; beside a command, which leads
+SHORT = 0.15  # fingers that can close further by so much have met something, or have not closed at all
+WHOLE = 0.6  # of a hand's usual swing: fingers that go so far have gone all their way
+SMALL = 0.3  # what is left of a swing that is nothing beside the usual one
 SLIP = 0.05  # fingers that close so much further while they hold have slipped
 SLOWLY = 0.35  # scaled speed of arms that hand over
 NEAR = 0.3  # of the range of the distance between two tips: so near are hands that hand over
@@ -36,11 +44,15 @@ GAP = 0.1  # fingers that stop so far from where they were sent have met somethi
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The hand of `arm` closes or opens from start to end (s, log's clock). `acts`: it takes hold or lets go (an open
-    hand that opens further does not). `missed`: a closing, or the reopening after it, with nothing carried between
-    them. `stalled`: the fingers stopped short of their command. `given`: part of a handover. `flips`: a command
-    without duration. `known`: which end of the hand's range is closed is known; where it is not, `closes` says nothing
-    and the change is taken for no act."""
+    """The hand of `arm` closes or opens from start to end (s, log's clock).
+
+    acts: it takes hold or lets go. Not so an open hand that opens further, nor one that closes where it stood when the
+    episode began, or in flight. missed: a closing, or the reopening after it, with nothing carried between them.
+    stalled: the fingers stopped short of their command. passed: of a handover, when the second of the two hands begins
+    to act, s. flips: a command without duration. known: which end of the hand's range is closed is known; where it is
+    not, `closes` says nothing and the change is taken for no act. full: closing fingers stop short of their command, or
+    of where this hand can close to. swing: SMALL to 1, how far the fingers go beside the hand's usual way.
+    """
 
     arm: str
     closes: bool
@@ -49,9 +61,16 @@ class Change:
     acts: bool = True
     missed: bool = False
     stalled: bool = False
-    given: bool = False
+    passed: float | None = None
     flips: bool = False
     known: bool = True
+    full: bool = False
+    swing: float = 1.0
+
+    @property
+    def given(self) -> bool:
+        """Part of a handover."""
+        return self.passed is not None
 
 
 def changes_of(motion: ArmMotion, points: Float, config: SegmentConfig) -> list[Change]:
@@ -62,133 +81,185 @@ def changes_of(motion: ArmMotion, points: Float, config: SegmentConfig) -> list[
     spread = float(np.ptp(opening))
     if spread < config.gripper_min_range:
         return []
-    turning = turning_points(opening, max(config.gripper_min_range, config.gripper_min_share * spread))
+    turning = np.array(turning_points(opening, max(config.gripper_min_range, config.gripper_min_share * spread)))
+    first, last = turning[:-1], turning[1:]
+    if not len(first):
+        return []
     if not motion.opening.known:
-        return [_unknown(motion, opening, a, b, points) for a, b in pairwise(turning)]
-    legs = [leg for a, b in pairwise(turning) for leg in _parts(opening, a, b)]
-    found: list[Change] = []
+        return _unknown(motion, opening, first, last, points)
+    if not motion.opening.flips:
+        first, last = _moving_parts(opening, first, last)
+    closes = opening[last] < opening[first]
+    start, end = _flip(opening, first, last) if motion.opening.flips else _passes(opening, first, last)
+    stalled = np.zeros(len(first), dtype=bool)
+    if motion.command is not None:
+        stalled = closes & (opening[last] - motion.command[last] > GAP)
+    full = closes & (stalled | (opening[last] > opening.min() + SHORT)) & (not motion.opening.flips)
+    begun, done = points[0] + start / GRID_HZ, points[0] + end / GRID_HZ
+    if not motion.opening.flips:
+        done = _gripped(closes, begun, done, points)
     held = float(opening[0]) <= float(opening.min()) + 0.2 * spread  # closed fingers at the start hold something
-    if held and legs:  # only if they go somewhere before they open: many start with an empty fist
-        opens_at = int(_passes(opening, *legs[0])[0])
-        held = float(np.linalg.norm(motion.path[opens_at] - motion.path[0])) > BROUGHT
-    for first, last in legs:
-        closes = bool(opening[last] < opening[first])
-        start, end = _passes(opening, first, last)
-        if motion.opening.flips:
-            way = (opening[first : last + 1] - opening[first]) / (opening[last] - opening[first])
-            start = end = first + np.ceil(_crossing(way, 0.5)) - 0.5  # the row before was up to a grid point earlier
-        stalled = closes and motion.command is not None and float(opening[last] - motion.command[last]) > GAP
-        acts = closes or held
-        held = closes
-        found.append(
-            Change(
-                motion.arm,
-                closes,
-                points[0] + start / GRID_HZ,
-                points[0] + end / GRID_HZ,
-                acts,
-                stalled=bool(stalled),
-                flips=motion.opening.flips,
-            )
-        )
-    return _attempts(_gripped(found, points), motion, points, config)
+    if held:  # only if they go somewhere before they open: many start with an empty fist
+        held = float(np.linalg.norm(motion.path[int(start[0])] - motion.path[0])) > BROUGHT
+    takes = full | _takes(motion, start, end) | carries(closes, begun, done, motion, points)
+    acts = np.where(closes, takes, np.append(held, (closes & takes)[:-1]))
+    swing = np.abs(opening[last] - opening[first])
+    swing = np.clip(swing / (WHOLE * float(np.median(swing))), SMALL, 1.0)
+    missed = _attempts(closes, begun, done, motion, points, config)
+    relaxed = _relaxed(closes, acts & ~missed, opening[last])
+    acts, missed, full = acts & ~relaxed, missed & ~relaxed, full & ~relaxed
+    columns = (begun, done, closes, acts, missed, stalled, full, swing)
+    return [
+        Change(motion.arm, c, s, e, a, m, st, flips=motion.opening.flips, full=f, swing=w)
+        for s, e, c, a, m, st, f, w in zip(*(column.tolist() for column in columns), strict=True)
+    ]
 
 
-def _unknown(motion: ArmMotion, opening: Float, first: int, last: int, points: Float) -> Change:
-    """A change of a hand of which nobody knows which way it goes: timed alike in both directions."""
-    way = (opening[first : last + 1] - opening[first]) / (opening[last] - opening[first])
-    start, end = first + _crossing(way, OPENS_FROM), first + _crossing(way, ARRIVED)
+def _takes(motion: ArmMotion, start: Float, end: Float) -> Bool:
+    """Whether fingers that close from grid point `start` to `end` can have taken something: the hand has gone somewhere
+    before, and is not in flight."""
+    count = len(motion.speed)
+    about = GRID_HZ * (FLIP_S if motion.opening is not None and motion.opening.flips else ABOUT_S)
+    a, b = (
+        np.clip((start - about).astype(np.int64), 0, count - 1),
+        np.clip((end + about).astype(np.int64) + 1, 1, count),
+    )
+    slowest = np.minimum.reduceat(np.append(motion.speed, np.inf), np.stack([a, b], axis=1).ravel())[::2]
+    gone = np.maximum.accumulate(np.linalg.norm(motion.path - motion.path[0], axis=1))
+    went = (gone[np.minimum(end.astype(np.int64), count - 1)] > WENT) | (gone[-1] <= WENT)  # who stays, tells nothing
+    return np.asarray(went & (slowest < IN_FLIGHT))
+
+
+def _flip(opening: Float, first: Int, last: Int) -> tuple[Float, Float]:
+    """A flip has no duration; the row before was up to a grid point earlier."""
+    at = np.asarray(first + np.ceil(_crossings(opening, first, last, [np.full(len(first), 0.5)])[0]) - 0.5)
+    return at, at
+
+
+def _unknown(motion: ArmMotion, opening: Float, first: Int, last: Int, points: Float) -> list[Change]:
+    """Changes of a hand of which nobody knows which way it goes: timed alike in both directions."""
     flips = motion.opening is not None and motion.opening.flips
+    shares = [np.full(len(first), share) for share in (OPENS_FROM, ARRIVED)]
+    start, end = (first + steps for steps in _crossings(opening, first, last, shares))
     if flips:
-        start = end = first + np.ceil(_crossing(way, 0.5)) - 0.5
-    at = points[0] + start / GRID_HZ, points[0] + end / GRID_HZ
-    return Change(motion.arm, False, float(at[0]), float(at[1]), acts=False, flips=flips, known=False)
+        start, end = _flip(opening, first, last)
+    times = zip((points[0] + start / GRID_HZ).tolist(), (points[0] + end / GRID_HZ).tolist(), strict=True)
+    return [Change(motion.arm, False, a, b, acts=False, flips=flips, known=False) for a, b in times]
 
 
-def _gripped(changes: list[Change], points: Float) -> list[Change]:
-    """The same changes, closings ended when the grip is firm: GRIPS_S after the fingers have met what they close on."""
-    ends = [c.end + GRIPS_S if c.closes and not c.flips else c.end for c in changes]
-    limits = [*(c.start for c in changes[1:]), float(points[-1])]
-    return [replace(c, end=min(end, max(limit, c.end))) for c, end, limit in zip(changes, ends, limits, strict=True)]
+def _gripped(closes: Bool, start: Float, end: Float, points: Float) -> Float:
+    """When changes are over, s: a closing when the grip is firm, GRIPS_S after the fingers have met what they close
+    on."""
+    limits = np.append(start[1:], points[-1])
+    return np.where(closes, np.minimum(end + GRIPS_S, np.maximum(limits, end)), end)
 
 
-def _parts(opening: Float, first: int, last: int) -> list[tuple[int, int]]:
-    """The stretches of a leg [first, last] in which the fingers move, where it pauses; the leg itself where it does
-    not.
+def _moving_parts(opening: Float, first: Int, last: Int) -> tuple[Int, Int]:
+    """The legs [first, last], those that take long cut down to the stretch that counts."""
+    start, end = _passes(opening, first, last)
+    first, last = first.copy(), last.copy()
+    for i in np.flatnonzero(end - start >= SLOW_S * GRID_HZ).tolist():
+        first[i], last[i] = _part(opening, int(first[i]), int(last[i]))
+    return first, last
+
+
+def _part(opening: Float, first: int, last: int) -> tuple[int, int]:
+    """Of the stretches of a leg [first, last] in which the fingers move the last of a closing, the first of an opening;
+    the leg itself where it does not pause.
 
     A stretch that brings less than a third of the leg's way is no change of its own.
     """
-    start, end = _passes(opening, first, last)
-    if end - start < SLOW_S * GRID_HZ:
-        return [(first, last)]
     speed = np.abs(np.diff(opening[first : last + 1]))
     moving = np.flatnonzero(speed > PAUSE * speed.max())
     breaks = np.flatnonzero(np.diff(moving) > 0.3 * GRID_HZ)
     starts, ends = moving[np.append(0, breaks + 1)], moving[np.append(breaks, len(moving) - 1)] + 1
-    way = abs(float(opening[last] - opening[first]))
-    found = [
-        (first + int(a), first + int(b))
-        for a, b in zip(starts, ends, strict=True)
-        if abs(float(opening[first + b] - opening[first + a])) > way / 3
-        and (opening[first + b] < opening[first + a]) == (opening[last] < opening[first])
-    ]
-    return found[-1:] if found and opening[last] < opening[first] else found[:1] or [(first, last)]
+    way = float(opening[last] - opening[first])
+    goes = (opening[first + ends] - opening[first + starts]) * np.sign(way) > abs(way) / 3
+    if not goes.any():
+        return first, last
+    chosen = np.flatnonzero(goes)[-1 if way < 0 else 0]
+    return first + int(starts[chosen]), first + int(ends[chosen])
 
 
-def _passes(opening: Float, first: int, last: int) -> tuple[float, float]:
-    """Where the leg sets off and where it passes 90 % of its way, between grid points."""
-    low, high = float(opening[first]), float(opening[last])
-    begins = CLOSES_FROM if high < low else OPENS_FROM
-    way = (opening[first : last + 1] - low) / (high - low)
-    start = _crossing(way, begins)
-    if high < low:  # fingers gather speed: they set off before they are seen to have moved
-        start = max(0.0, start - (_crossing(way, 4 * begins) - start) / 2)
-    return first + start, first + _crossing(way, ARRIVED)
+def _passes(opening: Float, first: Int, last: Int) -> tuple[Float, Float]:
+    """Where each leg sets off and where it passes 90 % of its way, between grid points."""
+    closes = opening[last] < opening[first]
+    begins = np.where(closes, CLOSES_FROM, OPENS_FROM)
+    start, seen, end = _crossings(opening, first, last, (begins, 4 * begins, np.full(len(first), ARRIVED)))
+    # closing fingers gather speed: they set off before they are seen to have moved
+    start = np.where(closes, np.maximum(0.0, start - (seen - start) / 2), start)
+    return first + start, first + end
 
 
-def _crossing(way: Float, share: float) -> float:
-    at = int(np.argmax(way >= share))
-    if at == 0:
-        return 0.0
-    before, after = float(way[at - 1]), float(way[at])
-    return at - (after - share) / (after - before) if after > before else float(at)
+def _crossings(opening: Float, first: Int, last: Int, shares: Sequence[Float]) -> list[Float]:
+    """Grid points after `first` at which each leg has gone each share of its way, between points."""
+    length = last - first + 1
+    begins = np.cumsum(length) - length
+    leg = np.repeat(np.arange(len(first)), length)
+    inside = np.arange(len(leg)) - begins[leg]
+    gone = (opening[first[leg] + inside] - opening[first][leg]) / (opening[last] - opening[first])[leg]
+    found = []
+    for share in shares:
+        past = np.flatnonzero(gone >= share[leg])
+        at = past[np.minimum(np.searchsorted(past, begins), len(past) - 1)]  # every leg ends with all of its way gone
+        before, after = gone[np.maximum(at - 1, 0)], gone[at]
+        between = np.where(after > before, (after - share) / np.where(after > before, after - before, 1.0), 0.0)
+        found.append(np.where(inside[at] > 0, inside[at] - between, 0.0))
+    return found
 
 
-def _attempts(found: list[Change], motion: ArmMotion, points: Float, config: SegmentConfig) -> list[Change]:
-    """Mark closings that are undone soon, with nothing carried in between, and the reopenings that undo them."""
-    marked = list(found)
-    for i, (closing, opening) in enumerate(pairwise(found)):
-        if closing.closes and not opening.closes and not at_least(opening.start - closing.end, config.attempt_s):
-            a, b = (
-                min(max(0, whole_steps(t - points[0], GRID_HZ)), len(points) - 1) for t in (closing.end, opening.start)
-            )
-            if float(np.linalg.norm(motion.path[b] - motion.path[a])) < CARRIED:
-                marked[i] = replace(closing, missed=True)
-                marked[i + 1] = replace(opening, missed=True)
-    return marked
+def _attempts(closes: Bool, start: Float, end: Float, motion: ArmMotion, points: Float, config: SegmentConfig) -> Bool:
+    """Of each change, whether it is a closing that is undone soon, with nothing carried in between, or the reopening
+    that undoes it."""
+    soon = closes[:-1] & ~closes[1:] & ~at_least(start[1:] - end[:-1], config.attempt_s)
+    a, b = (
+        np.clip(np.floor((t - points[0] + ROUNDING_S) * GRID_HZ), 0, len(points) - 1).astype(np.int64)
+        for t in (end[:-1], start[1:])
+    )
+    undone = soon & (np.linalg.norm(motion.path[b] - motion.path[a], axis=1) < CARRIED)
+    return np.asarray(np.append(undone, False) | np.append(False, undone))
+
+
+def _relaxed(closes: Bool, took: Bool, levels: Float) -> Bool:
+    """Closings that come to nothing (and the openings that undo them) of fingers that stop far short of where this hand
+    closed on what it let go again: a hand that rests half open has taken nothing. took: changes that act and have not
+    missed; levels: where the fingers arrive."""
+    let_go = np.append(closes[:-1] & ~closes[1:], False) & took
+    if not let_go.any():
+        return np.zeros(len(closes), dtype=bool)
+    slack = closes & ~let_go & (levels > float(levels[let_go].max()) + SHORT)
+    return np.asarray(slack | (np.append(False, slack[:-1]) & ~closes))
+
+
+def carries(closes: Bool, start: Float, end: Float, motion: ArmMotion, points: Float) -> Bool:
+    """Of each change, whether it is a closing after which the hand goes somewhere and then opens."""
+    a, b = (np.clip((t - points[0]) * GRID_HZ, 0, len(points) - 1).astype(np.int64) for t in (end[:-1], start[1:]))
+    gone = np.linalg.norm(motion.path[b] - motion.path[a], axis=1) > BROUGHT
+    return np.asarray(np.append(closes[:-1] & ~closes[1:] & gone, False))
 
 
 def handovers(
     changes: Sequence[Change], motions: Sequence[ArmMotion], points: Float, config: SegmentConfig
 ) -> list[Change]:
-    """Changes of both hands in order of time, those of a handover marked: one hand has closed, the other then opens,
-    both arms slow and, as far as one can tell, the hands near to each other."""
+    """Changes of both hands in order of time, those of a handover marked: one hand closes and the other opens, whoever
+    is first, within `handover_s`, both arms slow and, as far as one can tell, the hands near to each other."""
     ordered = sorted(changes, key=lambda c: (c.start, c.arm))
     if len(motions) < 2:
         return ordered
     near, slow = _tips_near(motions), np.max([m.speed for m in motions], axis=0) < SLOWLY
     for i, change in enumerate(ordered):
-        if not change.closes or not change.acts or change.missed:
+        if not change.acts or change.missed or change.given:
             continue
         for j in range(i + 1, len(ordered)):
             other = ordered[j]
             if longer(other.start - change.end, config.handover_s):
                 break
-            gives = other.arm != change.arm and not other.closes and other.acts and not other.missed and not other.given
+            passes = other.arm != change.arm and other.closes != change.closes
+            passes &= other.acts and not other.missed and not other.given
             a, b = (whole_steps(t - points[0], GRID_HZ) for t in (change.start, other.end))
             meeting = slice(max(0, a), max(a, b) + 1)
-            if gives and slow[meeting].any() and near[meeting].any():
-                ordered[i], ordered[j] = replace(change, given=True), replace(other, given=True)
+            if passes and slow[meeting].any() and near[meeting].any():
+                ordered[i], ordered[j] = (replace(c, passed=other.start) for c in (change, other))
                 break
     return ordered
 

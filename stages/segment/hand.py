@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from stages.segment.gripper import Change
+from stages.segment.gripper import GRIPS_S, Change, carries
 from stages.segment.motion import GRID_HZ, ArmMotion
 
 Float = npt.NDArray[np.float64]
@@ -47,10 +47,11 @@ def spans_on(points: Float, start: Float, end: Float) -> Spans:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Per span, bool[N]: the hand holds something; a closing is yet to come; the hand has let go before; its last try
-    was in vain."""
+    """Per time, bool[N]: the hand holds something, and `sure`: that is proven; a closing is yet to come; the hand has
+    let go before; its last try was in vain."""
 
     held: Bool
+    sure: Bool
     ahead: Bool
     behind: Bool
     attempt: Bool
@@ -58,20 +59,25 @@ class State:
 
 class Hand:
     """An arm's motion on the grid `points` and those of its changes that act; every question is answered for all spans
-    at once, from sums that are run up once. `unsure`: the same with changes of which nobody knows what they do, or
-    None."""
+    at once, from sums that are run up once. `unsure`: the same with changes of which nobody knows what they do,
+    `empty`: with those that take and let go nothing; or None."""
 
     def __init__(self, motion: ArmMotion, changes: Sequence[Change], points: Float) -> None:
         self.motion, self.points = motion, points
         self.changes = [c for c in changes if c.arm == motion.arm and c.acts]
-        unsure = [replace(c, acts=True, known=True) for c in changes if c.arm == motion.arm and not c.known]
-        self.unsure = Hand(motion, unsure, points) if unsure else None
+        idle = [c for c in changes if c.arm == motion.arm and not c.acts]
+        unsure, empty = (
+            [replace(c, acts=True, known=True) for c in idle if c.known is known] for known in (False, True)
+        )
+        self.unsure, self.empty = (Hand(motion, own, points) if own else None for own in (unsure, empty))
         self.starts, self.ends = (
             np.array([getattr(c, n) for c in self.changes], dtype=np.float64) for n in ("start", "end")
         )
         self.closes, self.missed, self.given, self.flips = (
             np.array([getattr(c, n) for c in self.changes], dtype=bool) for n in ("closes", "missed", "given", "flips")
         )
+        self._firm = self._proven()
+        self._changed = np.where(self.closes, np.maximum(self.starts, self.ends - GRIPS_S), self.starts)
         self._way = np.append(0.0, np.cumsum(motion.speed))
         self._turned = np.append(0.0, np.cumsum(motion.spin)) if motion.spin is not None else None
         self._holds: tuple[Float, Float, Float] | None = None
@@ -93,14 +99,22 @@ class Hand:
         """At each time."""
         if not self.changes:
             no = np.zeros(len(time), dtype=bool)
-            return State(no, no, no, no)
+            return State(no, no, no, no, no)
         past = np.searchsorted(self.starts, time, side="right") - 1
         known, which = past >= 0, np.maximum(past, 0)
         holds = self.closes & ~self.missed
         held = np.where(known, holds[which], ~self.closes[0])
+        firm = np.searchsorted(self._changed, time, side="right") - 1  # fingers that still close hold nothing yet
+        sure = np.where(firm >= 0, self._firm[np.maximum(firm, 0)], ~self.closes[0])
         coming = np.append(np.cumsum(self.closes[::-1])[::-1], 0)
         behind = known & ~self.closes[which]
-        return State(held, coming[past + 1] > 0, behind, behind & self.missed[which])
+        return State(held, sure, coming[past + 1] > 0, behind, behind & self.missed[which])
+
+    def _proven(self) -> Bool:
+        """Of each closing: the fingers stopped on something, or what they closed on was carried and let go."""
+        full = np.array([c.full for c in self.changes], dtype=bool)
+        carried = carries(self.closes, self.starts, self.ends, self.motion, self.points) if len(full) else full
+        return np.asarray(self.closes & ~self.missed & (full | carried))
 
     def close_to(self, edge: Float, closing: bool, seconds: float) -> Bool:
         """Is the start of a closing (or the end of an opening) within so many seconds of each `edge`?"""

@@ -9,7 +9,7 @@ with the noise that the log itself shows, and what noise adds to a speed is take
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ Float = npt.NDArray[np.float64]
 GRID_HZ = 30.0
 FLOORS = {"m": 0.02, "rad": 0.1, "m/s": 0.02, "rad/s": 0.1}  # fast motion of an arm that hardly moves, per second
 BESIDE = 0.5  # and beside one that does, as a share of that one's
+RANGE, HARDLY = (1.0, 99.0), 0.1  # percentiles of a joint's range; share of most joints' range that counts as still
 SPIN_FLOOR = 0.5  # rad/s; slower than this no turning of the hand counts as fast
 THIRD_DIFFERENCE = 20.0**0.5  # of white noise of unit deviation
 QUIET = 0.04  # noise in the scaled speed up to which nothing more is smoothed
@@ -68,6 +69,7 @@ def grid(times: Float) -> Float:
 
 def arm_motions(signals: Mapping[str, Signal], points: Float, config: SegmentConfig) -> list[ArmMotion]:
     """Motion of each arm at `points` (float64[G], s, log's clock)."""
+    signals = _comparable(signals)
     found = []
     for arm in ("single", "left", "right"):
         kind = next((k for k in ("position", "joints", "velocity") if f"{k}/{arm}" in signals), None)
@@ -96,6 +98,19 @@ def arm_motions(signals: Mapping[str, Signal], points: Float, config: SegmentCon
             )
         )
     return motions
+
+
+def _comparable(signals: Mapping[str, Signal]) -> dict[str, Signal]:
+    """The same signals, joints of no known unit as shares of their own range: an arm in degrees and fingers of 0 to 250
+    say equally much. A joint that hardly moves beside most others is left small."""
+    unknown = {k: s for k, s in signals.items() if s.kind == "joints" and s.unit not in FLOORS and len(s.values)}
+    ranges = {k: np.ptp(np.percentile(s.values, RANGE, axis=0), axis=0) for k, s in unknown.items()}
+    every = np.concatenate([*ranges.values(), np.zeros(0)])
+    if not every.any():
+        return dict(signals)
+    least = HARDLY * float(np.percentile(every[every > 0], 75))
+    scaled = {k: replace(s, values=s.values / np.maximum(ranges[k], least)) for k, s in unknown.items()}
+    return {**signals, **scaled}
 
 
 def _moving(signal: Signal, points: Float, config: SegmentConfig) -> tuple[Float, Float, float, float]:

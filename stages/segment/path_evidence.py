@@ -19,6 +19,7 @@ from stages.segment.motion import GRID_HZ, ArmMotion
 
 TOGETHER_S = 2.0  # both arms have moved within this time
 TIP_EXTREME = 0.1  # of its range: the distance of two tips changes by so much before an extreme counts
+IN_JOINTS = 0.6  # a straight way of the hand is a bend in joint space
 APART_S = 8.0  # extremes are judged against what is within this time, s
 
 
@@ -43,6 +44,8 @@ def turns(motion: ArmMotion, changes: Sequence[Change], points: Float, config: S
     bends, about = find_peaks(bend, height=0.25, distance=span)
     time, height = points[0] + (bends + span) / GRID_HZ, about["peak_heights"]
     strength = np.where(empty_at(time, changes), height * height, height)
+    if motion.position is None:
+        strength = IN_JOINTS * strength
     return columns(time, "turn", motion.arm, 1.1 * strength)
 
 
@@ -57,22 +60,21 @@ def empty_at(time: Float, changes: Sequence[Change]) -> npt.NDArray[np.bool_]:
     return np.where(past >= 0, ~holds[np.maximum(past, 0)], acting[0].closes)
 
 
-def tip_extremes(motions: Sequence[ArmMotion], points: Float, config: SegmentConfig) -> Columns:
-    """Where two tips that both move are nearest or farthest, in one frame of reference: pulled apart, or brought
-    together."""
+def tip_extremes(motions: Sequence[ArmMotion], points: Float, config: SegmentConfig) -> list[Columns]:
+    """Where two tips that both move are nearest or farthest, in one frame of reference: brought together, or pulled
+    apart."""
     first, second = motions[0].position, motions[1].position
     if first is None or second is None or first.shape != second.shape:
-        return columns([], "tip_extreme", "all", [])
+        return []
     distance = np.linalg.norm(first - second, axis=1)
     least = TIP_EXTREME * float(np.ptp(distance))
     if least <= 0:
-        return columns([], "tip_extreme", "all", [])
-    found = []
-    for sign in (1.0, -1.0):
-        places, about = peaks(sign * distance, least, APART_S)
-        found.append((places, about["prominences"]))
+        return []
     window = int(TOGETHER_S * GRID_HZ) | 1
     busy = np.min([maximum_filter1d(m.speed, window) for m in motions[:2]], axis=0) > config.moving
-    places, rises = (np.concatenate(c) for c in zip(*found, strict=True))
-    places, rises = places[busy[places]], rises[busy[places]]
-    return columns(points[0] + places / GRID_HZ, "tip_extreme", "all", 0.7 * rises / (rises + least))
+    found = []
+    for kind, sign in (("tips_apart", 1.0), ("tips_near", -1.0)):
+        places, about = peaks(sign * distance, least, APART_S)
+        places, rises = places[busy[places]], about["prominences"][busy[places]]
+        found.append(columns(points[0] + places / GRID_HZ, kind, "all", 0.7 * rises / (rises + least)))
+    return found

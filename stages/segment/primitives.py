@@ -9,7 +9,7 @@ or pull where it never leaves its height.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,16 +17,21 @@ from schemas.events import PRIMITIVES
 from schemas.events import RECOVERIES as NAMES
 from stages.seconds import at_least
 from stages.segment.config import SegmentConfig
+from stages.segment.gripper import Change
 from stages.segment.hand import Bool, Float, Hand, Int, Spans
+from stages.segment.handless import strokes
 
 CODE = {name: number for number, name in enumerate(PRIMITIVES)}
 RECOVERIES = ("", *NAMES)
 RECOVERY = {name: number for number, name in enumerate(RECOVERIES)}
 
+WITHOUT_HAND = tuple(CODE[name] for name in ("reach", "press", "push", "pull", "retract"))
+FINGERS = tuple(CODE[name] for name in ("open", "close"))
 HANDS = tuple(CODE[name] for name in ("grasp", "release", "handover"))
 ACTS = 0.15  # mean scaled speed from which an arm takes part
 SLOW = 0.35  # and below which it works finely: aligns, places
 BUSY = 0.4  # share of a span in which fingers move that makes it a grasp or a release
+PART = 0.8  # share of a span within a longer closing or opening that makes it a part of that
 TURNS = 2.0  # a hand that turns so many times faster than it travels rotates
 PRESS_S = 3.0  # a rest up to so long next to a command that flips is that grasp or release
 NEXT_S = 0.5  # next to a change of the hand
@@ -39,14 +44,15 @@ SUBTASK_S = 1.0  # a subtask not longer than this, beside the change itself, is 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Per span: primitive and recovery (numbers in PRIMITIVES, RECOVERIES), confidence, static; arms: bit i set where
-    arm i takes part."""
+    """Per span: primitive and recovery (numbers in PRIMITIVES, RECOVERIES), confidence, static; arms, holds: bit i set
+    where arm i takes part, where its hand holds something for certain."""
 
     primitive: Int
     recovery: Int
     confidence: Float
     static: Bool
     arms: Int
+    holds: Int
 
 
 def label_spans(hands: Sequence[Hand], spans: Spans, config: SegmentConfig) -> Labels:
@@ -55,29 +61,30 @@ def label_spans(hands: Sequence[Hand], spans: Spans, config: SegmentConfig) -> L
     count = len(spans.start)
     if not hands:
         none = np.zeros(count, dtype=np.int64)
-        return Labels(np.full(count, CODE["unknown"]), none, np.zeros(count), np.zeros(count, dtype=bool), none)
-    own = [_one_arm(h, spans, config) for h in hands]
+        return Labels(np.full(count, CODE["unknown"]), none, np.zeros(count), np.zeros(count, dtype=bool), none, none)
+    handless = not any(h.closes.any() for h in hands)
+    own = [_one_arm(h, spans, handless, config) for h in hands]
     leader, pick = np.argmax([activity for _, activity in own], axis=0), np.arange(count)
     primitive, recovery, confidence = (
         np.stack([getattr(labels, name) for labels, _ in own])[leader, pick]
         for name in ("primitive", "recovery", "confidence")
     )
     static = np.all([labels.static for labels, _ in own], axis=0)
-    acts = [np.isin(labels.primitive, HANDS) for labels, _ in own]
+    acts = [np.isin(labels.primitive, (*HANDS, *FINGERS)) for labels, _ in own]
     handed = primitive == CODE["handover"]
     takes_part = [
         np.where(np.any(acts, axis=0) & ~handed, a, labels.arms) for a, (labels, _) in zip(acts, own, strict=True)
     ]
     takes_part = [np.where(handed, 1, part) for part in takes_part]
     arms = np.sum([part.astype(np.int64) << bit for bit, part in enumerate(takes_part)], axis=0)
-    return Labels(primitive, recovery, confidence, static, arms)
+    holds = np.sum([labels.holds << bit for bit, (labels, _) in enumerate(own)], axis=0)
+    return Labels(primitive, recovery, confidence, static, arms, holds)
 
 
-def label_segments(hands: Sequence[Hand], spans: Spans, slips: Float, config: SegmentConfig) -> Labels:
-    """Labels of L0 spans: as L1's, and the local events a longer span hides: a hesitation between two strokes, a
-    stroke back and forth again (correction), a hand that opens and closes again at once (regrasp), fingers that give
-    way (slip)."""
-    labels = label_spans(hands, spans, config)
+def with_local_events(hands: Sequence[Hand], spans: Spans, labels: Labels, slips: Float) -> Labels:
+    """Labels of L0 spans with the local events that a longer span hides: a hesitation between two strokes, a stroke
+    back and forth again (correction), a hand that opens and closes again at once (regrasp), fingers that give way
+    (slip)."""
     count, brief = len(spans.start), spans.seconds < BRIEF_S
     if count < 3 or not hands:
         return labels
@@ -97,7 +104,7 @@ def label_segments(hands: Sequence[Hand], spans: Spans, slips: Float, config: Se
     again = (labels.primitive == CODE["grasp"]) & (labels.primitive[before] == CODE["release"]) & brief[before]
     recovery[free & inner & again] = RECOVERY["regrasp"]
     recovery[free & (np.searchsorted(slips, spans.end) > np.searchsorted(slips, spans.start))] = RECOVERY["slip"]
-    return Labels(labels.primitive, recovery, labels.confidence, labels.static, labels.arms)
+    return replace(labels, recovery=recovery)
 
 
 def label_subtasks(hands: Sequence[Hand], spans: Spans, config: SegmentConfig) -> Labels:
@@ -107,13 +114,14 @@ def label_subtasks(hands: Sequence[Hand], spans: Spans, config: SegmentConfig) -
     none = np.zeros(count, dtype=np.int64)
     acting = sorted((c for h in hands for c in h.changes if not c.missed), key=lambda c: (c.start + c.end, c.arm))
     if not acting:
-        return Labels(np.full(count, CODE["unknown"]), none, np.zeros(count), own.static, own.arms)
-    middles = np.array([(c.start + c.end) / 2 - FLIP_S * (c.end - c.start < 2 * FLIP_S) for c in acting])
+        primitive = np.where(np.isin(own.primitive, WITHOUT_HAND), own.primitive, CODE["unknown"])
+        return replace(own, primitive=primitive, recovery=none, confidence=np.where(own.confidence > 0, 0.4, 0.0))
+    marks = np.array([_subtask_of(c) for c in acting])
     closes, given = (np.array([getattr(c, n) for c in acting]) for n in ("closes", "given"))
-    last = np.searchsorted(middles, spans.end) - 1
+    last = np.searchsorted(marks, spans.end) - 1
     known, which = last >= 0, np.maximum(last, 0)
-    inside = known & (middles[which] >= spans.start)
-    takes = np.array([c.end - c.start for c in acting])[which]
+    inside = known & (marks[which] >= spans.start)
+    takes = np.array([c.end - c.start if c.closes else 0.0 for c in acting])[which]
     short = ~at_least(spans.seconds, SUBTASK_S + takes)  # little but the grasp or the placing itself
     held = np.where(known, closes[which], ~closes[0])
     coming = (last + 1 < len(acting)) & closes[np.minimum(last + 1, len(acting) - 1)]
@@ -123,22 +131,37 @@ def label_subtasks(hands: Sequence[Hand], spans: Spans, config: SegmentConfig) -
     primitive = np.where(inside, np.where(closes[which], CODE["approach"], CODE["transport"]), primitive)
     primitive = np.where(inside & short, np.where(closes[which], CODE["grasp"], CODE["place"]), primitive)
     primitive = np.where(inside & given[which], CODE["handover"], primitive)
-    return Labels(primitive, none, np.full(count, 0.7), own.static, own.arms)
+    return replace(own, primitive=primitive, recovery=none, confidence=np.full(count, 0.7))
+
+
+def _subtask_of(change: Change) -> float:
+    """A moment (s) inside the subtask that a change belongs to: a release ends one where it begins, a handover at the
+    moment of passing."""
+    if change.passed is not None:
+        return change.passed - FLIP_S
+    if not change.closes:
+        return change.start - FLIP_S
+    return (change.start + change.end) / 2 - FLIP_S * (change.end - change.start < 2 * FLIP_S)
 
 
 def label_task(hands: Sequence[Hand], spans: Spans, config: SegmentConfig) -> Labels:
     own, count = label_spans(hands, spans, config), len(spans.start)
     none = np.zeros(count, dtype=np.int64)
-    return Labels(np.full(count, CODE["task"]), none, np.ones(count), np.zeros(count, dtype=bool), own.arms)
+    return Labels(np.full(count, CODE["task"]), none, np.ones(count), np.zeros(count, dtype=bool), own.arms, own.holds)
 
 
-def _one_arm(hand: Hand, spans: Spans, config: SegmentConfig) -> tuple[Labels, Float]:
-    """(labels of one arm, how much it does in each span)."""
+def _one_arm(hand: Hand, spans: Spans, handless: bool, config: SegmentConfig) -> tuple[Labels, Float]:
+    """(labels of one arm, how much it does in each span). handless: no hand takes anything in the episode."""
     speed = hand.speed(spans)
     act, which, sure = _acts(hand, spans, speed, config)
-    unsure = _acts(hand.unsure, spans, speed, config)[0] if hand.unsure else np.zeros(len(speed), dtype=bool)
+    no = np.zeros(len(speed), dtype=bool)
+    unsure = _acts(hand.unsure, spans, speed, config)[0] if hand.unsure else no
+    empty_hand, by, _ = _acts(hand.empty, spans, speed, config) if hand.empty else (no, no, speed)
+    empty_hand = empty_hand & ~act & ~unsure
     state = hand.state(spans.middle)
-    static = (speed < config.moving) & ~act & ~unsure
+    inset = np.minimum(FLIP_S, spans.seconds / 4)  # boundaries are rounded to frames
+    holds = hand.state(spans.start + inset).sure & state.sure & hand.state(spans.end - inset).sure
+    static = (speed < config.moving) & ~act & ~unsure & ~empty_hand
     moves = ~static & ~act
     primitive = np.full(len(speed), CODE["move"])
     confidence = np.full(len(speed), 0.5 if hand.changes else 0.4)
@@ -157,19 +180,26 @@ def _one_arm(hand: Hand, spans: Spans, config: SegmentConfig) -> tuple[Labels, F
     if spin is not None:
         travels = np.linalg.norm(hand.shift(spans, hand.motion.path), axis=1) / spans.seconds
         put(moves & (spin > ACTS) & (spin > TURNS * travels), "rotate", 0.6)
+    if handless:
+        for where, name, how_sure in strokes(hand, spans, moves):
+            put(where, name, how_sure)
     put(static & state.held, "hold", 0.8)
     put(static & ~state.held, "idle", 0.8)
     put(unsure, "unknown", 0.4)  # fingers move, and whether they take or give nobody knows
+    if hand.empty:
+        put(empty_hand & hand.empty.closes[by], "close", 0.6)
+        put(empty_hand & ~hand.empty.closes[by], "open", 0.6)
     recovery = np.zeros(len(speed), dtype=np.int64)
     recovery[empty & state.attempt & state.ahead] = RECOVERY["second_approach"]
     if hand.changes:
         closing, missed = hand.closes[which], hand.missed[which]
         put(act & closing, "grasp", 0.9)
         put(act & ~closing, "release", 0.9)
-        put(act & hand.given[which], "handover", 0.8)
+        put(act & closing & hand.given[which], "handover", 0.8)
         recovery[act & missed] = np.where(closing, RECOVERY["missed_grasp"], RECOVERY["reopen"])[act & missed]
     takes_part = ((speed > ACTS) | act | unsure).astype(np.int64)
-    return Labels(primitive, recovery, confidence * sure, static, takes_part), speed + act + unsure
+    labels = Labels(primitive, recovery, confidence * sure, static, takes_part, holds.astype(np.int64))
+    return labels, speed + act + unsure
 
 
 def _carrying(
@@ -207,6 +237,12 @@ def _acts(hand: Hand, spans: Spans, speed: Float, config: SegmentConfig) -> tupl
     np.add.at(busy, inside, np.maximum(overlap, 0.0))
     last[inside] = np.arange(len(hand.changes))  # later ones win
     act = (last >= 0) & ~hand.flips[last] & (slow | (busy / spans.seconds > BUSY))
+    during = np.searchsorted(hand.starts, spans.middle, side="right") - 1  # a part of a long closing or opening
+    known = np.maximum(during, 0)
+    part = (during >= 0) & ~act & ~hand.flips[known]
+    overlap = np.minimum(hand.ends[known], spans.end) - np.maximum(hand.starts[known], spans.start)
+    part &= overlap > PART * spans.seconds
+    last, act = np.where(part, known, last), act | part
     flips = np.flatnonzero(hand.flips)  # a command without duration: the shorter rest beside it is the act
     for side in (0, 1):
         span = np.searchsorted(spans.start, hand.starts[flips] + 0.2, side="right") - 1 - side

@@ -6,14 +6,14 @@ The choice maximises, over all sets of boundaries with spans no shorter than the
     sum over boundaries (strength - what the level asks)  -  sum over spans haste(length),
 
 haste(d) = max(0, ln(usual / d)) ** 2 / 4: half of a log-normal prior, the side that forbids crowding; a long span
-costs nothing, since the right density differs by task. Dynamic programming over the candidates: O(n w), n candidates,
-w of them within the usual length. Same input, same output.
+costs nothing, since the right density differs by task, nor does one in which fingers close or open. Dynamic programming
+over the candidates: O(n w), n candidates, w of them within the usual length. Same input, same output.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import log
 
 import numpy as np
@@ -31,12 +31,14 @@ HASTE = 0.25
 @dataclass(frozen=True, slots=True)
 class Nodes:
     """Places where a boundary may be: frame int64[N] (rising), seen float64[N] (s on the log's clock, as exact as the
-    evidence), strength float64[N]; first int64[N + 1]: evidence of node i is rows first[i] to first[i + 1]."""
+    evidence), strength float64[N]; first int64[N + 1]: evidence of node i is rows first[i] to first[i + 1].
+    until: {frame: frame} from where fingers begin to move to where they arrive: such a span is as short as it is."""
 
     frame: Int
     seen: Float
     strength: Float
     first: Int
+    until: Mapping[int, int] = field(default_factory=dict)
 
 
 def nodes_of(evidence: Evidence, log_times: Float) -> Nodes:
@@ -61,14 +63,27 @@ def nodes_of(evidence: Evidence, log_times: Float) -> Nodes:
     return Nodes(frame, seen, strength, first)
 
 
+def fingers(nodes: Nodes, starts: Float, ends: Float) -> Nodes:
+    """The nodes with what changes of hands last: from starts[i] to ends[i], s on the evidence's clock."""
+    if not len(nodes.frame) or not len(starts):
+        return nodes
+    first, last = (_nearest(nodes.seen, times) for times in (starts, ends))
+    pairs = zip(nodes.frame[first].tolist(), nodes.frame[last].tolist(), strict=True)
+    return replace(nodes, until={a: b for a, b in pairs if b > a})
+
+
+def _nearest(seen: Float, times: Float) -> Int:
+    place = np.clip(np.searchsorted(seen, times), 1, max(1, len(seen) - 1))
+    before = np.maximum(place - 1, 0)
+    place = np.minimum(place, len(seen) - 1)
+    return np.where(at_least(seen[place] - times, times - seen[before]), before, place)
+
+
 def put_on(nodes: Nodes, times: Float, strengths: Float) -> Nodes:
     """The nodes nearest to `times` (float64[N], s, the evidence's clock), with `strengths` in place of their own."""
     if not len(times) or not len(nodes.frame):
         return Nodes(nodes.frame[:0], nodes.seen[:0], nodes.strength[:0], nodes.first[:1])
-    place = np.clip(np.searchsorted(nodes.seen, times), 1, max(1, len(nodes.seen) - 1))
-    before = np.maximum(place - 1, 0)
-    place = np.minimum(place, len(nodes.seen) - 1)
-    nearest = np.where(at_least(nodes.seen[place] - times, times - nodes.seen[before]), before, place)
+    nearest = _nearest(nodes.seen, times)
     strength = np.zeros(len(nodes.frame))
     np.maximum.at(strength, nearest, strengths)
     keep = strength > 0
@@ -95,20 +110,30 @@ def choose(
     at = [float(times[0]), *times[frames].tolist(), end]
     gain = [0.0, *gains.tolist(), 0.0]
     held = [True, *np.isin(frames, stays).tolist(), True]
+    places = frames.tolist()
+    number = {f: i for i, f in enumerate(places, start=1)} if nodes.until else {}
+    quick = [-1] * len(at)  # the boundary from which fingers move until this one
+    for a, b in nodes.until.items():
+        if a in number and b in number:
+            quick[number[b]] = number[a]
+    enough, shortest = max(usual, least) - ROUNDING_S, least - ROUNDING_S
     best, before = [0.0] * len(at), [0] * len(at)
     start = 0  # the last boundary that must stay: nothing reaches over it
     far, far_best, far_at = 0, -np.inf, -1  # best of those at least `usual` away
     for i in range(1, len(at)):
-        while far < i and at_least(at[i] - at[far], max(usual, least)):
+        now = at[i]
+        while far < i and now - at[far] >= enough:
             if far >= start and best[far] > far_best:
                 far_best, far_at = best[far], far
             far += 1
         top, top_at = far_best, far_at
         for j in range(max(far, start), i):
-            length = at[i] - at[j]
-            if not at_least(length, least):
+            length = now - at[j]
+            if length < shortest:
                 break
-            value = best[j] - haste(length, usual)
+            value = best[j]
+            if value > top and quick[i] != j:  # what haste costs can only lower it
+                value -= haste(length, usual)
             if value > top:
                 top, top_at = value, j
         best[i], before[i] = top + gain[i], top_at

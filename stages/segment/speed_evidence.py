@@ -41,9 +41,7 @@ def pauses(
     A slow stretch in which the path turns, or the hand has just changed, is one boundary with that, not a second one;
     so is a stop at the very moment the hand acts, and the moment of waiting after it has opened.
     """
-    start, end = rests(speed, config.still, config.moving)
-    long = at_least((end - start) / GRID_HZ, config.min_rest_s)
-    start, end = start[long], end[long]
+    start, end = _long_rests(speed, config)
     seconds = (end - start) / GRID_HZ
     settled = 1.0 - np.exp(-seconds / 0.5)
     idles = np.clip((seconds - config.min_rest_s) / max(config.min_idle_s - config.min_rest_s, 1e-9), 0.0, 1.0)
@@ -79,10 +77,16 @@ def pauses(
         )
         strength = strength * np.where(spoken, SAME, 1.0)
         found += [
-            columns(leaves, "slow_left", arm, 0.8 * strength),
+            columns(leaves, "slow_left", arm, 0.5 * strength),
             columns(enters, "slow_entered", arm, 0.3 * strength),
         ]
     return found
+
+
+def onsets(motion: ArmMotion, points: Float, config: SegmentConfig) -> Float:
+    """When an arm sets off from a rest, s, rising."""
+    end = _long_rests(motion.speed, config)[1]
+    return np.asarray(points[0] + end[end < len(motion.speed)] / GRID_HZ + EARLY * motion.smooth_s)
 
 
 def contacts(motion: ArmMotion, changes: Sequence[Change], points: Float) -> Columns:
@@ -102,6 +106,12 @@ def contacts(motion: ArmMotion, changes: Sequence[Change], points: Float) -> Col
     comes = (top > TOUCHES) & (slow_for >= 0.1) & (slow_for < 1.0)
     time = starts[comes] - slow_for[comes] + 1 / GRID_HZ
     return columns(time, "contact", motion.arm, 0.65)
+
+
+def _long_rests(speed: Float, config: SegmentConfig) -> tuple[Float, Float]:
+    start, end = rests(speed, config.still, config.moving)
+    long = at_least((end - start) / GRID_HZ, config.min_rest_s)
+    return start[long], end[long]
 
 
 def rests(speed: Float, still: float, moving: float) -> tuple[Float, Float]:

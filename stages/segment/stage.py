@@ -17,6 +17,7 @@ from schemas.episodes import EPISODES
 from schemas.events import EVENTS, PRIMITIVES, EventRow, EvidenceRow
 from schemas.ids import event_id
 from schemas.labels import Label
+from schemas.observations import OBSERVATIONS, ObservationRow
 from schemas.reasons import Quarantined, Reason
 from schemas.signals import SIGNALS
 from stages.episode import Signal, both_arms, signals_of
@@ -53,7 +54,8 @@ def segment(unit: Unit[SegmentWork], work: Workspace, config: SegmentConfig) -> 
     def one(name: str) -> None:
         (episode,), (alignment,) = work.rows(EPISODES, name), work.rows(ALIGNMENTS, name)
         labels = [*unit.payload.labels.get(name, ()), *labels_from(episode["labels"])]
-        rows, refused = segmented(name, signals_of(work.rows(SIGNALS, name)), alignment, labels, config)
+        seen = work.rows(OBSERVATIONS, name)
+        rows, refused = segmented(name, signals_of(work.rows(SIGNALS, name)), alignment, labels, config, seen)
         outcome.add(EVENTS, rows)
         for number, (label, why) in enumerate(refused):
             span = f"{label.level} {label.start:g} to {label.end:g} {label.unit} ({label.text!r})"
@@ -69,12 +71,16 @@ def segment(unit: Unit[SegmentWork], work: Workspace, config: SegmentConfig) -> 
     return outcome.each(unit.names, one)
 
 
-def timebase(alignment: AlignmentRow) -> Timebase:
-    """The frames of an `alignments` row."""
+def timebase(alignment: AlignmentRow, observations: Sequence[ObservationRow] = ()) -> Timebase:
+    """The frames of an `alignments` row, with how much the cameras' pictures change."""
     times = np.asarray(alignment["time_s"], dtype=np.float64)
     log = np.asarray(alignment["signal_time_s"], dtype=np.float64)
     step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
-    return Timebase(times, log, float(times[-1]) + step)
+    shown = {c["name"]: np.asarray(c["frame_index"], dtype=np.int64) for c in alignment.get("cameras") or ()}
+    pictures = [
+        np.asarray(o["motion"], dtype=np.float64)[shown[o["camera"]]] for o in observations if o["camera"] in shown
+    ]
+    return Timebase(times, log, float(times[-1]) + step, pictures)
 
 
 def event_rows(
@@ -90,9 +96,10 @@ def segmented(
     alignment: AlignmentRow,
     labels: Sequence[Label],
     config: SegmentConfig,
+    observations: Sequence[ObservationRow] = (),
 ) -> tuple[list[EventRow], list[Refused]]:
     """(all events of an episode, on every track; labels that could not be used, each with why)."""
-    clock = timebase(alignment)
+    clock = timebase(alignment, observations)
     given, refused = _by_track(labels, alignment, clock)
     rows = [row for track in tracks_of(signals, clock, config, given) for row in _rows(episode_id, track, clock)]
     known = {row["track"] for row in rows}
@@ -146,6 +153,7 @@ def _rows(episode_id: str, track: Track, clock: Timebase) -> list[EventRow]:
                     "end_s": float(starts[end]),
                     "primitive": primitive,
                     "arms": [arm for bit, arm in enumerate(track.arms) if int(found.arms[i]) >> bit & 1],
+                    "holds": [arm for bit, arm in enumerate(track.arms) if int(found.holds[i]) >> bit & 1],
                     "static": primitive == "idle" if label else bool(found.static[i]),
                     "confidence": 1.0 if label else float(spans.confidence[i]),
                     "recovery": RECOVERIES[found.recovery[i]] or None,

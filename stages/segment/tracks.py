@@ -8,34 +8,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from stages.episode import Signal
+from stages.seconds import at_least
 from stages.segment.candidates import Evidence
 from stages.segment.config import SegmentConfig
 from stages.segment.evidence import collect
 from stages.segment.grammar import subtask_ends
 from stages.segment.gripper import Change, changes_of, handovers, slips_of
-from stages.segment.hand import Hand, spans_on
+from stages.segment.hand import Hand, Spans, spans_on
 from stages.segment.labels import COARSE_FIRST, Placed, impose
 from stages.segment.motion import ArmMotion, arm_motions, grid
-from stages.segment.primitives import Labels, label_segments, label_spans, label_subtasks, label_task
-from stages.segment.selection import Nodes, choose, nodes_of, put_on
+from stages.segment.nesting import agree
+from stages.segment.pictures import fastest_arm, seen_to_move
+from stages.segment.primitives import Labels, label_spans, label_subtasks, label_task, with_local_events
+from stages.segment.selection import Nodes, choose, fingers, nodes_of, put_on
+from stages.segment.speed_evidence import onsets
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
+LABELLED = {"L3": label_task, "L2": label_subtasks, "L1": label_spans, "L0": label_spans}
+LONG_S = 10.0  # a longer span says nothing of an episode's pace
+SLOWEST_S = 2.0  # usual length of an L1 span up to which the pace of an episode counts
 Accepted = Mapping[str, Sequence[Placed]]  # level: people's spans
 
 
 @dataclass(frozen=True, slots=True)
 class Timebase:
-    """Of T frames: start on the canonical clock and time on the log's, float64[T], s; end: of the last frame."""
+    """Of T frames: start on the canonical clock and time on the log's, float64[T], s; end: of the last frame; pictures:
+    float64[T] each, how much the picture of a camera changes into each frame."""
 
     start: Float
     log: Float
     end: float
+    pictures: Sequence[Float] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +101,11 @@ def _track(
     accepted: Accepted,
 ) -> Track:
     evidence = collect(motions, changes, points, config)
-    nodes = nodes_of(evidence, clock.log)
-    cuts = _cuts(nodes, put_on(nodes, *subtask_ends(changes, evidence)), clock, config)
+    lasting = [c for c in changes if c.acts and not c.given and not c.flips]
+    took = (np.array([getattr(c, n) for c in lasting], dtype=np.float64) for n in ("start", "end"))
+    nodes = fingers(nodes_of(evidence, clock.log), *took)
+    set_off = {m.arm: onsets(m, points, config) for m in motions}
+    cuts = _cuts(nodes, put_on(nodes, *subtask_ends(changes, evidence, set_off)), clock, config)
     if any(accepted.values()):
         least = {"L3": config.min_l2_s, "L2": config.min_l2_s, "L1": config.min_l1_s, "L0": config.min_l0_s}
         cuts = impose(cuts, {level: accepted.get(level, ()) for level in COARSE_FIRST}, clock.start, clock.end, least)
@@ -104,25 +117,47 @@ def _track(
     hands = [Hand(m, changes, points) for m in motions]
     slips = np.sort(np.concatenate([slips_of(changes, m, points) for m in motions])) if motions else np.zeros(0)
     logged = np.append(clock.log, clock.log[-1] + clock.end - clock.start[-1])
+    spans: dict[str, Spans] = {}
+    labels: dict[str, Labels] = {}
+    frames = {k: np.concatenate([[0], cuts.get(k, np.zeros(0)), [count]]).astype(np.int64) for k in COARSE_FIRST}
+    parents = {"L3": np.zeros(1, dtype=np.int64)}
+    for above, level in pairwise(COARSE_FIRST):
+        parents[level] = np.searchsorted(frames[above], frames[level][:-1], side="right") - 1
+    for level, label in LABELLED.items():
+        spans[level] = spans_on(points, logged[frames[level][:-1]], logged[frames[level][1:]])
+        labels[level] = label(hands, spans[level], config)
+    fastest = fastest_arm(motions, points, clock.log)
+    labels["L0"] = with_local_events(hands, spans["L0"], labels["L0"], slips)
+    for level in LABELLED:
+        labels[level] = seen_to_move(labels[level], frames[level], clock.pictures, fastest, clock.start)
+    labels["L1"], labels["L0"] = agree(labels["L1"], labels["L0"], parents["L0"], spans["L1"], spans["L0"], hands)
     levels: dict[str, Level] = {}
-    above = np.array([0, count])
-    for level in COARSE_FIRST:
-        frames = np.concatenate([[0], cuts.get(level, above[:0]), [count]]).astype(np.int64)
-        spans = spans_on(points, logged[frames[:-1]], logged[frames[1:]])
-        if level == "L0":
-            found = label_segments(hands, spans, slips, config)
-        else:
-            found = {"L3": label_task, "L2": label_subtasks, "L1": label_spans}[level](hands, spans, config)
-        edges = np.minimum(sure[frames[:-1]], sure[frames[1:]])
-        parent = np.searchsorted(above, frames[:-1], side="right") - 1
-        levels[level] = Level(frames, parent, found, found.confidence * edges)
-        above = frames
+    for level, own in frames.items():
+        edges = np.minimum(sure[own[:-1]], sure[own[1:]])
+        levels[level] = Level(own, parents[level], labels[level], labels[level].confidence * edges)
     return Track(name, tuple(m.arm for m in motions), evidence, nodes, levels, accepted)
 
 
 def _cuts(nodes: Nodes, ends: Nodes, clock: Timebase, config: SegmentConfig) -> dict[str, Int]:
-    """{level: inner boundaries}, each level's among those of the next finer one."""
-    l2 = choose(ends, (), clock.start, clock.end, config.strength_l2, config.min_l2_s, config.usual_l2_s)
-    l1 = choose(nodes, l2, clock.start, clock.end, config.strength_l1, config.min_l1_s, config.usual_l1_s)
-    l0 = choose(nodes, l1, clock.start, clock.end, config.strength_l0, config.min_l0_s, config.usual_l0_s)
-    return {"L2": l2, "L1": l1, "L0": l0}
+    """{level: inner boundaries}, each level's among those of the next finer one. What is short at L1 hangs on the pace
+    of the episode; L0 adds what is local, boundaries beside a brief span."""
+    l2 = choose(ends, (), clock.start, clock.end, *config.asks("L2"))
+    asked, least, usual = config.asks("L1")
+    l1 = choose(nodes, l2, clock.start, clock.end, asked, least, usual)
+    usual = max(usual, min(SLOWEST_S * config.scale, config.pace * _mean_span(l1, clock)))
+    l1 = choose(nodes, l2, clock.start, clock.end, asked, least, usual)
+    l0 = choose(nodes, l1, clock.start, clock.end, *config.asks("L0"))
+    return {"L2": l2, "L1": l1, "L0": _local(l0, l1, clock, config.brief_s * config.scale)}
+
+
+def _mean_span(cuts: Int, clock: Timebase) -> float:
+    """Of the spans between boundaries, s."""
+    edges = np.append(clock.start, clock.end)[np.concatenate([[0], cuts, [len(clock.start)]])]
+    return float(np.minimum(np.diff(edges), LONG_S).mean())
+
+
+def _local(fine: Int, coarse: Int, clock: Timebase, brief_s: float) -> Int:
+    """Of fine boundaries the coarse ones (which are among them) and those with a brief span beside them."""
+    edges = np.append(clock.start, clock.end)[np.concatenate([[0], fine, [len(clock.start)]])]
+    brief = ~at_least(np.diff(edges), brief_s)
+    return np.asarray(fine[np.isin(fine, coarse) | brief[1:] | brief[:-1]])

@@ -117,6 +117,7 @@ def event(name: str, level: str, span: tuple[int, int], parent: str | None) -> d
         "end_s": 1.0,
         "primitive": "move",
         "arms": [],
+        "holds": [],
         "static": False,
         "confidence": 1.0,
         "recovery": None,

@@ -201,7 +201,7 @@ def test_two_tips_pulled_apart_turn_where_they_are_farthest():
         time, np.array([[0.0, 0.1, 0], [0.0, 0.5, 0], [0.0, 0.1, 0]]), np.array([1.0, 4.0]), np.array([2.9, 2.9])
     )
     signals = stream("position", "left", "m", time, out) | stream("position", "right", "m", time, out * [1, -1, 1])
-    when, _ = evidence(signals, "tip_extreme")
+    when, _ = evidence(signals, "tips_apart")
     assert when == pytest.approx([4.0], abs=0.1)
 
 
