@@ -1,4 +1,4 @@
-"""`corpus status`, `show`, `quarantine`, `labels`, `report`, `explain`: look at a corpus."""
+"""`corpus status`, `show`, `quarantine`, `labels`, `report`, `explain`, `sheet`: look at a corpus."""
 
 from __future__ import annotations
 
@@ -116,6 +116,32 @@ def explain(episode: str, root: str, folder: str) -> None:
 
     for path in draw(Corpus(root), episode, folder):
         click.echo(path)
+
+
+@click.command()
+@click.argument("events", nargs=-1, metavar="[EVENT]...")
+@click.option("--corpus", "root", required=True, metavar="DIR")
+@click.option("--random", "number", type=click.IntRange(1, 200), help="So many events drawn at random instead.")
+@click.option("--level", type=click.Choice(LEVELS), default="L1", show_default=True, help="Of the random ones.")
+@click.option("--source", help="Of the random ones.")
+@click.option("--seed", default=0, show_default=True, help="Of the draw.")
+@click.option("--to", "target", default="sheet.png", show_default=True, metavar="F.png")
+@mendable
+def sheet(
+    events: tuple[str, ...], root: str, number: int | None, level: str, source: str | None, seed: int, target: str
+) -> None:
+    """Draw events (source/000003/L1/0004250) with their captions and what each camera saw: one picture."""
+    from pipeline.explain.sheet import drawn
+    from pipeline.explain.sheet import sheet as draw
+
+    if bool(events) == bool(number):
+        raise ConfigError("sheet: name events, or give --random N")
+    if not target.lower().endswith(".png"):
+        raise ConfigError(f"--to {target}: a sheet is a PNG; give a name that ends in .png")
+    corpus = Corpus(root)
+    wanted = list(events) or drawn(corpus, number or 0, level, source, seed)
+    storage.write_bytes(storage.normalise(target), draw(corpus, wanted))
+    click.echo(target)
 
 
 def _short(value: pl.Series | list[Any] | dict[str, Any]) -> str:

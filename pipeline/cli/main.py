@@ -1,5 +1,5 @@
-"""The command line: `corpus build`, `check`, `status`, `show`, `quarantine`, `report`, `verify`, `repair`, `compact`,
-`gc`, `config`.
+"""The command line: `corpus build`, `check`, `status`, `show`, `quarantine`, `report`, `explain`, `sheet`, `verify`,
+`repair`, `compact`, `gc`, `config`.
 
 A build above the quarantine limit, or a fault that `verify` finds, exits with 1.
 """
@@ -18,6 +18,7 @@ def main() -> None:
 
 for command in (
     build.build, check.check, look.status, look.show, look.quarantine, look.labels, look.report, look.explain,
+    look.sheet,
     upkeep.verify, upkeep.repair, upkeep.gc, upkeep.compact, build.config,
 ):  # fmt: skip
     main.add_command(command)

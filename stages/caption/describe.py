@@ -70,6 +70,8 @@ def template_hash() -> str:
 def _phrase(scene: Scene) -> tuple[str, str]:
     """(phrase, the thing that it may name)."""
     primitive, recovery, subtask = scene.primitive, scene.recovery, scene.level == "L2"
+    if recovery == "second_approach" and "upward" in _direction(scene):
+        return words.BACKS_OFF, ""
     if recovery in words.RECOVERIES:
         phrases = words.RECOVERIES[recovery]
     elif primitive in words.WORK and not scene.holds:

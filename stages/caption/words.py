@@ -49,7 +49,8 @@ ACTIONS: dict[str, Phrases] = {
     "idle": ("", "", "{rests|rest}"),
     "unknown": ("", "", "{moves its fingers|move their fingers}"),
 }
-SEEN = "{keeps|keep} still while something moves in view"  # unknown, and no arm takes part
+SEEN = "hardly {moves|move} while something changes in view"  # unknown, and no arm takes part
+BACKS_OFF = "{backs|back} off {d} after a missed grasp"  # a second approach, as long as it leads upward
 
 SUBTASKS: dict[str, Phrases] = {
     **{name: ACTIONS[name] for name in ("grasp", "handover", "reach", "press", "push", "pull")},

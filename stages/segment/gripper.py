@@ -107,7 +107,7 @@ def changes_of(motion: ArmMotion, points: Float, config: SegmentConfig) -> list[
     swing = np.clip(swing / (WHOLE * float(np.median(swing))), SMALL, 1.0)
     missed = _attempts(closes, begun, done, motion, points, config)
     relaxed = _relaxed(closes, acts & ~missed, opening[last])
-    acts, missed, full = acts & ~relaxed, missed & ~relaxed, full & ~relaxed
+    acts, missed, full, swing = acts & ~relaxed, missed & ~relaxed, full & ~relaxed, np.where(relaxed, SMALL, swing)
     columns = (begun, done, closes, acts, missed, stalled, full, swing)
     return [
         Change(motion.arm, c, s, e, a, m, st, flips=motion.opening.flips, full=f, swing=w)

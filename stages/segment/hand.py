@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from stages.segment.gripper import GRIPS_S, Change, carries
+from stages.segment.gripper import GRIPS_S, SMALL, Change, carries
 from stages.segment.motion import GRID_HZ, ArmMotion
 
 Float = npt.NDArray[np.float64]
@@ -66,10 +66,12 @@ class Hand:
         self.motion, self.points = motion, points
         self.changes = [c for c in changes if c.arm == motion.arm and c.acts]
         idle = [c for c in changes if c.arm == motion.arm and not c.acts]
-        unsure, empty = (
-            [replace(c, acts=True, known=True) for c in idle if c.known is known] for known in (False, True)
+        unsure = [c for c in idle if not c.known]
+        empty = [c for c in idle if c.known and c.swing > SMALL]
+        self.unsure, self.empty = (
+            Hand(motion, [replace(c, acts=True, known=True) for c in own], points) if own else None
+            for own in (unsure, empty)
         )
-        self.unsure, self.empty = (Hand(motion, own, points) if own else None for own in (unsure, empty))
         self.starts, self.ends = (
             np.array([getattr(c, n) for c in self.changes], dtype=np.float64) for n in ("start", "end")
         )

@@ -45,6 +45,7 @@ def scenes() -> Iterator[tuple[str, Scene]]:
         )  # fmt: skip
     yield "L1 unknown, no arm takes part", Scene("L1", "unknown", arms=(), said=HELD, task=read(HELD))
     yield "L1 idle, no arm takes part, two arms", Scene("L1", "idle", arms=(), arms_of_robot=2)
+    yield "L1 second_approach, upward", Scene("L1", "reach", "second_approach", shift=[(0, 0, 0.2)], said=HELD)
     for primitive in ("press", "push", "pull"):
         yield f"L1 {primitive}, no words", Scene("L1", primitive, shift=[SHIFT], forward="+x")
     for said in ("press the white button from above", "pull the red drawer open", "push the box away"):
