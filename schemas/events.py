@@ -23,7 +23,9 @@ RECOVERIES = ("missed_grasp", "reopen", "second_approach", "regrasp", "slip", "c
 EVIDENCE = pa.struct(
     [
         pa.field("edge", pa.string(), nullable=False),  # start or end
-        pa.field("kind", pa.string(), nullable=False),  # stages.segment.candidates.KINDS; episode at its ends; human
+        pa.field(
+            "kind", pa.string(), nullable=False
+        ),  # of stages.segment.evidence.KINDS; episode at its ends; human
         pa.field("arm", pa.string(), nullable=False),
         pa.field("signal", pa.string(), nullable=False),  # what it was seen in
         pa.field("time_s", pa.float64(), nullable=False),  # when exactly, on the episode's clock

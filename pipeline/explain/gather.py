@@ -19,8 +19,8 @@ from schemas.alignments import ALIGNMENTS
 from schemas.signals import SIGNALS
 from stages.episode import signals_of
 from stages.segment import SegmentConfig
-from stages.segment.candidates import ARMS, KINDS
-from stages.segment.candidates import SIGNALS as SEEN_IN
+from stages.segment.evidence.candidates import ARMS, KINDS
+from stages.segment.evidence.candidates import SIGNALS as SEEN_IN
 from stages.segment.stage import timebase
 from stages.segment.tracks import tracks_of
 

@@ -22,11 +22,11 @@ from schemas.reasons import Quarantined, Reason
 from schemas.signals import SIGNALS
 from stages.episode import Signal, both_arms, signals_of
 from stages.segment import SegmentWork
-from stages.segment.candidates import ARMS, KINDS
-from stages.segment.candidates import SIGNALS as SEEN_IN
 from stages.segment.config import SegmentConfig
+from stages.segment.evidence.candidates import ARMS, KINDS
+from stages.segment.evidence.candidates import SIGNALS as SEEN_IN
+from stages.segment.labelling.primitives import RECOVERIES
 from stages.segment.labels import Placed, accept, labels_from, place
-from stages.segment.primitives import RECOVERIES
 from stages.segment.tracks import Timebase, Track, tracks_of
 from stages.work import Outcome, Unit, Workspace
 

@@ -15,19 +15,19 @@ import numpy.typing as npt
 
 from stages.episode import Signal
 from stages.seconds import at_least
-from stages.segment.candidates import Evidence
+from stages.segment.boundaries.grammar import subtask_ends
+from stages.segment.boundaries.selection import Nodes, choose, fingers, nodes_of, put_on
 from stages.segment.config import SegmentConfig
-from stages.segment.evidence import collect
-from stages.segment.grammar import subtask_ends
-from stages.segment.gripper import Change, changes_of, handovers, slips_of
-from stages.segment.hand import Hand, Spans, spans_on
+from stages.segment.evidence.candidates import Evidence
+from stages.segment.evidence.collect import collect
+from stages.segment.evidence.speed import onsets
+from stages.segment.kinematics.gripper import Change, changes_of, handovers, slips_of
+from stages.segment.kinematics.motion import ArmMotion, arm_motions, grid
+from stages.segment.labelling.hand import Hand, Spans, spans_on
+from stages.segment.labelling.nesting import agree
+from stages.segment.labelling.pictures import fastest_arm, seen_to_move
+from stages.segment.labelling.primitives import Labels, label_spans, label_subtasks, label_task, with_local_events
 from stages.segment.labels import COARSE_FIRST, Placed, impose
-from stages.segment.motion import ArmMotion, arm_motions, grid
-from stages.segment.nesting import agree
-from stages.segment.pictures import fastest_arm, seen_to_move
-from stages.segment.primitives import Labels, label_spans, label_subtasks, label_task, with_local_events
-from stages.segment.selection import Nodes, choose, fingers, nodes_of, put_on
-from stages.segment.speed_evidence import onsets
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]

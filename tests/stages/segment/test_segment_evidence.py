@@ -8,11 +8,11 @@ import pytest
 
 from stages.episode import Signal
 from stages.segment import SegmentConfig
-from stages.segment.candidates import KIND
-from stages.segment.evidence import collect
-from stages.segment.gripper import changes_of, handovers, slips_of, turning_points
-from stages.segment.motion import ArmMotion, Opening, arm_motions, grid, on_grid
-from stages.segment.speed_evidence import rests
+from stages.segment.evidence.candidates import KIND
+from stages.segment.evidence.collect import collect
+from stages.segment.evidence.speed import rests
+from stages.segment.kinematics.gripper import changes_of, handovers, slips_of, turning_points
+from stages.segment.kinematics.motion import ArmMotion, Opening, arm_motions, grid, on_grid
 from stages.segment.tracks import tracks_of
 from tests.motions import clock, path, pick_and_place, stream, times
 

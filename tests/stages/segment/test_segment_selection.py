@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stages.seconds import ROUNDING_S
-from stages.segment.candidates import KIND, Evidence
-from stages.segment.selection import HASTE, Nodes, choose, nodes_of
+from stages.segment.boundaries.selection import HASTE, Nodes, choose, nodes_of
+from stages.segment.evidence.candidates import KIND, Evidence
 
 TIMES = np.arange(40) / 10  # 4 s
 

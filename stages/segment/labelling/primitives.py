@@ -17,9 +17,9 @@ from schemas.events import PRIMITIVES
 from schemas.events import RECOVERIES as NAMES
 from stages.seconds import at_least
 from stages.segment.config import SegmentConfig
-from stages.segment.gripper import Change
-from stages.segment.hand import Bool, Float, Hand, Int, Spans
-from stages.segment.handless import strokes
+from stages.segment.kinematics.gripper import Change
+from stages.segment.labelling.hand import Bool, Float, Hand, Int, Spans
+from stages.segment.labelling.handless import strokes
 
 CODE = {name: number for number, name in enumerate(PRIMITIVES)}
 RECOVERIES = ("", *NAMES)

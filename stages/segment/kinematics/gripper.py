@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from stages.seconds import ROUNDING_S, at_least, longer, whole_steps
 from stages.segment.config import SegmentConfig
-from stages.segment.motion import GRID_HZ, ArmMotion
+from stages.segment.kinematics.motion import GRID_HZ, ArmMotion
 from stages.zigzag import turning_points
 
 Float = npt.NDArray[np.float64]

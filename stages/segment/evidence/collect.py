@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stages.segment.candidates import ARMS, KIND, TURNED, Columns, Evidence, Float, near
 from stages.segment.config import SegmentConfig
-from stages.segment.gripper import Change
-from stages.segment.motion import ArmMotion
-from stages.segment.path_evidence import tip_extremes
-from stages.segment.path_evidence import turns as turns_of
-from stages.segment.speed_evidence import contacts, pauses
+from stages.segment.evidence.candidates import ARMS, KIND, TURNED, Columns, Evidence, Float, near
+from stages.segment.evidence.path import tip_extremes
+from stages.segment.evidence.path import turns as turns_of
+from stages.segment.evidence.speed import contacts, pauses
+from stages.segment.kinematics.gripper import Change
+from stages.segment.kinematics.motion import ArmMotion
 
 ONE_OF_TWO = 0.75  # what an arm does while the other goes its own way says less about the episode
 AT_ONCE_S = 0.15  # two arms that stop or set off within this time do it at once

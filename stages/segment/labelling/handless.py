@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stages.segment.hand import Bool, Float, Hand, Spans
+from stages.segment.labelling.hand import Bool, Float, Hand, Spans
 
 STEEP, LEVEL = 0.7, 0.4  # share of a stroke's way that it rises or falls
 LEAST_M, SLIDES_M = 0.03, 0.05  # shortest stroke that says something; shortest one that moves a thing along

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from stages.segment.hand import Bool, Float, Int
-from stages.segment.motion import ArmMotion
-from stages.segment.primitives import CODE, Labels
+from stages.segment.kinematics.motion import ArmMotion
+from stages.segment.labelling.hand import Bool, Float, Int
+from stages.segment.labelling.primitives import CODE, Labels
 
 EDGE_S, LEAST_S = 0.2, 0.4  # what lies so near to an edge may be the motion beside it; so much must be left
 BUSY = 0.4  # of how much the picture usually changes while an arm moves

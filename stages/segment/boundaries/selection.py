@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.seconds import ROUNDING_S, at_least, longer
-from stages.segment.candidates import Evidence
+from stages.segment.evidence.candidates import Evidence
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]

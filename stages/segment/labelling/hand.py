@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from stages.segment.gripper import GRIPS_S, SMALL, Change, carries
-from stages.segment.motion import GRID_HZ, ArmMotion
+from stages.segment.kinematics.gripper import GRIPS_S, SMALL, Change, carries
+from stages.segment.kinematics.motion import GRID_HZ, ArmMotion
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]

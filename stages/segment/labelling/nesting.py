@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from stages.segment.hand import Bool, Float, Hand, Int, Spans
-from stages.segment.primitives import CODE, HANDS, Labels
+from stages.segment.labelling.hand import Bool, Float, Hand, Int, Spans
+from stages.segment.labelling.primitives import CODE, HANDS, Labels
 
 MOST = 0.5  # share of an L1 span that a hand's act must fill to be what the span is
 WORKS = tuple(CODE[name] for name in ("push", "pull", "press"))

@@ -12,10 +12,10 @@ import numpy as np
 from scipy.signal import peak_widths
 
 from stages.seconds import at_least
-from stages.segment.candidates import SAME, Columns, Float, Int, columns, near, peaks
 from stages.segment.config import SegmentConfig
-from stages.segment.gripper import Change
-from stages.segment.motion import GRID_HZ, ArmMotion
+from stages.segment.evidence.candidates import SAME, Columns, Float, Int, columns, near, peaks
+from stages.segment.kinematics.gripper import Change
+from stages.segment.kinematics.motion import GRID_HZ, ArmMotion
 
 FLIP_S = 0.6  # a command that flips stands for the fingers' whole way: what the arm does so near is one with it, s
 JUST_S = 0.3  # a stretch entered so shortly after the hand has changed belongs to that, s

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy.signal import find_peaks
 
 from stages.seconds import ROUNDING_S
-from stages.segment.motion import GRID_HZ
+from stages.segment.kinematics.motion import GRID_HZ
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]

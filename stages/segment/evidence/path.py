@@ -12,10 +12,10 @@ import numpy.typing as npt
 from scipy.ndimage import maximum_filter1d
 from scipy.signal import find_peaks
 
-from stages.segment.candidates import Columns, Float, columns, peaks
 from stages.segment.config import SegmentConfig
-from stages.segment.gripper import Change
-from stages.segment.motion import GRID_HZ, ArmMotion
+from stages.segment.evidence.candidates import Columns, Float, columns, peaks
+from stages.segment.kinematics.gripper import Change
+from stages.segment.kinematics.motion import GRID_HZ, ArmMotion
 
 TOGETHER_S = 2.0  # both arms have moved within this time
 TIP_EXTREME = 0.1  # of its range: the distance of two tips changes by so much before an extreme counts

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from stages.segment.candidates import ARMS, KIND, Bool, Evidence, Float, Int
-from stages.segment.gripper import Change
-from stages.segment.path_evidence import empty_at
+from stages.segment.evidence.candidates import ARMS, KIND, Bool, Evidence, Float, Int
+from stages.segment.evidence.path import empty_at
+from stages.segment.kinematics.gripper import Change
 
 SETS_OFF_S = 1.5  # an arm that sets off so soon after a closing took its object with it
 TOUCHES_S = 1.2  # what touched so shortly before the hand opened was being placed

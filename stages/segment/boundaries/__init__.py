@@ -1,0 +1,1 @@
+"""From candidates to boundaries: the grammar of subtasks, the choice of each level, what was learned from labels."""

@@ -1,0 +1,1 @@
+"""Candidate boundaries: what hands do, what speeds and paths show."""
