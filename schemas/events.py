@@ -23,9 +23,7 @@ RECOVERIES = ("missed_grasp", "reopen", "second_approach", "regrasp", "slip", "c
 EVIDENCE = pa.struct(
     [
         pa.field("edge", pa.string(), nullable=False),  # start or end
-        pa.field(
-            "kind", pa.string(), nullable=False
-        ),  # of stages.segment.evidence.KINDS; episode at its ends; human
+        pa.field("kind", pa.string(), nullable=False),  # of stages.segment.evidence.KINDS; episode at its ends; human
         pa.field("arm", pa.string(), nullable=False),
         pa.field("signal", pa.string(), nullable=False),  # what it was seen in
         pa.field("time_s", pa.float64(), nullable=False),  # when exactly, on the episode's clock
@@ -120,7 +118,7 @@ EVENTS: Table[EventRow] = Table(
             "holds", pa.list_(pa.string()), "arms whose hand holds something throughout, as far as signals prove it"
         ),
         Column("static", pa.bool_(), "quasi-static: kept here, left out of the shards"),
-        Column("confidence", pa.float32(), "0 to 1: strength of its two boundaries and of its label"),
+        Column("confidence", pa.float32(), "0 to 1: how often such a span is right in both boundaries and its label"),
         Column("recovery", pa.string(), "one of schemas.events.RECOVERIES; null in the nominal course", nullable=True),
         Column(
             "label", pa.string(), "what a person (or another program) called it; null for the machine's", nullable=True

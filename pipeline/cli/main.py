@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli import build, check, look, upkeep
+from pipeline.cli import build, check, look, tune, upkeep
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -19,6 +19,7 @@ def main() -> None:
 for command in (
     build.build, check.check, look.status, look.show, look.quarantine, look.labels, look.report, look.explain,
     look.sheet,
+    tune.tune_segment,
     upkeep.verify, upkeep.repair, upkeep.gc, upkeep.compact, build.config,
 ):  # fmt: skip
     main.add_command(command)

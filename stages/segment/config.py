@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from stages import bounded, storage
+from stages.segment.model import SegmentModel
 
 
 class SegmentConfig(BaseModel):
@@ -30,6 +33,9 @@ class SegmentConfig(BaseModel):
     turn_window_s: float = Field(0.35, gt=0, description="a turn compares the way before and after, each so long, s")
     handover_s: float = Field(0.8, ge=0, description="one hand opens so soon after the other has closed: a handover, s")
     attempt_s: float = Field(2.0, gt=0, description="fingers that reopen so soon, nothing carried, have missed, s")
+    model: SegmentModel | None = Field(
+        None, description="what corpus tune-segment has learned: its YAML file, which becomes part of the configuration"
+    )
     scale: float = Field(
         1.0, ge=0.1, le=10, description="granularity of all levels together: 2 cuts coarser, 0.5 finer"
     )
@@ -46,10 +52,37 @@ class SegmentConfig(BaseModel):
     usual_l0_s: float = Field(0.4, gt=0, description="L0 spans shorter than this need stronger evidence, s")
     vertical: float = Field(0.7, gt=0, le=1, description="share of the displacement that makes a stroke vertical")
 
+    @field_validator("model", mode="before")
+    @classmethod
+    def _read(cls, value: object) -> object:
+        """A file by its name. Its content counts, wherever it lies."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return bounded.yaml_file(storage.normalise(value))
+        except (OSError, bounded.Unreadable) as error:
+            raise ValueError(f"{value} cannot be read: {error}") from error
+
+    @property
+    def learned(self) -> SegmentModel | None:
+        """The model, if weights were learned."""
+        return self.model if self.model is not None and self.model.kind == "weights" else None
+
+    @property
+    def untaught(self) -> SegmentConfig:
+        """The same without weights; a granularity that was learned stays."""
+        return self if self.learned is None else self.model_copy(update={"model": None})
+
+    @property
+    def granularity(self) -> float:
+        """`scale`, times what was learned of it."""
+        return self.scale * (self.model.scale if self.model is not None and self.model.kind == "scale" else 1.0)
+
     def asks(self, level: str) -> tuple[float, float, float]:
         """(strength from which evidence is worth a boundary, shortest span, usual span, s) of a level, scaled."""
         name = level.lower()
         strength, least, usual = (
             getattr(self, key) for key in (f"strength_{name}", f"min_{name}_s", f"usual_{name}_s")
         )
-        return strength ** (1.0 / self.scale), least * self.scale, usual * self.scale
+        scale = self.granularity
+        return strength ** (1.0 / scale), least * scale, usual * scale

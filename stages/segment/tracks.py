@@ -14,13 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.episode import Signal
-from stages.seconds import at_least
-from stages.segment.boundaries.grammar import subtask_ends
-from stages.segment.boundaries.selection import Nodes, choose, fingers, nodes_of, put_on
+from stages.segment.boundaries.learned import candidates, features, judged, shifted
+from stages.segment.boundaries.levels import cuts
+from stages.segment.boundaries.selection import Nodes
 from stages.segment.config import SegmentConfig
 from stages.segment.evidence.candidates import Evidence
 from stages.segment.evidence.collect import collect
-from stages.segment.evidence.speed import onsets
 from stages.segment.kinematics.gripper import Change, changes_of, handovers, slips_of
 from stages.segment.kinematics.motion import ArmMotion, arm_motions, grid
 from stages.segment.labelling.hand import Hand, Spans, spans_on
@@ -28,12 +27,12 @@ from stages.segment.labelling.nesting import agree
 from stages.segment.labelling.pictures import fastest_arm, seen_to_move
 from stages.segment.labelling.primitives import Labels, label_spans, label_subtasks, label_task, with_local_events
 from stages.segment.labels import COARSE_FIRST, Placed, impose
+from stages.segment.model import COMMON
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
+CALIBRATION = -1.16, 5.72
 LABELLED = {"L3": label_task, "L2": label_subtasks, "L1": label_spans, "L0": label_spans}
-LONG_S = 10.0  # a longer span says nothing of an episode's pace
-SLOWEST_S = 2.0  # usual length of an L1 span up to which the pace of an episode counts
 Accepted = Mapping[str, Sequence[Placed]]  # level: people's spans
 
 
@@ -51,7 +50,8 @@ class Timebase:
 @dataclass(frozen=True, slots=True)
 class Level:
     """Spans of one level: frames[i] to frames[i + 1] is span i (int64[N + 1], from 0 to T); parent: number of the span
-    one level up; labels: what is done in each; confidence: of that and of the span's two boundaries, float64[N]."""
+    one level up; labels: what is done in each; confidence: how often such a span is right in its label and both
+    boundaries, float64[N]."""
 
     frames: Int
     parent: Int
@@ -91,6 +91,12 @@ def tracks_of(
     return tracks
 
 
+def _calibrated(evidence: Float) -> Float:
+    """From the strength of a span's label and weaker edge, 0 to 1, to how often such a span is right in label and both
+    edges: fitted on half of the sample's tasks, checked on the other half (docs/segmentation.md)."""
+    return np.asarray(1.0 / (1.0 + np.exp(-(CALIBRATION[0] + CALIBRATION[1] * evidence))))
+
+
 def _track(
     name: str,
     motions: Sequence[ArmMotion],
@@ -101,14 +107,16 @@ def _track(
     accepted: Accepted,
 ) -> Track:
     evidence = collect(motions, changes, points, config)
-    lasting = [c for c in changes if c.acts and not c.given and not c.flips]
-    took = (np.array([getattr(c, n) for c in lasting], dtype=np.float64) for n in ("start", "end"))
-    nodes = fingers(nodes_of(evidence, clock.log), *took)
-    set_off = {m.arm: onsets(m, points, config) for m in motions}
-    cuts = _cuts(nodes, put_on(nodes, *subtask_ends(changes, evidence, set_off)), clock, config)
+    model = config.learned if name == "all" else None  # people's boundaries are those of both arms
+    if model is not None:
+        evidence = shifted(evidence, model)
+    shift = model.shift_s.get(COMMON, 0.0) if model is not None else 0.0
+    seen = candidates(evidence, motions, changes, points, clock.log, clock.start, clock.end, config, shift)
+    nodes = judged(seen.nodes, features(seen, config), model) if model is not None else seen.nodes
+    found = cuts(nodes, seen.ends, clock.start, clock.end, config if model is not None else config.untaught)
     if any(accepted.values()):
         least = {"L3": config.min_l2_s, "L2": config.min_l2_s, "L1": config.min_l1_s, "L0": config.min_l0_s}
-        cuts = impose(cuts, {level: accepted.get(level, ()) for level in COARSE_FIRST}, clock.start, clock.end, least)
+        found = impose(found, {level: accepted.get(level, ()) for level in COARSE_FIRST}, clock.start, clock.end, least)
     count = len(clock.start)
     sure = np.zeros(count + 1)
     sure[nodes.frame] = nodes.strength
@@ -119,7 +127,7 @@ def _track(
     logged = np.append(clock.log, clock.log[-1] + clock.end - clock.start[-1])
     spans: dict[str, Spans] = {}
     labels: dict[str, Labels] = {}
-    frames = {k: np.concatenate([[0], cuts.get(k, np.zeros(0)), [count]]).astype(np.int64) for k in COARSE_FIRST}
+    frames = {k: np.concatenate([[0], found.get(k, np.zeros(0)), [count]]).astype(np.int64) for k in COARSE_FIRST}
     parents = {"L3": np.zeros(1, dtype=np.int64)}
     for above, level in pairwise(COARSE_FIRST):
         parents[level] = np.searchsorted(frames[above], frames[level][:-1], side="right") - 1
@@ -133,31 +141,6 @@ def _track(
     labels["L1"], labels["L0"] = agree(labels["L1"], labels["L0"], parents["L0"], spans["L1"], spans["L0"], hands)
     levels: dict[str, Level] = {}
     for level, own in frames.items():
-        edges = np.minimum(sure[own[:-1]], sure[own[1:]])
-        levels[level] = Level(own, parents[level], labels[level], labels[level].confidence * edges)
+        seen_of = labels[level].confidence * np.minimum(sure[own[:-1]], sure[own[1:]])
+        levels[level] = Level(own, parents[level], labels[level], seen_of if level == "L3" else _calibrated(seen_of))
     return Track(name, tuple(m.arm for m in motions), evidence, nodes, levels, accepted)
-
-
-def _cuts(nodes: Nodes, ends: Nodes, clock: Timebase, config: SegmentConfig) -> dict[str, Int]:
-    """{level: inner boundaries}, each level's among those of the next finer one. What is short at L1 hangs on the pace
-    of the episode; L0 adds what is local, boundaries beside a brief span."""
-    l2 = choose(ends, (), clock.start, clock.end, *config.asks("L2"))
-    asked, least, usual = config.asks("L1")
-    l1 = choose(nodes, l2, clock.start, clock.end, asked, least, usual)
-    usual = max(usual, min(SLOWEST_S * config.scale, config.pace * _mean_span(l1, clock)))
-    l1 = choose(nodes, l2, clock.start, clock.end, asked, least, usual)
-    l0 = choose(nodes, l1, clock.start, clock.end, *config.asks("L0"))
-    return {"L2": l2, "L1": l1, "L0": _local(l0, l1, clock, config.brief_s * config.scale)}
-
-
-def _mean_span(cuts: Int, clock: Timebase) -> float:
-    """Of the spans between boundaries, s."""
-    edges = np.append(clock.start, clock.end)[np.concatenate([[0], cuts, [len(clock.start)]])]
-    return float(np.minimum(np.diff(edges), LONG_S).mean())
-
-
-def _local(fine: Int, coarse: Int, clock: Timebase, brief_s: float) -> Int:
-    """Of fine boundaries the coarse ones (which are among them) and those with a brief span beside them."""
-    edges = np.append(clock.start, clock.end)[np.concatenate([[0], fine, [len(clock.start)]])]
-    brief = ~at_least(np.diff(edges), brief_s)
-    return np.asarray(fine[np.isin(fine, coarse) | brief[1:] | brief[:-1]])

@@ -56,7 +56,7 @@ def test_the_samples_report_stands_on_its_own(sample_corpus):
     assert "<script" not in page
     text = words_of(page)
     events = corpus.table("events").height
-    assert re.search(rf"44 episodes \([\d.]+ min\) of 2 sources became {events} events on four levels\.", text)
+    assert re.search(rf"44 episodes \([\d.]+ min\) of 2 sources became {events:,} events on four levels\.", text)
     sampled, shards = corpus.table("samples").filter(status="sampled").height, len(corpus.wanted("shard"))
     assert f"{sampled} events of level L1 are samples in {shards} shards" in text
     assert f"{corpus.table('events').filter(level='L1').height} actions (L1)" in text

@@ -34,7 +34,9 @@ WENT = 0.25  # way, in the same unit, that a hand must have gone from its start 
 IN_FLIGHT = 0.6  # scaled speed at which no hand takes hold: fingers that close in flight make a fist
 ABOUT_S, FLIP_S = 0.3, 1.0  # a hand that takes hold is slow so shortly before or after; beside a command, which leads
 SHORT = 0.15  # fingers that can close further by so much have met something, or have not closed at all
+USUAL = 0.75  # quantile of a hand's swings that is its usual one
 WHOLE = 0.6  # of a hand's usual swing: fingers that go so far have gone all their way
+REGRIP = 0.35  # and by less than so much of it they have not let go
 SMALL = 0.3  # what is left of a swing that is nothing beside the usual one
 SLIP = 0.05  # fingers that close so much further while they hold have slipped
 SLOWLY = 0.35  # scaled speed of arms that hand over
@@ -89,6 +91,7 @@ def changes_of(motion: ArmMotion, points: Float, config: SegmentConfig) -> list[
         return _unknown(motion, opening, first, last, points)
     if not motion.opening.flips:
         first, last = _moving_parts(opening, first, last)
+    first, last, regrips = _without_regrips(opening, first, last)
     closes = opening[last] < opening[first]
     start, end = _flip(opening, first, last) if motion.opening.flips else _passes(opening, first, last)
     stalled = np.zeros(len(first), dtype=bool)
@@ -104,15 +107,34 @@ def changes_of(motion: ArmMotion, points: Float, config: SegmentConfig) -> list[
     takes = full | _takes(motion, start, end) | carries(closes, begun, done, motion, points)
     acts = np.where(closes, takes, np.append(held, (closes & takes)[:-1]))
     swing = np.abs(opening[last] - opening[first])
-    swing = np.clip(swing / (WHOLE * float(np.median(swing))), SMALL, 1.0)
+    swing = np.clip(swing / (WHOLE * float(np.quantile(swing, USUAL))), SMALL, 1.0)
     missed = _attempts(closes, begun, done, motion, points, config)
     relaxed = _relaxed(closes, acts & ~missed, opening[last])
     acts, missed, full, swing = acts & ~relaxed, missed & ~relaxed, full & ~relaxed, np.where(relaxed, SMALL, swing)
     columns = (begun, done, closes, acts, missed, stalled, full, swing)
-    return [
+    changes = [
         Change(motion.arm, c, s, e, a, m, st, flips=motion.opening.flips, full=f, swing=w)
         for s, e, c, a, m, st, f, w in zip(*(column.tolist() for column in columns), strict=True)
     ]
+    if len(regrips[0]):
+        begun, done = (points[0] + t / GRID_HZ for t in _passes(opening, *regrips))
+        ways = opening[regrips[1]] < opening[regrips[0]]
+        some = zip(ways.tolist(), begun.tolist(), done.tolist(), strict=True)
+        changes += [Change(motion.arm, c, s, e, acts=False, swing=SMALL) for c, s, e in some]
+        changes.sort(key=lambda c: c.start)
+    return changes
+
+
+def _without_regrips(opening: Float, first: Int, last: Int) -> tuple[Int, Int, tuple[Int, Int]]:
+    """(legs, legs) without the pairs in which fingers that hold something open and close again by little of their usual
+    way, and those: what they hold they have not let go."""
+    swing = np.abs(opening[last] - opening[first])
+    small = swing < REGRIP * float(np.quantile(swing, USUAL))
+    opens = opening[last] > opening[first]
+    pair = np.append(small[:-1] & small[1:] & opens[:-1] & ~opens[1:], False)
+    pair[0] = False  # what begins the episode is no second grip
+    gone = pair | np.append(False, pair[:-1])
+    return first[~gone], last[~gone], (first[gone], last[gone])
 
 
 def _takes(motion: ArmMotion, start: Float, end: Float) -> Bool:

@@ -1,0 +1,169 @@
+"""Candidates as a linear model sees them, and its boundaries.
+
+In: evidence and its nodes, arm motions, hand changes. Out: features of each node, all about 0 to 1, each with a name
+that can be read: how strong each kind of evidence is at the node and near it, whether a hand holds something, how fast
+the arm is before and after, what the untuned segmenter makes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from stages.segment.boundaries.grammar import subtask_ends
+from stages.segment.boundaries.levels import cuts
+from stages.segment.boundaries.selection import Nodes, fingers, nodes_of, put_on
+from stages.segment.config import SegmentConfig
+from stages.segment.evidence.candidates import ARMS, KINDS, Evidence, Float
+from stages.segment.evidence.candidates import near as near_any
+from stages.segment.evidence.path import empty_at
+from stages.segment.evidence.speed import onsets
+from stages.segment.kinematics.gripper import Change
+from stages.segment.kinematics.motion import GRID_HZ, ArmMotion
+from stages.segment.model import COMMON, SegmentModel
+
+NEAR_S = 0.6  # evidence so near to a node may speak of the same moment
+AROUND_S = 0.5  # speeds are means over so long before and after
+MISSES_S = 0.2  # a node so near to the closing of a grasp that misses, or to the opening after it, is of that
+ALONE_S = 1.5  # a node with nothing strong within this time is far from all others
+STRONG = 0.5
+FEATURES = (
+    *(f"{kind} here" for kind in KINDS),
+    *(f"{kind} near" for kind in KINDS),
+    "strength", "both arms", "hand holds", "hand misses", "hand acts before", "hand acts after",
+    "speed before", "speed after", "slower", "faster", "slowest", "gap before", "gap after",
+    "L2 untuned", "L1 untuned", "L0 untuned", "L1 at scale 2", "L1 at scale 4",
+)  # fmt: skip
+
+
+def shifted(evidence: Evidence, model: SegmentModel) -> Evidence:
+    """Evidence with the times at which these people mark it."""
+    if not any(model.shift_s.values()):
+        return evidence
+    usual = model.shift_s.get(COMMON, 0.0)
+    by_kind = np.array([model.shift_s.get(kind, usual) for kind in KINDS])
+    time = evidence.time + by_kind[evidence.kind]
+    order = np.lexsort((evidence.arm, evidence.kind, time))
+    return Evidence(time[order], evidence.kind[order], evidence.arm[order], evidence.strength[order])
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Nodes of a timeline with what they are judged by: their evidence, where subtasks may end, arms and hands on the
+    grid `points`; starts: of each frame, s; end: of the episode."""
+
+    evidence: Evidence
+    nodes: Nodes
+    ends: Nodes
+    motions: Sequence[ArmMotion]
+    changes: Sequence[Change]
+    points: Float
+    starts: Float
+    end: float
+
+
+def candidates(
+    evidence: Evidence,
+    motions: Sequence[ArmMotion],
+    changes: Sequence[Change],
+    points: Float,
+    log: Float,
+    starts: Float,
+    end: float,
+    config: SegmentConfig,
+    shift_s: float = 0.0,
+) -> Candidates:
+    """Evidence put on frames (log: their times on the log's clock), with the spans that fingers take and the places
+    where subtasks may end."""
+    lasting = [c for c in changes if c.acts and not c.given and not c.flips]
+    took = (np.array([getattr(c, n) + shift_s for c in lasting], dtype=np.float64) for n in ("start", "end"))
+    nodes = fingers(nodes_of(evidence, log), *took)
+    time, strength = subtask_ends(changes, evidence, {m.arm: onsets(m, points, config) for m in motions})
+    return Candidates(evidence, nodes, put_on(nodes, time + shift_s, strength), motions, changes, points, starts, end)
+
+
+def features(of: Candidates, config: SegmentConfig) -> Float:
+    """float64[N, len(FEATURES)] of the nodes; config: of the untuned segmenter."""
+    evidence, nodes, motions, changes, points = of.evidence, of.nodes, of.motions, of.changes, of.points
+    count = len(nodes.frame)
+    here, near = np.zeros((count, len(KINDS))), np.zeros((count, len(KINDS)))
+    if not count:
+        return np.zeros((0, len(FEATURES)))
+    node = np.repeat(np.arange(count), np.diff(nodes.first))
+    np.maximum.at(here, (node, evidence.kind), evidence.strength)
+    for kind in range(len(KINDS)):
+        own = evidence.kind == kind
+        if own.any():
+            near[:, kind] = _strongest(nodes.seen, evidence.time[own], evidence.strength[own])
+    near = np.where(near > here, near, 0.0)
+    both = np.zeros(count)
+    np.maximum.at(both, node, (evidence.arm == ARMS.index("all")).astype(np.float64))
+    acting = [c for c in changes if c.acts]
+    holds = np.zeros(count, dtype=bool)
+    for arm in {c.arm for c in acting}:
+        holds |= ~empty_at(nodes.seen, [c for c in acting if c.arm == arm])
+    begins, ends = np.sort([c.start for c in acting]), np.sort([c.end for c in acting])
+    strong = nodes.seen[nodes.strength > STRONG]
+    before, after = _speeds(nodes.seen, motions, points)
+    columns = [
+        nodes.strength,
+        both,
+        holds,
+        near_any(nodes.seen, np.sort([t for c in acting if c.missed for t in (c.start, c.end)]), MISSES_S),
+        _closeness(nodes.seen, ends, -1),
+        _closeness(nodes.seen, begins, 1),
+        np.minimum(before, 1.0),
+        np.minimum(after, 1.0),
+        np.clip(before - after, 0, 1),
+        np.clip(after - before, 0, 1),
+        np.minimum(np.minimum(before, after), 1.0),
+        1.0 - _closeness(nodes.seen - 1e-3, strong, -1),
+        1.0 - _closeness(nodes.seen + 1e-3, strong, 1),
+    ]
+    plain = config.untaught
+    untuned, twice, four = (
+        cuts(nodes, of.ends, of.starts, of.end, plain.model_copy(update={"scale": plain.scale * scale}))
+        for scale in (1.0, 2.0, 4.0)
+    )
+    chosen = [np.isin(nodes.frame, frames) for frames in (*untuned.values(), twice["L1"], four["L1"])]
+    return np.column_stack([here, near, *columns, *chosen])
+
+
+def judged(nodes: Nodes, seen: Float, model: SegmentModel) -> Nodes:
+    """The nodes, as strong as a person is likely to mark them; seen: their features."""
+    weights = np.array([model.weights.get(name, 0.0) for name in FEATURES])
+    return replace(nodes, strength=1.0 / (1.0 + np.exp(-(seen @ weights + model.bias))))
+
+
+def _strongest(at: Float, times: Float, strengths: Float) -> Float:
+    """Of evidence within NEAR_S of each moment, how strong the strongest is; times rise."""
+    first, last = np.searchsorted(times, at - NEAR_S), np.searchsorted(times, at + NEAR_S)
+    bounds = np.stack([first, np.maximum(last, first + 1)], axis=1).ravel()
+    found = np.maximum.reduceat(np.append(strengths, [0.0, 0.0]), bounds)[::2]
+    return np.where(last > first, found, 0.0)
+
+
+def _closeness(at: Float, marks: Float, side: int) -> Float:
+    """1 where a mark lies at a moment, 0 where the next one before (side -1) or after (1) is ALONE_S away or more."""
+    if not len(marks):
+        return np.zeros(len(at))
+    place = np.searchsorted(marks, at, side="right") - 1 if side < 0 else np.searchsorted(marks, at)
+    found = marks[np.clip(place, 0, len(marks) - 1)]
+    known = (place >= 0) & (place < len(marks))
+    return np.where(known, np.clip(1.0 - np.abs(found - at) / ALONE_S, 0.0, 1.0), 0.0)
+
+
+def _speeds(at: Float, motions: Sequence[ArmMotion], points: Float) -> tuple[Float, Float]:
+    """Mean scaled speed of the fastest arm over AROUND_S before and after each moment."""
+    if not motions:
+        return np.zeros(len(at)), np.zeros(len(at))
+    way = np.append(0.0, np.cumsum(np.max([m.speed for m in motions], axis=0)))
+    last, reach = len(way) - 1, round(AROUND_S * GRID_HZ)
+    place = np.clip(np.round((at - points[0]) * GRID_HZ).astype(np.int64), 0, last)
+    first, end = np.maximum(place - reach, 0), np.minimum(place + reach, last)
+    return (
+        (way[place] - way[first]) / np.maximum(place - first, 1),
+        (way[end] - way[place]) / np.maximum(end - place, 1),
+    )

@@ -1,0 +1,300 @@
+"""Learn where people put boundaries, from a few labelled episodes.
+
+In: episodes with their candidates and their true boundaries of one level. Out: a `SegmentModel`: weights of evidence
+where they win, else a granularity, else nothing. All is cross-validated by episode, choices included, and what wins
+must gain more than its 95 % interval. Each round pairs true boundaries with candidates, one to one, by what is believed
+so far, fits a regularised logistic regression (scikit-learn), and moves each kind of evidence to where people mark it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from stages.episode import Signal
+from stages.segment.boundaries.learned import FEATURES, Candidates, candidates, features, judged, shifted
+from stages.segment.boundaries.selection import Nodes, choose
+from stages.segment.config import SegmentConfig
+from stages.segment.evidence.candidates import KINDS, Evidence, Float
+from stages.segment.evidence.collect import collect
+from stages.segment.kinematics.gripper import Change, changes_of, handovers
+from stages.segment.kinematics.motion import ArmMotion, arm_motions, grid
+from stages.segment.model import COMMON, Level, SegmentModel, Tried
+from stages.segment.tracks import Timebase, tracks_of
+
+TOLERANCE_S = 0.5
+FOLDS, INNER = 5, 3
+ROUNDS = 3
+SCALES = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6)
+STRICTNESS = (0.03, 0.1, 0.3, 1.0)  # inverse of the regularisation
+ASKED = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+USUAL = (0.0, 0.25, 0.5)  # of the median true span
+SHIFTS = np.round(np.arange(-1.5, 1.51, 0.1), 2)
+STEADY = 8.0  # a kind is moved as far as so many of its boundaries say it, against all kinds together
+DRAWS = 2000
+MARGIN = 0.01  # F1 by which weights must beat the granularity, which is the simpler of the two
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """Matched, predicted and true boundaries."""
+
+    hits: int = 0
+    predicted: int = 0
+    true: int = 0
+
+    def __add__(self, other: Hits) -> Hits:
+        return Hits(self.hits + other.hits, self.predicted + other.predicted, self.true + other.true)
+
+    @property
+    def f1(self) -> float:
+        return 2 * self.hits / (self.predicted + self.true) if self.predicted + self.true else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """An episode and its true inner boundaries, s on the canonical clock."""
+
+    name: str
+    signals: Mapping[str, Signal]
+    clock: Timebase
+    true: Float
+    points: Float
+    motions: Sequence[ArmMotion]
+    changes: Sequence[Change]
+    evidence: Evidence
+    config: SegmentConfig
+
+    def candidates(self, model: SegmentModel) -> Candidates:
+        """As the model sees them."""
+        clock, shift = self.clock, model.shift_s.get(COMMON, 0.0)
+        return candidates(
+            shifted(self.evidence, model),
+            self.motions, self.changes, self.points, clock.log, clock.start, clock.end, self.config, shift,
+        )  # fmt: skip
+
+
+def labelled(name: str, signals: Mapping[str, Signal], clock: Timebase, true: Float, config: SegmentConfig) -> Labelled:
+    """An episode to learn from."""
+    points = grid(clock.log)
+    motions = arm_motions(signals, points, config)
+    changes = handovers([c for m in motions for c in changes_of(m, points, config)], motions, points, config)
+    evidence = collect(motions, changes, points, config)
+    return Labelled(name, signals, clock, np.sort(true), points, motions, changes, evidence, config)
+
+
+def tune(episodes: Sequence[Labelled], level: Level, config: SegmentConfig) -> SegmentModel:
+    """What these episodes teach. Needs two at least, with a boundary each."""
+    folds = [list(range(i, len(episodes), min(FOLDS, len(episodes)))) for i in range(min(FOLDS, len(episodes)))]
+    cut = {scale: [_cuts(e, level, config, scale) for e in episodes] for scale in SCALES}
+    scored = {s: [score(c, e.true) for c, e in zip(own, episodes, strict=True)] for s, own in cut.items()}
+    by_scale: list[Hits] = [Hits()] * len(episodes)
+    by_weights: list[Hits] = [Hits()] * len(episodes)
+    for fold in folds:
+        rest = [i for i in range(len(episodes)) if i not in fold]
+        scale = _best_scale(scored, rest)
+        model = fit([episodes[i] for i in rest], level)
+        for i in fold:
+            by_scale[i] = scored[scale][i]
+            by_weights[i] = score(predicted(episodes[i], model), episodes[i].true)
+    untuned = scored[1.0]
+    tried = {
+        "untuned": _tried(untuned, untuned),
+        "scale": _tried(by_scale, untuned),
+        "weights": _tried(by_weights, untuned),
+    }
+    names = tuple(e.name for e in episodes)
+    won = {k for k in ("scale", "weights") if tried[k].better[0] > 0}
+    if "weights" in won and ("scale" not in won or tried["weights"].f1 >= tried["scale"].f1 + MARGIN):
+        model = fit(episodes, level)
+        return model.model_copy(update={"tried": tried, "episodes": names})
+    scale = _best_scale(scored, range(len(episodes)))
+    if "scale" in won and scale != 1.0:
+        word = "coarser" if scale > 1 else "finer"
+        says = (f"these people cut {word}: segment.scale {scale:g}",)
+        return SegmentModel(kind="scale", level=level, scale=scale, says=says, tried=tried, episodes=names)
+    says = ("nothing was learned that holds on episodes left out: the untuned segmenter stays",)
+    return SegmentModel(kind="nothing", level=level, says=says, tried=tried, episodes=names)
+
+
+def score(found: Float, true: Float) -> Hits:
+    """One-to-one matches within TOLERANCE_S, in order of time, each to the first that fits."""
+    hits = i = j = 0
+    while i < len(found) and j < len(true):
+        if abs(found[i] - true[j]) <= TOLERANCE_S + 1e-9:
+            hits, i, j = hits + 1, i + 1, j + 1
+        elif found[i] < true[j]:
+            i += 1
+        else:
+            j += 1
+    return Hits(hits, len(found), len(true))
+
+
+def predicted(episode: Labelled, model: SegmentModel) -> Float:
+    """Boundaries of the model's level, s."""
+    return _chosen(judged(*_judgeable(episode, model), model), episode, model)
+
+
+def _judgeable(episode: Labelled, model: SegmentModel) -> tuple[Nodes, Float]:
+    found = episode.candidates(model)
+    return found.nodes, features(found, episode.config)
+
+
+def _chosen(nodes: Nodes, episode: Labelled, model: SegmentModel) -> Float:
+    start, end = episode.clock.start, episode.clock.end
+    own = choose(nodes, (), start, end, model.asked, model.least_s, model.usual_s)
+    return np.asarray(start[own], dtype=np.float64)
+
+
+def fit(episodes: Sequence[Labelled], level: Level) -> SegmentModel:
+    """Weights of these episodes; how strict, how many and how short are chosen among them by episodes left out."""
+    spans = np.concatenate([np.diff(e.true) for e in episodes if len(e.true) > 1] or [np.ones(1)])
+    least = max(0.1, 0.5 * float(np.percentile(spans, 5)))
+    usual = float(np.median(spans))
+    parts = [[e for i, e in enumerate(episodes) if i % INNER != k] for k in range(INNER)] if len(episodes) > 2 else []
+    tests = [[e for i, e in enumerate(episodes) if i % INNER == k] for k in range(INNER)]
+    best = (-1.0, STRICTNESS[1], 0.4, 0.0)
+    for strict in STRICTNESS if parts else ():
+        models = [_weights(part, level, strict).model_copy(update={"least_s": least}) for part in parts]
+        believed = [[(e, judged(*_judgeable(e, m), m)) for e in test] for m, test in zip(models, tests, strict=True)]
+        for asked, share in product(ASKED, USUAL):
+            found = Hits()
+            for model, test in zip(models, believed, strict=True):
+                told = model.model_copy(update={"asked": asked, "usual_s": max(1e-3, share * usual)})
+                found = sum((score(_chosen(nodes, e, told), e.true) for e, nodes in test), found)
+            if found.f1 > best[0] + 1e-9:
+                best = (found.f1, strict, asked, share)
+    _, strict, asked, share = best
+    model = _weights(episodes, level, strict)
+    update = {"asked": asked, "usual_s": round(max(1e-3, share * usual), 3), "least_s": round(least, 3)}
+    return model.model_copy(update={**update, "says": _words(model, asked, least)})
+
+
+def _weights(episodes: Sequence[Labelled], level: Level, strict: float) -> SegmentModel:
+    model = SegmentModel(kind="weights", level=level, shift_s={COMMON: _common_shift(episodes)})
+    taught = False
+    for _ in range(ROUNDS):
+        rows, marks, moved = [], [], []
+        for episode in episodes:
+            nodes, seen = _judgeable(episode, model)
+            lead = episode.clock.start[0] - episode.clock.log[0]
+            belief = judged(nodes, seen, model).strength if taught else nodes.strength
+            pairs = _pairs(nodes.seen + lead, belief, episode.true)
+            hit = np.zeros(len(nodes.frame))
+            hit[[i for i, _ in pairs]] = 1.0
+            rows.append(seen)
+            marks.append(hit)
+            leader = np.argmax(seen[:, : len(KINDS)], axis=1) if len(seen) else np.zeros(0, dtype=np.int64)
+            moved += [(int(leader[i]), float(episode.true[j] - nodes.seen[i] - lead)) for i, j in pairs]
+        x, y = np.concatenate(rows), np.concatenate(marks)
+        if y.min() == y.max():
+            return model.model_copy(update={"bias": -20.0 if not y.any() else 20.0})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = LogisticRegression(C=strict, max_iter=2000).fit(x, y)
+        weights = {name: round(float(w), 3) for name, w in zip(FEATURES, found.coef_[0], strict=True)}
+        kept = {name: w for name, w in weights.items() if w}
+        model = model.model_copy(
+            update={"bias": round(float(found.intercept_[0]), 3), "weights": kept, "shift_s": _shifts(model, moved)}
+        )
+        taught = True
+    return model
+
+
+def _common_shift(episodes: Sequence[Labelled]) -> float:
+    """How much later than strong evidence people mark, s: where most boundaries find some, the smallest such."""
+    best = (-1, 0.0)
+    for shift in sorted(SHIFTS.tolist(), key=abs):
+        found = 0
+        for e in episodes:
+            lead = float(e.clock.start[0] - e.clock.log[0])
+            strong = np.sort(e.evidence.time[e.evidence.strength > 0.5]) + lead + shift
+            found += score(strong, e.true).hits
+            near = np.abs(strong[:, None] - e.true).min(axis=1) if len(strong) and len(e.true) else np.ones(1)
+            found += int((near < TOLERANCE_S / 4).sum())
+        if found > best[0]:
+            best = (found, shift)
+    return best[1]
+
+
+def _shifts(model: SegmentModel, moved: Sequence[tuple[int, float]]) -> dict[str, float]:
+    """Shifts with what is left of them added: of all kinds together, and of each as far as it has boundaries."""
+    common = model.shift_s.get(COMMON, 0.0)
+    rest = float(np.median([d for _, d in moved])) if moved else 0.0
+    shifts = {COMMON: round(common + rest, 2)}
+    for number, kind in enumerate(KINDS):
+        own = [d for k, d in moved if k == number]
+        if own:
+            trust = len(own) / (len(own) + STEADY)
+            now = model.shift_s.get(kind, common)
+            shifts[kind] = round(now + trust * float(np.median(own)) + (1 - trust) * (common + rest - now), 2)
+    return shifts
+
+
+def _pairs(at: Float, belief: Float, true: Float) -> list[tuple[int, int]]:
+    """(candidate, true boundary) pairs within tolerance, one to one, what is believed most and lies nearest first."""
+    found = []
+    for j, t in enumerate(true.tolist()):
+        first, last = np.searchsorted(at, [t - TOLERANCE_S, t + TOLERANCE_S])
+        found += [(belief[i] - 0.5 * abs(at[i] - t) / TOLERANCE_S, i, j) for i in range(int(first), int(last))]
+    pairs, used, met = [], set[int](), set[int]()
+    for _, i, j in sorted(found, key=lambda f: (-f[0], f[1], f[2])):
+        if i not in used and j not in met:
+            used.add(i)
+            met.add(j)
+            pairs.append((i, j))
+    return pairs
+
+
+def _cuts(episode: Labelled, level: Level, config: SegmentConfig, scale: float) -> Float:
+    told = config.model_copy(update={"model": None, "scale": scale})
+    track = tracks_of(episode.signals, episode.clock, told)[0]
+    return np.asarray(episode.clock.start[track.levels[level].frames[1:-1]], dtype=np.float64)
+
+
+def _best_scale(scored: Mapping[float, Sequence[Hits]], episodes: Sequence[int] | range) -> float:
+    """The scale of the best F1; of equal ones the one nearest to 1."""
+    totals = {s: sum((own[i] for i in episodes), Hits()).f1 for s, own in scored.items()}
+    return max(totals, key=lambda s: (round(totals[s], 6), -abs(np.log(s))))
+
+
+def _tried(own: Sequence[Hits], untuned: Sequence[Hits]) -> Tried:
+    """F1 with 95 % intervals by bootstrap over episodes, of itself and of what it gains."""
+    chosen = np.random.default_rng(0).integers(0, len(own), (DRAWS, len(own)))
+    tables = [np.array([(h.hits, h.predicted, h.true) for h in hits])[chosen].sum(axis=1) for hits in (own, untuned)]
+    ours, theirs = (2 * t[:, 0] / np.maximum(t[:, 1] + t[:, 2], 1) for t in tables)
+    total = sum(own, Hits())
+    low, high = np.percentile(ours, [2.5, 97.5])
+    worse, better = np.percentile(ours - theirs, [2.5, 97.5])
+    return Tried(
+        f1=round(total.f1, 3),
+        interval=(round(float(low), 3), round(float(high), 3)),
+        ratio=round(total.predicted / max(total.true, 1), 2),
+        better=(round(float(worse), 3), round(float(better), 3)),
+    )
+
+
+def _words(model: SegmentModel, asked: float, least: float) -> tuple[str, ...]:
+    """What was learned, the heaviest first."""
+    ranked = sorted(((n.replace("_", " "), w) for n, w in model.weights.items()), key=lambda w: -abs(w[1]))
+    more, less = ([n for n, w in ranked if sign * w > 0.25][:6] for sign in (1, -1))
+    said = []
+    if more:
+        said.append(f"speaks for a boundary: {', '.join(more)}")
+    if less:
+        said.append(f"speaks against one: {', '.join(less)}")
+    common = model.shift_s.get(COMMON, 0.0)
+    if abs(common) >= 0.1:
+        said.append(f"people mark {abs(common):.1f} s {'after' if common > 0 else 'before'} what the signals show")
+    odd = {k: s for k, s in model.shift_s.items() if k != COMMON and abs(s - common) >= 0.15}
+    said += [
+        f"{kind.replace('_', ' ')} is marked {abs(s):.1f} s {'after' if s > 0 else 'before'} it shows"
+        for kind, s in odd.items()
+    ]
+    said.append(f"a candidate is cut from a probability of {asked:g}; no span is shorter than {least:.2f} s")
+    return tuple(said)
