@@ -47,7 +47,7 @@ class SegmentConfig(BaseModel):
     min_l0_s: float = Field(0.1, gt=0, description="shortest L0 span, s")
     usual_l2_s: float = Field(2.5, gt=0, description="L2 spans shorter than this need stronger evidence, s")
     usual_l1_s: float = Field(0.4, gt=0, description="L1 spans shorter than this need stronger evidence, s")
-    pace: float = Field(0.62, ge=0, description="and so do L1 spans shorter than this share of the episode's mean span")
+    pace: float = Field(0.75, ge=0, description="or than this share of the mean time between candidates")
     brief_s: float = Field(1.5, gt=0, description="L0 parts an L1 span only beside a span shorter than this, s")
     usual_l0_s: float = Field(0.4, gt=0, description="L0 spans shorter than this need stronger evidence, s")
     vertical: float = Field(0.7, gt=0, le=1, description="share of the displacement that makes a stroke vertical")

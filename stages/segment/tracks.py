@@ -19,7 +19,7 @@ from stages.segment.boundaries.levels import cuts
 from stages.segment.boundaries.selection import Nodes
 from stages.segment.config import SegmentConfig
 from stages.segment.evidence.candidates import Evidence
-from stages.segment.evidence.collect import collect
+from stages.segment.evidence.collect import collect, of_arm
 from stages.segment.kinematics.gripper import Change, changes_of, handovers, slips_of
 from stages.segment.kinematics.motion import ArmMotion, arm_motions, grid
 from stages.segment.labelling.hand import Hand, Spans, spans_on
@@ -31,7 +31,7 @@ from stages.segment.model import COMMON
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
-CALIBRATION = -1.16, 5.72
+CALIBRATION = -1.28, 6.09
 LABELLED = {"L3": label_task, "L2": label_subtasks, "L1": label_spans, "L0": label_spans}
 Accepted = Mapping[str, Sequence[Placed]]  # level: people's spans
 
@@ -82,13 +82,22 @@ def tracks_of(
     points = grid(clock.log)
     motions = arm_motions(signals, points, config)
     changes = handovers([c for m in motions for c in changes_of(m, points, config)], motions, points, config)
-    given = labels or {}
-    tracks = [_track("all", motions, changes, points, clock, config, given.get("all", {}))]
-    if len(motions) > 1:
-        for motion in motions:
-            own = [c for c in changes if c.arm == motion.arm]
-            tracks.append(_track(motion.arm, [motion], own, points, clock, config, given.get(motion.arm, {})))
+    given, arms = labels or {}, [_Arm(m, changes, points, config) for m in motions]
+    tracks = [_track("all", arms, changes, points, clock, config, given.get("all", {}))]
+    if len(arms) > 1:
+        for arm in arms:
+            name = arm.seen.motion.arm
+            tracks.append(_track(name, [arm], arm.seen.changes, points, clock, config, given.get(name, {})))
     return tracks
+
+
+class _Arm:
+    """What is found once of an arm, for its own timeline and that of both: evidence, hand, slips (s)."""
+
+    def __init__(self, motion: ArmMotion, changes: Sequence[Change], points: Float, config: SegmentConfig) -> None:
+        self.seen = of_arm(motion, changes, points, config)
+        self.hand = Hand(motion, changes, points)
+        self.slips = slips_of(changes, motion, points)
 
 
 def _calibrated(evidence: Float) -> Float:
@@ -99,19 +108,19 @@ def _calibrated(evidence: Float) -> Float:
 
 def _track(
     name: str,
-    motions: Sequence[ArmMotion],
+    arms: Sequence[_Arm],
     changes: Sequence[Change],
     points: Float,
     clock: Timebase,
     config: SegmentConfig,
     accepted: Accepted,
 ) -> Track:
-    evidence = collect(motions, changes, points, config)
+    evidence = collect([a.seen for a in arms], changes, points, config)
     model = config.learned if name == "all" else None  # people's boundaries are those of both arms
     if model is not None:
         evidence = shifted(evidence, model)
     shift = model.shift_s.get(COMMON, 0.0) if model is not None else 0.0
-    seen = candidates(evidence, motions, changes, points, clock.log, clock.start, clock.end, config, shift)
+    seen = candidates(evidence, [a.seen for a in arms], changes, points, clock.log, clock.start, clock.end, shift)
     nodes = judged(seen.nodes, features(seen, config), model) if model is not None else seen.nodes
     found = cuts(nodes, seen.ends, clock.start, clock.end, config if model is not None else config.untaught)
     if any(accepted.values()):
@@ -122,8 +131,8 @@ def _track(
     sure[nodes.frame] = nodes.strength
     sure[[0, count]] = 1.0
     sure[[edge for own in accepted.values() for p in own for edge in (p.start, p.end)]] = 1.0
-    hands = [Hand(m, changes, points) for m in motions]
-    slips = np.sort(np.concatenate([slips_of(changes, m, points) for m in motions])) if motions else np.zeros(0)
+    hands = [a.hand for a in arms]
+    slips = np.sort(np.concatenate([np.zeros(0), *(a.slips for a in arms)]))
     logged = np.append(clock.log, clock.log[-1] + clock.end - clock.start[-1])
     spans: dict[str, Spans] = {}
     labels: dict[str, Labels] = {}
@@ -134,7 +143,7 @@ def _track(
     for level, label in LABELLED.items():
         spans[level] = spans_on(points, logged[frames[level][:-1]], logged[frames[level][1:]])
         labels[level] = label(hands, spans[level], config)
-    fastest = fastest_arm(motions, points, clock.log)
+    fastest = fastest_arm([h.motion for h in hands], points, clock.log)
     labels["L0"] = with_local_events(hands, spans["L0"], labels["L0"], slips)
     for level in LABELLED:
         labels[level] = seen_to_move(labels[level], frames[level], clock.pictures, fastest, clock.start)
@@ -143,4 +152,4 @@ def _track(
     for level, own in frames.items():
         seen_of = labels[level].confidence * np.minimum(sure[own[:-1]], sure[own[1:]])
         levels[level] = Level(own, parents[level], labels[level], seen_of if level == "L3" else _calibrated(seen_of))
-    return Track(name, tuple(m.arm for m in motions), evidence, nodes, levels, accepted)
+    return Track(name, tuple(h.motion.arm for h in hands), evidence, nodes, levels, accepted)

@@ -21,9 +21,9 @@ from stages.segment.boundaries.learned import FEATURES, Candidates, candidates, 
 from stages.segment.boundaries.selection import Nodes, choose
 from stages.segment.config import SegmentConfig
 from stages.segment.evidence.candidates import KINDS, Evidence, Float
-from stages.segment.evidence.collect import collect
+from stages.segment.evidence.collect import ArmEvidence, collect, of_arm
 from stages.segment.kinematics.gripper import Change, changes_of, handovers
-from stages.segment.kinematics.motion import ArmMotion, arm_motions, grid
+from stages.segment.kinematics.motion import arm_motions, grid
 from stages.segment.model import COMMON, Level, SegmentModel, Tried
 from stages.segment.tracks import Timebase, tracks_of
 
@@ -65,7 +65,7 @@ class Labelled:
     clock: Timebase
     true: Float
     points: Float
-    motions: Sequence[ArmMotion]
+    arms: Sequence[ArmEvidence]
     changes: Sequence[Change]
     evidence: Evidence
     config: SegmentConfig
@@ -75,7 +75,7 @@ class Labelled:
         clock, shift = self.clock, model.shift_s.get(COMMON, 0.0)
         return candidates(
             shifted(self.evidence, model),
-            self.motions, self.changes, self.points, clock.log, clock.start, clock.end, self.config, shift,
+            self.arms, self.changes, self.points, clock.log, clock.start, clock.end, shift,
         )  # fmt: skip
 
 
@@ -84,8 +84,9 @@ def labelled(name: str, signals: Mapping[str, Signal], clock: Timebase, true: Fl
     points = grid(clock.log)
     motions = arm_motions(signals, points, config)
     changes = handovers([c for m in motions for c in changes_of(m, points, config)], motions, points, config)
-    evidence = collect(motions, changes, points, config)
-    return Labelled(name, signals, clock, np.sort(true), points, motions, changes, evidence, config)
+    arms = [of_arm(m, changes, points, config) for m in motions]
+    evidence = collect(arms, changes, points, config)
+    return Labelled(name, signals, clock, np.sort(true), points, arms, changes, evidence, config)
 
 
 def tune(episodes: Sequence[Labelled], level: Level, config: SegmentConfig) -> SegmentModel:

@@ -18,8 +18,8 @@ from stages.segment.boundaries.selection import Nodes, fingers, nodes_of, put_on
 from stages.segment.config import SegmentConfig
 from stages.segment.evidence.candidates import ARMS, KINDS, Evidence, Float
 from stages.segment.evidence.candidates import near as near_any
+from stages.segment.evidence.collect import ArmEvidence
 from stages.segment.evidence.path import empty_at
-from stages.segment.evidence.speed import onsets
 from stages.segment.kinematics.gripper import Change
 from stages.segment.kinematics.motion import GRID_HZ, ArmMotion
 from stages.segment.model import COMMON, SegmentModel
@@ -57,7 +57,7 @@ class Candidates:
     evidence: Evidence
     nodes: Nodes
     ends: Nodes
-    motions: Sequence[ArmMotion]
+    arms: Sequence[ArmEvidence]
     changes: Sequence[Change]
     points: Float
     starts: Float
@@ -66,13 +66,12 @@ class Candidates:
 
 def candidates(
     evidence: Evidence,
-    motions: Sequence[ArmMotion],
+    arms: Sequence[ArmEvidence],
     changes: Sequence[Change],
     points: Float,
     log: Float,
     starts: Float,
     end: float,
-    config: SegmentConfig,
     shift_s: float = 0.0,
 ) -> Candidates:
     """Evidence put on frames (log: their times on the log's clock), with the spans that fingers take and the places
@@ -80,13 +79,13 @@ def candidates(
     lasting = [c for c in changes if c.acts and not c.given and not c.flips]
     took = (np.array([getattr(c, n) + shift_s for c in lasting], dtype=np.float64) for n in ("start", "end"))
     nodes = fingers(nodes_of(evidence, log), *took)
-    time, strength = subtask_ends(changes, evidence, {m.arm: onsets(m, points, config) for m in motions})
-    return Candidates(evidence, nodes, put_on(nodes, time + shift_s, strength), motions, changes, points, starts, end)
+    time, strength = subtask_ends(changes, evidence, {a.motion.arm: a.onsets for a in arms})
+    return Candidates(evidence, nodes, put_on(nodes, time + shift_s, strength), arms, changes, points, starts, end)
 
 
 def features(of: Candidates, config: SegmentConfig) -> Float:
     """float64[N, len(FEATURES)] of the nodes; config: of the untuned segmenter."""
-    evidence, nodes, motions, changes, points = of.evidence, of.nodes, of.motions, of.changes, of.points
+    evidence, nodes, changes, points = of.evidence, of.nodes, of.changes, of.points
     count = len(nodes.frame)
     here, near = np.zeros((count, len(KINDS))), np.zeros((count, len(KINDS)))
     if not count:
@@ -106,7 +105,7 @@ def features(of: Candidates, config: SegmentConfig) -> Float:
         holds |= ~empty_at(nodes.seen, [c for c in acting if c.arm == arm])
     begins, ends = np.sort([c.start for c in acting]), np.sort([c.end for c in acting])
     strong = nodes.seen[nodes.strength > STRONG]
-    before, after = _speeds(nodes.seen, motions, points)
+    before, after = _speeds(nodes.seen, [a.motion for a in of.arms], points)
     columns = [
         nodes.strength,
         both,

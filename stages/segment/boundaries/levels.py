@@ -15,7 +15,6 @@ from stages.segment.boundaries.selection import Nodes, choose
 from stages.segment.config import SegmentConfig
 from stages.segment.evidence.candidates import Float, Int
 
-LONG_S = 10.0  # a longer span says nothing of an episode's pace
 SLOWEST_S = 2.0  # usual length of an L1 span up to which the pace of an episode counts
 
 
@@ -46,12 +45,11 @@ def _finer(found: dict[str, Int], nodes: Nodes, starts: Float, end: float, confi
 
 
 def _actions(nodes: Nodes, l2: Int, starts: Float, end: float, config: SegmentConfig) -> Int:
+    """What is short hangs on the pace of the episode: how far candidates that are worth a boundary lie apart."""
     asked, least, usual = config.asks("L1")
-    l1 = choose(nodes, l2, starts, end, asked, least, usual)
-    edges = np.append(starts, end)[np.concatenate([[0], l1, [len(starts)]])]
-    pace = float(np.minimum(np.diff(edges), LONG_S).mean())
-    slow = max(usual, min(SLOWEST_S * config.granularity, config.pace * pace))
-    return choose(nodes, l2, starts, end, asked, least, slow)
+    pace = (end - float(starts[0])) / (1 + int(np.sum(nodes.strength > asked)))
+    usual = max(usual, min(SLOWEST_S * config.granularity, config.pace * pace))
+    return choose(nodes, l2, starts, end, asked, least, usual)
 
 
 def _among(nodes: Nodes, frames: Int) -> Nodes:

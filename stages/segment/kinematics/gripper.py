@@ -8,8 +8,8 @@ little.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -44,8 +44,7 @@ NEAR = 0.3  # of the range of the distance between two tips: so near are hands t
 GAP = 0.1  # fingers that stop so far from where they were sent have met something
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """The hand of `arm` closes or opens from start to end (s, log's clock).
 
     acts: it takes hold or lets go. Not so an open hand that opens further, nor one that closes where it stood when the
@@ -281,7 +280,7 @@ def handovers(
             a, b = (whole_steps(t - points[0], GRID_HZ) for t in (change.start, other.end))
             meeting = slice(max(0, a), max(a, b) + 1)
             if passes and slow[meeting].any() and near[meeting].any():
-                ordered[i], ordered[j] = (replace(c, passed=other.start) for c in (change, other))
+                ordered[i], ordered[j] = (c._replace(passed=other.start) for c in (change, other))
                 break
     return ordered
 

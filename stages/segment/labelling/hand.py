@@ -7,7 +7,7 @@ comes next, what its hold as a whole does (lifts, pushes, pulls).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -69,15 +69,14 @@ class Hand:
         unsure = [c for c in idle if not c.known]
         empty = [c for c in idle if c.known and c.swing > SMALL]
         self.unsure, self.empty = (
-            Hand(motion, [replace(c, acts=True, known=True) for c in own], points) if own else None
+            Hand(motion, [c._replace(acts=True, known=True) for c in own], points) if own else None
             for own in (unsure, empty)
         )
-        self.starts, self.ends = (
-            np.array([getattr(c, n) for c in self.changes], dtype=np.float64) for n in ("start", "end")
-        )
-        self.closes, self.missed, self.given, self.flips = (
-            np.array([getattr(c, n) for c in self.changes], dtype=bool) for n in ("closes", "missed", "given", "flips")
-        )
+        rows = zip(*self.changes, strict=True) if self.changes else ((),) * len(Change._fields)
+        of = dict(zip(Change._fields, rows, strict=True))
+        self.starts, self.ends = (np.array(of[n], dtype=np.float64) for n in ("start", "end"))
+        self.closes, self.missed, self.flips = (np.array(of[n], dtype=bool) for n in ("closes", "missed", "flips"))
+        self.given = np.array([passed is not None for passed in of["passed"]], dtype=bool)
         self._firm = self._proven()
         self._changed = np.where(self.closes, np.maximum(self.starts, self.ends - GRIPS_S), self.starts)
         self._way = np.append(0.0, np.cumsum(motion.speed))

@@ -9,7 +9,7 @@ import pytest
 from stages.episode import Signal
 from stages.segment import SegmentConfig
 from stages.segment.evidence.candidates import KIND
-from stages.segment.evidence.collect import collect
+from stages.segment.evidence.collect import collect, of_arm
 from stages.segment.evidence.speed import rests
 from stages.segment.kinematics.gripper import changes_of, handovers, slips_of, turning_points
 from stages.segment.kinematics.motion import ArmMotion, Opening, arm_motions, grid, on_grid
@@ -170,7 +170,8 @@ def evidence(signals, kind):
     points = grid(time)
     motions = arm_motions(signals, points, CONFIG)
     changes = [c for m in motions for c in changes_of(m, points, CONFIG)]
-    found = collect(motions, handovers(changes, motions, points, CONFIG), points, CONFIG)
+    changes = handovers(changes, motions, points, CONFIG)
+    found = collect([of_arm(m, changes, points, CONFIG) for m in motions], changes, points, CONFIG)
     chosen = found.kind == KIND[kind]
     return found.time[chosen], found.strength[chosen]
 
