@@ -23,7 +23,7 @@ class ShardConfig(BaseModel):
     max_weight: float = Field(
         10.0, ge=1, description="no event is wanted more than so many times as often as the mean one"
     )
-    min_frames: int = Field(4, ge=1, description="shortest sample, frames")
+    min_frames: int = Field(2, ge=1, description="shortest sample, frames: a hand lets go in three")
     max_frames: int | None = Field(None, ge=1, description="longest sample, frames; null: any")
     pictures: Literal["leave_out", "weigh_down", "keep"] = Field(
         "leave_out",
