@@ -8,16 +8,16 @@ so far, fits a regularised logistic regression (scikit-learn), and moves each ki
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from stages.episode import Signal
-from stages.segment.boundaries.learned import FEATURES, Candidates, candidates, features, judged, shifted
+from stages.segment.boundaries.learned import FEATURES, candidates, features, judged, shifted
 from stages.segment.boundaries.selection import Nodes, choose
 from stages.segment.config import SegmentConfig
 from stages.segment.evidence.candidates import KINDS, Evidence, Float
@@ -69,14 +69,17 @@ class Labelled:
     changes: Sequence[Change]
     evidence: Evidence
     config: SegmentConfig
+    seen: dict[tuple[tuple[str, float], ...], tuple[Nodes, Float]] = field(default_factory=dict, compare=False)
 
-    def candidates(self, model: SegmentModel) -> Candidates:
-        """As the model sees them."""
-        clock, shift = self.clock, model.shift_s.get(COMMON, 0.0)
-        return candidates(
-            shifted(self.evidence, model),
-            self.arms, self.changes, self.points, clock.log, clock.start, clock.end, shift,
-        )  # fmt: skip
+    def candidates(self, model: SegmentModel) -> tuple[Nodes, Float]:
+        """Nodes, shifted as the model says, with their features; found once for each shift."""
+        shifts = tuple(sorted(model.shift_s.items()))
+        if shifts not in self.seen:
+            clock, shift = self.clock, model.shift_s.get(COMMON, 0.0)
+            evidence = shifted(self.evidence, model)
+            found = candidates(evidence, self.arms, self.changes, self.points, clock.log, clock.start, clock.end, shift)
+            self.seen[shifts] = found.nodes, features(found, self.config)
+        return self.seen[shifts]
 
 
 def labelled(name: str, signals: Mapping[str, Signal], clock: Timebase, true: Float, config: SegmentConfig) -> Labelled:
@@ -138,12 +141,7 @@ def score(found: Float, true: Float) -> Hits:
 
 def predicted(episode: Labelled, model: SegmentModel) -> Float:
     """Boundaries of the model's level, s."""
-    return _chosen(judged(*_judgeable(episode, model), model), episode, model)
-
-
-def _judgeable(episode: Labelled, model: SegmentModel) -> tuple[Nodes, Float]:
-    found = episode.candidates(model)
-    return found.nodes, features(found, episode.config)
+    return _chosen(judged(*episode.candidates(model), model), episode, model)
 
 
 def _chosen(nodes: Nodes, episode: Labelled, model: SegmentModel) -> Float:
@@ -162,7 +160,7 @@ def fit(episodes: Sequence[Labelled], level: Level) -> SegmentModel:
     best = (-1.0, STRICTNESS[1], 0.4, 0.0)
     for strict in STRICTNESS if parts else ():
         models = [_weights(part, level, strict).model_copy(update={"least_s": least}) for part in parts]
-        believed = [[(e, judged(*_judgeable(e, m), m)) for e in test] for m, test in zip(models, tests, strict=True)]
+        believed = [[(e, judged(*e.candidates(m), m)) for e in test] for m, test in zip(models, tests, strict=True)]
         for asked, share in product(ASKED, USUAL):
             found = Hits()
             for model, test in zip(models, believed, strict=True):
@@ -182,7 +180,7 @@ def _weights(episodes: Sequence[Labelled], level: Level, strict: float) -> Segme
     for _ in range(ROUNDS):
         rows, marks, moved = [], [], []
         for episode in episodes:
-            nodes, seen = _judgeable(episode, model)
+            nodes, seen = episode.candidates(model)
             lead = episode.clock.start[0] - episode.clock.log[0]
             belief = judged(nodes, seen, model).strength if taught else nodes.strength
             pairs = _pairs(nodes.seen + lead, belief, episode.true)
@@ -195,9 +193,8 @@ def _weights(episodes: Sequence[Labelled], level: Level, strict: float) -> Segme
         x, y = np.concatenate(rows), np.concatenate(marks)
         if y.min() == y.max():
             return model.model_copy(update={"bias": -20.0 if not y.any() else 20.0})
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = LogisticRegression(C=strict, max_iter=2000).fit(x, y)
+        with threadpool_limits(1):  # tiny matrices: threads cost more than they bring, and the same bits each time
+            found = LogisticRegression(C=strict, solver="newton-cholesky").fit(x, y)
         weights = {name: round(float(w), 3) for name, w in zip(FEATURES, found.coef_[0], strict=True)}
         kept = {name: w for name, w in weights.items() if w}
         model = model.model_copy(
