@@ -19,6 +19,7 @@ from stages import storage
 from stages.text import printable
 
 TABLE_NAMES = tuple(tables(STAGES))
+LETTERS = 120  # of a text: a caption is shown whole
 LIST_PREVIEW = 6  # values of a list column that `show` prints
 
 
@@ -169,7 +170,7 @@ def _show(table: pl.DataFrame, target: str | None, rows: int) -> None:
     head = table.head(rows).with_columns(
         pl.col(n).map_elements(_short, pl.String) for n, t in table.schema.items() if t.is_nested()
     )
-    with pl.Config(tbl_rows=rows, tbl_cols=-1, tbl_width_chars=10_000, fmt_str_lengths=48, float_precision=3):
+    with pl.Config(tbl_rows=rows, tbl_cols=-1, tbl_width_chars=10_000, fmt_str_lengths=LETTERS, float_precision=3):
         click.echo(printable(str(head)))
     if table.height > rows:
         click.echo(f"{table.height} rows in all; --rows N prints more, --to F.parquet writes them")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from pipeline.cli.errors import mendable
+from pipeline.config import ConfigError
 from pipeline.corpus.view import Corpus
 from pipeline.labels import LabelError
 from stages import storage
 from stages.text import printable
+
+SHOWN = 5  # labels that cannot be used, a line each
 
 
 @click.command("tune-segment")
@@ -29,15 +34,25 @@ def tune_segment(root: str, files: tuple[str, ...], level: str | None, target: s
     from pipeline import tuning
     from stages.segment.tuning import tune
 
+    if storage.is_local(target) and Path(target).is_dir():
+        raise ConfigError(f"--to {target} is a folder; give the name of a file")
     try:
-        own, episodes = tuning.episodes(Corpus(root), files, level)
+        lesson = tuning.lesson(Corpus(root), files, level)
     except LabelError as error:
         raise LabelError(str(error).replace("segment.labels=", "--truth ")) from error
-    number = sum(len(e.true) for e in episodes)
-    click.echo(f"{number} boundaries of {own} in {len(episodes)} episodes")
-    model = tune(episodes, own, episodes[0].config)
+    number = sum(len(e.true) for e in lesson.episodes)
+    click.echo(f"{number} boundaries of {lesson.level} in {len(lesson.episodes)} episodes")
+    for label, why in lesson.refused[:SHOWN]:
+        span = f"{label.level} {label.start:g} to {label.end:g} {label.unit}"
+        click.echo(printable(f"not used: {span} of {label.said_by}: {why}"))
+    if len(lesson.refused) > SHOWN:
+        click.echo(f"not used: {len(lesson.refused) - SHOWN} more")
+    model = tune(lesson.episodes, lesson.level, lesson.config)
     storage.write_bytes(storage.normalise(target), tuning.written(model).encode())
     for line in tuning.told(model):
         click.echo(printable(line))
-    ends = "changes nothing" if model.kind == "nothing" else "is used by --set segment.model=" + target
-    click.echo(f"{target} {ends}")
+    if model.kind == "nothing":
+        click.echo(f"{target} changes nothing")
+        return
+    levels = "coarser levels keep only its boundaries, finer ones add theirs"
+    click.echo(f"{target} is used by --set segment.model={target}: it sets {lesson.level}; {levels}")

@@ -24,6 +24,7 @@ from stages import storage
 
 FORMATS = ("csv", "json", "agibot", "lerobot")
 COLUMNS = ("episode_id", "level", "track", "start_s", "end_s", "caption", "primitive", "origin")
+DECIMALS = 4  # of seconds: a tenth of a ms, far below half a row
 Rows = list[dict[str, Any]]
 
 
@@ -50,7 +51,10 @@ def _rows(corpus: Corpus, levels: Sequence[str], track: str, origin: str | None)
     texts = corpus.table("captions", columns=["event_id", "text"]) if corpus.has("caption") else None
     joined = events if texts is None else events.join(texts, on="event_id", how="left")
     words = pl.col("label") if texts is None else pl.coalesce("label", "text")
-    return joined.with_columns(caption=words.fill_null("")).sort("episode_id", "level", "start_frame").to_dicts()
+    seconds = pl.col("start_s", "end_s").round(DECIMALS)  # 3.3, not the 3.2999999523 that float32 timestamps make of it
+    return (
+        joined.with_columns(seconds, caption=words.fill_null("")).sort("episode_id", "level", "start_frame").to_dicts()
+    )
 
 
 def _csv(corpus: Corpus, uri: str, rows: Rows) -> None:

@@ -80,11 +80,15 @@ def _phrase(scene: Scene) -> tuple[str, str]:
         return words.SEEN, ""
     elif subtask and scene.completes and primitive in words.COMPLETED:
         phrases = words.COMPLETED[primitive]
+        if primitive == "transport" and scene.certain and scene.task.fixed:
+            phrases = words.FIXED["let_go"]
+    elif scene.certain and scene.holds and scene.task.fixed and primitive in words.FIXED:
+        phrases = words.FIXED[primitive]
     else:
         table = words.SUBTASKS if subtask and primitive in words.SUBTASKS else words.ACTIONS
-        phrases = table[primitive]
+        phrases = table.get(primitive, words.SUBTASKS["unknown"])
     thing = scene.task.held if scene.certain and phrases[0] else ""
-    if not thing and scene.certain and primitive in ("reach", "align", "approach"):
+    if not thing and scene.certain and phrases[0] and primitive in ("reach", "align", "approach"):
         thing = scene.task.thing
     phrase = phrases[0] if thing else phrases[1] if scene.holds and phrases[1] else phrases[2]
     if scene.level == "L0" and scene.seconds < BRIEF_S and primitive in words.LASTING and not recovery:
@@ -97,7 +101,7 @@ def _phrase(scene: Scene) -> tuple[str, str]:
 def _work(scene: Scene) -> tuple[str, str]:
     """A press, push or pull without a hand: in the task's words where they say as much, else as the guess it is."""
     task = scene.task
-    if task.verb not in words.WORK[scene.primitive]:
+    if task.verb not in words.WORK[scene.primitive] or not scene.certain:
         return words.AS_IF % scene.primitive, ""
     verb = words.THIRD.get(task.verb, f"{task.verb}s")
     return f"{{{verb}|{task.verb}}} {{o}} {task.result}".rstrip(), task.thing

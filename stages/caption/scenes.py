@@ -21,6 +21,8 @@ from stages.episode import Signal
 
 TAKES, HAD = ("grasp", "handover"), ("release", "place")
 WORK = ("press", "push", "pull")
+HAND = ("grasp", "release", "handover", "open", "close")
+WITH_THING = ("hold", "lift", "move", "lower", "place", "push", "pull", "rotate", "transport")
 ENDS = {  # of a subtask: the action that completes it, and the evidence at its end that does so too
     "approach": ("grasp", {"closed", "closing_ended"}),
     "transport": ("release", {"opened", "opening_started", "opening_ended"}),
@@ -37,9 +39,11 @@ def scenes(
     done, holds = _completed(events), _holding(events)
     wanted = _reached_for(events, holds)
     once = _taken(events) <= 1
-    forward = _forward(episode)
-    found = []
-    for event in events:
+    forward, shown = _forward(episode), _shown_by(events)
+    strokes = sum(e["level"] == "L1" and e["primitive"] in WORK and not e["holds"] for e in events)
+    found: list[Scene] = []
+    for own in events:
+        event = shown.get(own["event_id"], own)
         said = _said(event, by_id) or episode["task"]
         held = holds[event["event_id"]]
         found.append(
@@ -50,7 +54,7 @@ def scenes(
                 arms=_acting(event),
                 arms_of_robot=len(episode["arms"]),
                 holds=held,
-                certain=once and (held or event["event_id"] in wanted),
+                certain=once and (held or event["event_id"] in wanted or (event["primitive"] in WORK and strokes == 1)),
                 completes=event["event_id"] in done,
                 shift=_shift(signals, alignment, event),
                 forward=forward,
@@ -74,20 +78,38 @@ def _completed(events: Sequence[EventRow]) -> set[str]:
     """Subtasks in which the hand takes hold (of an approach) or lets go (of a transport): an action of theirs says so,
     or that change of the hand is what ends them."""
     own = {e["event_id"]: ENDS[e["primitive"]] for e in events if e["level"] == "L2" and e["primitive"] in ENDS}
+    by_id = {e["event_id"]: e for e in events}
     done = set()
     for event in events:
         holder = event["parent_id"] or ""
         ends, parent = own.get(event["event_id"]), own.get(holder)
         if ends and any(r["edge"] == "end" and r["kind"] in ends[1] for r in event["evidence"]):
             done.add(event["event_id"])
-        if parent and event["primitive"] == parent[0] and not event["recovery"]:
+        acts = parent and event["primitive"] == parent[0] and not event["recovery"]
+        if acts and set(event["arms"]) & set(_acting(by_id[holder])):
             done.add(holder)
     return done
 
 
 def _acting(event: EventRow) -> list[str]:
-    """Arms that the sentence is about: while no arm moves those that hold something."""
-    return event["arms"] or (event["holds"] if event["primitive"] == "hold" else [])
+    """Arms that the sentence is about: of what is done with a thing that is held those that hold it."""
+    return event["holds"] if event["primitive"] in WITH_THING and event["holds"] else event["arms"]
+
+
+def _shown_by(events: Sequence[EventRow]) -> dict[str, EventRow]:
+    """{subtask: the action that says what it is} of subtasks in which no action moves an arm: the first in which a hand
+    acts, else the first."""
+    below: dict[str, list[EventRow]] = {}
+    for event in events:
+        if event["level"] == "L1" and event["parent_id"]:
+            below.setdefault(event["parent_id"], []).append(event)
+    found = {}
+    for event in events:
+        own = below.get(event["event_id"], [])
+        if event["level"] == "L2" and own and all(e["static"] or e["primitive"] in HAND for e in own):
+            acts = [e for e in own if not e["static"]]
+            found[event["event_id"]] = (acts or own)[0]
+    return found
 
 
 def _by_level(events: Sequence[EventRow]) -> list[list[EventRow]]:
@@ -115,10 +137,12 @@ def _taken(events: Sequence[EventRow]) -> int:
     """How often something is taken: grasps that do not miss, or stretches in which something is held, whichever are
     more."""
     actions = sorted((e for e in events if e["level"] == "L1"), key=lambda e: e["start_frame"])
-    takes = [e["primitive"] == "grasp" and not e["recovery"] for e in actions]
-    grasps = sum(now and not before for before, now in pairwise([False, *takes]))
-    held = [set(e["holds"]) for e in actions]
-    return max(grasps, sum(len(now - before) for before, now in pairwise([set(), *held])))
+    number = 0
+    for arm in sorted({arm for e in actions for arm in (*e["arms"], *e["holds"])}):
+        takes = [e["primitive"] == "grasp" and not e["recovery"] and arm in e["arms"] for e in actions]
+        holds = [arm in e["holds"] for e in actions]
+        number += max(sum(now and not before for before, now in pairwise([False, *own])) for own in (takes, holds))
+    return number
 
 
 def _reached_for(events: Sequence[EventRow], holds: Mapping[str, bool]) -> set[str]:
@@ -130,7 +154,7 @@ def _reached_for(events: Sequence[EventRow], holds: Mapping[str, bool]) -> set[s
             primitive = event["primitive"]
             if (primitive in TAKES and not event["recovery"]) or primitive in WORK:
                 aim = event if holds[event["event_id"]] or (primitive in WORK and not event["holds"]) else None
-            elif primitive in ("release", "retract", "place"):
+            elif primitive in ("release", "retract", "place") and not event["recovery"]:
                 aim = None
             elif aim is not None and event["arms"] == aim["arms"] and primitive in ("reach", "align"):
                 found.add(event["event_id"])

@@ -58,7 +58,7 @@ SUBTASKS: dict[str, Phrases] = {
     "transport": (
         "{carries|carry} {o} {d}",
         "{carries what it holds|carry what they hold} {d}",
-        "{moves|move} {d} with {its gripper|their grippers} closed",
+        "{moves|move} {d} {with its gripper closed|}",
     ),
     "place": (
         "{puts|put} {o} down and {lets|let} go",
@@ -77,8 +77,13 @@ COMPLETED: dict[str, Phrases] = {  # subtasks in which the hand also takes hold,
     "transport": (
         "{carries|carry} {o} {d} and {lets|let} it go",
         "{carries what it holds|carry what they hold} {d} and {lets|let} go",
-        "{moves|move} {d} with {its gripper closed, then opens it|their grippers closed, then open them}",
+        "{moves|move} {d} {with its gripper closed, then opens it|}",
     ),
+}
+_GOES = "{moves|move} {o} {d}"
+FIXED: dict[str, Phrases] = {  # of things that are pulled, pushed, slid or turned: nobody carries a drawer
+    **{name: (_GOES, _GOES, _GOES) for name in ("lift", "move", "lower", "place", "transport")},
+    "let_go": (f"{_GOES} and {{lets|let}} it go", "", ""),
 }
 RECOVERIES: dict[str, Phrases] = {
     "missed_grasp": ("", "", "{closes its gripper on nothing|close their grippers on nothing}"),

@@ -84,5 +84,9 @@ class SegmentConfig(BaseModel):
         strength, least, usual = (
             getattr(self, key) for key in (f"strength_{name}", f"min_{name}_s", f"usual_{name}_s")
         )
+        return self.scaled(strength, least, usual)
+
+    def scaled(self, strength: float, least: float, usual: float) -> tuple[float, float, float]:
+        """What is asked at `granularity` instead of 1."""
         scale = self.granularity
         return strength ** (1.0 / scale), least * scale, usual * scale

@@ -29,8 +29,9 @@ class SegmentModel(BaseModel):
     """`kind` is what won: the weights, the granularity alone (`scale`), or nothing, and then nothing changes.
 
     Boundaries of `level` are chosen by the probability that people mark a candidate, 1 / (1 + exp(-(bias + sum of
-    weight x feature))), features as stages/segment/boundaries/learned.py has them; candidates of each kind are moved by
-    `shift_s` first. Coarser levels keep only boundaries of this level, finer levels all of them.
+    weight x feature))), features as stages/segment/boundaries/learned.py has them. Coarser levels keep only boundaries
+    of this level, finer levels all of them, beside their own. The boundaries of all levels then lie `shift_s` later
+    than signals show them; what is done in a span is told from where it shows.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -7,14 +7,14 @@ one for each. Levels nest because the boundaries of each are kept by the next fi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from stages.episode import Signal
-from stages.segment.boundaries.learned import candidates, features, judged, shifted
+from stages.segment.boundaries.learned import candidates, delays, features, judged, moved
 from stages.segment.boundaries.levels import cuts
 from stages.segment.boundaries.selection import Nodes
 from stages.segment.config import SegmentConfig
@@ -25,12 +25,12 @@ from stages.segment.kinematics.motion import ArmMotion, arm_motions, grid
 from stages.segment.labelling.hand import Hand, Spans, spans_on
 from stages.segment.labelling.nesting import agree
 from stages.segment.labelling.pictures import fastest_arm, seen_to_move
-from stages.segment.labelling.primitives import Labels, label_spans, label_subtasks, label_task, with_local_events
+from stages.segment.labelling.primitives import CODE, Labels, label_spans, label_subtasks, label_task, with_local_events
 from stages.segment.labels import COARSE_FIRST, Placed, impose
-from stages.segment.model import COMMON
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
 CALIBRATION = -1.28, 6.09
 LABELLED = {"L3": label_task, "L2": label_subtasks, "L1": label_spans, "L0": label_spans}
 Accepted = Mapping[str, Sequence[Placed]]  # level: people's spans
@@ -100,6 +100,16 @@ class _Arm:
         self.slips = slips_of(changes, motion, points)
 
 
+def _said(labels: Labels, frames: Int, given: Sequence[Placed]) -> Bool:
+    """bool[N]: spans of which people have said what is done there; `labels` then says so too."""
+    said = np.zeros(len(frames) - 1, dtype=bool)
+    for own in given:
+        number = int(np.searchsorted(frames, own.start))
+        if own.label.primitive and number < len(said) and frames[number] == own.start:
+            labels.primitive[number], said[number] = CODE[own.label.primitive], True
+    return said
+
+
 def _calibrated(evidence: Float) -> Float:
     """From the strength of a span's label and weaker edge, 0 to 1, to how often such a span is right in label and both
     edges: fitted on half of the sample's tasks, checked on the other half (docs/segmentation.md)."""
@@ -116,19 +126,24 @@ def _track(
     accepted: Accepted,
 ) -> Track:
     evidence = collect([a.seen for a in arms], changes, points, config)
-    model = config.learned if name == "all" else None  # people's boundaries are those of both arms
-    if model is not None:
-        evidence = shifted(evidence, model)
-    shift = model.shift_s.get(COMMON, 0.0) if model is not None else 0.0
-    seen = candidates(evidence, [a.seen for a in arms], changes, points, clock.log, clock.start, clock.end, shift)
-    nodes = judged(seen.nodes, features(seen, config), model) if model is not None else seen.nodes
-    found = cuts(nodes, seen.ends, clock.start, clock.end, config if model is not None else config.untaught)
+    seen = candidates(evidence, [a.seen for a in arms], changes, points, clock.log, clock.start, clock.end)
+    nodes, model = seen.nodes, config.model if name == "all" else None  # people's boundaries are those of both arms
+    weighed = judged(nodes, features(seen, config), model) if model is not None and model.kind == "weights" else None
+    found = cuts(nodes, seen.ends, clock.start, clock.end, config if weighed else config.untaught, weighed)
+    strength, origin = nodes.strength, np.arange(len(clock.start) + 1)
+    if weighed is not None:
+        strength = np.maximum(strength, weighed.strength)
+    if model is not None and any(model.shift_s.values()):
+        found, source = moved(found, nodes, delays(evidence, nodes, model), clock.log)
+        goes = {f: g for g, f in source.items()}
+        nodes = replace(nodes, frame=np.array([goes.get(f, -1) for f in nodes.frame.tolist()], dtype=np.int64))
+        origin[list(source)] = list(source.values())
     if any(accepted.values()):
         least = {"L3": config.min_l2_s, "L2": config.min_l2_s, "L1": config.min_l1_s, "L0": config.min_l0_s}
         found = impose(found, {level: accepted.get(level, ()) for level in COARSE_FIRST}, clock.start, clock.end, least)
     count = len(clock.start)
     sure = np.zeros(count + 1)
-    sure[nodes.frame] = nodes.strength
+    sure[nodes.frame[nodes.frame >= 0]] = strength[nodes.frame >= 0]
     sure[[0, count]] = 1.0
     sure[[edge for own in accepted.values() for p in own for edge in (p.start, p.end)]] = 1.0
     hands = [a.hand for a in arms]
@@ -141,13 +156,17 @@ def _track(
     for above, level in pairwise(COARSE_FIRST):
         parents[level] = np.searchsorted(frames[above], frames[level][:-1], side="right") - 1
     for level, label in LABELLED.items():
-        spans[level] = spans_on(points, logged[frames[level][:-1]], logged[frames[level][1:]])
+        seen_at = logged[np.maximum.accumulate(origin[frames[level]])]  # not where people mark it, where it shows
+        spans[level] = spans_on(points, seen_at[:-1], seen_at[1:])
         labels[level] = label(hands, spans[level], config)
     fastest = fastest_arm([h.motion for h in hands], points, clock.log)
     labels["L0"] = with_local_events(hands, spans["L0"], labels["L0"], slips)
     for level in LABELLED:
         labels[level] = seen_to_move(labels[level], frames[level], clock.pictures, fastest, clock.start)
-    labels["L1"], labels["L0"] = agree(labels["L1"], labels["L0"], parents["L0"], spans["L1"], spans["L0"], hands)
+    said = {level: _said(labels[level], frames[level], accepted.get(level, ())) for level in ("L1", "L0")}
+    labels["L1"], labels["L0"] = agree(
+        labels["L1"], labels["L0"], parents["L0"], spans["L1"], spans["L0"], hands, (said["L1"], said["L0"])
+    )
     levels: dict[str, Level] = {}
     for level, own in frames.items():
         seen_of = labels[level].confidence * np.minimum(sure[own[:-1]], sure[own[1:]])

@@ -9,7 +9,7 @@ so far, fits a regularised logistic regression (scikit-learn), and moves each ki
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -17,12 +17,12 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from stages.episode import Signal
-from stages.segment.boundaries.learned import FEATURES, candidates, features, judged, shifted
+from stages.segment.boundaries.learned import FEATURES, candidates, delays, features, judged, leaders
 from stages.segment.boundaries.selection import Nodes, choose
 from stages.segment.config import SegmentConfig
-from stages.segment.evidence.candidates import KINDS, Evidence, Float
-from stages.segment.evidence.collect import ArmEvidence, collect, of_arm
-from stages.segment.kinematics.gripper import Change, changes_of, handovers
+from stages.segment.evidence.candidates import KINDS, Evidence, Float, Int
+from stages.segment.evidence.collect import collect, of_arm
+from stages.segment.kinematics.gripper import changes_of, handovers
 from stages.segment.kinematics.motion import arm_motions, grid
 from stages.segment.model import COMMON, Level, SegmentModel, Tried
 from stages.segment.tracks import Timebase, tracks_of
@@ -36,7 +36,9 @@ ASKED = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 USUAL = (0.0, 0.25, 0.5)  # of the median true span
 SHIFTS = np.round(np.arange(-1.5, 1.51, 0.1), 2)
 STEADY = 8.0  # a kind is moved as far as so many of its boundaries say it, against all kinds together
+MANY = 30  # episodes
 DRAWS = 2000
+SAID_S = 0.1
 MARGIN = 0.01  # F1 by which weights must beat the granularity, which is the simpler of the two
 
 
@@ -64,22 +66,18 @@ class Labelled:
     signals: Mapping[str, Signal]
     clock: Timebase
     true: Float
-    points: Float
-    arms: Sequence[ArmEvidence]
-    changes: Sequence[Change]
     evidence: Evidence
-    config: SegmentConfig
-    seen: dict[tuple[tuple[str, float], ...], tuple[Nodes, Float]] = field(default_factory=dict, compare=False)
+    nodes: Nodes
+    features: Float
+    leaders: Int
 
-    def candidates(self, model: SegmentModel) -> tuple[Nodes, Float]:
-        """Nodes, shifted as the model says, with their features; found once for each shift."""
-        shifts = tuple(sorted(model.shift_s.items()))
-        if shifts not in self.seen:
-            clock, shift = self.clock, model.shift_s.get(COMMON, 0.0)
-            evidence = shifted(self.evidence, model)
-            found = candidates(evidence, self.arms, self.changes, self.points, clock.log, clock.start, clock.end, shift)
-            self.seen[shifts] = found.nodes, features(found, self.config)
-        return self.seen[shifts]
+    @property
+    def at(self) -> Float:
+        """Times of the nodes on the canonical clock, s."""
+        return np.asarray(self.nodes.seen + (self.clock.start[0] - self.clock.log[0]))
+
+    def delays(self, model: SegmentModel) -> Float:
+        return delays(self.evidence, self.nodes, model)
 
 
 def labelled(name: str, signals: Mapping[str, Signal], clock: Timebase, true: Float, config: SegmentConfig) -> Labelled:
@@ -89,24 +87,32 @@ def labelled(name: str, signals: Mapping[str, Signal], clock: Timebase, true: Fl
     changes = handovers([c for m in motions for c in changes_of(m, points, config)], motions, points, config)
     arms = [of_arm(m, changes, points, config) for m in motions]
     evidence = collect(arms, changes, points, config)
-    return Labelled(name, signals, clock, np.sort(true), points, arms, changes, evidence, config)
+    found = candidates(evidence, arms, changes, points, clock.log, clock.start, clock.end)
+    return Labelled(
+        name, signals, clock, np.sort(true), evidence, found.nodes, features(found, config),
+        leaders(evidence, found.nodes),
+    )  # fmt: skip
 
 
 def tune(episodes: Sequence[Labelled], level: Level, config: SegmentConfig) -> SegmentModel:
     """What these episodes teach. Needs two at least, with a boundary each."""
     folds = [list(range(i, len(episodes), min(FOLDS, len(episodes)))) for i in range(min(FOLDS, len(episodes)))]
     cut = {scale: [_cuts(e, level, config, scale) for e in episodes] for scale in SCALES}
-    scored = {s: [score(c, e.true) for c, e in zip(own, episodes, strict=True)] for s, own in cut.items()}
+    scored = {
+        (scale, shift): [score(_later(c, e, shift), e.true) for c, e in zip(own, episodes, strict=True)]
+        for scale, own in cut.items()
+        for shift in SHIFTS.tolist()
+    }
     by_scale: list[Hits] = [Hits()] * len(episodes)
     by_weights: list[Hits] = [Hits()] * len(episodes)
     for fold in folds:
         rest = [i for i in range(len(episodes)) if i not in fold]
-        scale = _best_scale(scored, rest)
+        chosen = _best(scored, rest)
         model = fit([episodes[i] for i in rest], level)
         for i in fold:
-            by_scale[i] = scored[scale][i]
+            by_scale[i] = scored[chosen][i]
             by_weights[i] = score(predicted(episodes[i], model), episodes[i].true)
-    untuned = scored[1.0]
+    untuned = scored[1.0, 0.0]
     tried = {
         "untuned": _tried(untuned, untuned),
         "scale": _tried(by_scale, untuned),
@@ -117,13 +123,18 @@ def tune(episodes: Sequence[Labelled], level: Level, config: SegmentConfig) -> S
     if "weights" in won and ("scale" not in won or tried["weights"].f1 >= tried["scale"].f1 + MARGIN):
         model = fit(episodes, level)
         return model.model_copy(update={"tried": tried, "episodes": names})
-    scale = _best_scale(scored, range(len(episodes)))
-    if "scale" in won and scale != 1.0:
+    scale, shift = _best(scored, range(len(episodes)))
+    if "scale" in won:
         word = "coarser" if scale > 1 else "finer"
-        says = (f"these people cut {word}: segment.scale {scale:g}",)
-        return SegmentModel(kind="scale", level=level, scale=scale, says=says, tried=tried, episodes=names)
-    says = ("nothing was learned that holds on episodes left out: the untuned segmenter stays",)
-    return SegmentModel(kind="nothing", level=level, says=says, tried=tried, episodes=names)
+        told = [f"these people cut {word}: segment.scale {scale:g}"] * (scale != 1.0) + _delay(shift)
+        return SegmentModel(
+            kind="scale", level=level, scale=scale, shift_s={COMMON: shift} if shift else {}, says=tuple(told),
+            tried=tried, episodes=names,
+        )  # fmt: skip
+    says = ["nothing was learned that holds on episodes left out: the untuned segmenter stays"]
+    if len(episodes) < MANY:
+        says.append("with more labelled episodes it may be otherwise")
+    return SegmentModel(kind="nothing", level=level, says=tuple(says), tried=tried, episodes=names)
 
 
 def score(found: Float, true: Float) -> Hits:
@@ -141,13 +152,14 @@ def score(found: Float, true: Float) -> Hits:
 
 def predicted(episode: Labelled, model: SegmentModel) -> Float:
     """Boundaries of the model's level, s."""
-    return _chosen(judged(*episode.candidates(model), model), episode, model)
+    return _chosen(judged(episode.nodes, episode.features, model), episode, model)
 
 
 def _chosen(nodes: Nodes, episode: Labelled, model: SegmentModel) -> Float:
     start, end = episode.clock.start, episode.clock.end
     own = choose(nodes, (), start, end, model.asked, model.least_s, model.usual_s)
-    return np.asarray(start[own], dtype=np.float64)
+    found = (episode.at + episode.delays(model))[np.isin(nodes.frame, own)]
+    return np.sort(found[(found > start[0]) & (found < end)])
 
 
 def fit(episodes: Sequence[Labelled], level: Level) -> SegmentModel:
@@ -160,7 +172,7 @@ def fit(episodes: Sequence[Labelled], level: Level) -> SegmentModel:
     best = (-1.0, STRICTNESS[1], 0.4, 0.0)
     for strict in STRICTNESS if parts else ():
         models = [_weights(part, level, strict).model_copy(update={"least_s": least}) for part in parts]
-        believed = [[(e, judged(*e.candidates(m), m)) for e in test] for m, test in zip(models, tests, strict=True)]
+        believed = [[(e, judged(e.nodes, e.features, m)) for e in test] for m, test in zip(models, tests, strict=True)]
         for asked, share in product(ASKED, USUAL):
             found = Hits()
             for model, test in zip(models, believed, strict=True):
@@ -178,27 +190,26 @@ def _weights(episodes: Sequence[Labelled], level: Level, strict: float) -> Segme
     model = SegmentModel(kind="weights", level=level, shift_s={COMMON: _common_shift(episodes)})
     taught = False
     for _ in range(ROUNDS):
-        rows, marks, moved = [], [], []
+        rows, marks, late = [], [], []
         for episode in episodes:
-            nodes, seen = episode.candidates(model)
-            lead = episode.clock.start[0] - episode.clock.log[0]
-            belief = judged(nodes, seen, model).strength if taught else nodes.strength
-            pairs = _pairs(nodes.seen + lead, belief, episode.true)
+            nodes = episode.nodes
+            belief = judged(nodes, episode.features, model).strength if taught else nodes.strength
+            marked = episode.at + episode.delays(model)
+            pairs = _pairs(marked, belief, episode.true)
             hit = np.zeros(len(nodes.frame))
             hit[[i for i, _ in pairs]] = 1.0
-            rows.append(seen)
+            rows.append(episode.features)
             marks.append(hit)
-            leader = np.argmax(seen[:, : len(KINDS)], axis=1) if len(seen) else np.zeros(0, dtype=np.int64)
-            moved += [(int(leader[i]), float(episode.true[j] - nodes.seen[i] - lead)) for i, j in pairs]
+            late += [(int(episode.leaders[i]), float(episode.true[j] - marked[i])) for i, j in pairs]
         x, y = np.concatenate(rows), np.concatenate(marks)
-        if y.min() == y.max():
-            return model.model_copy(update={"bias": -20.0 if not y.any() else 20.0})
+        if not y.any() or y.all():  # nothing to tell apart, or no candidate at all
+            return model.model_copy(update={"bias": 20.0 if y.any() else -20.0})
         with threadpool_limits(1):  # tiny matrices: threads cost more than they bring, and the same bits each time
             found = LogisticRegression(C=strict, solver="newton-cholesky").fit(x, y)
         weights = {name: round(float(w), 3) for name, w in zip(FEATURES, found.coef_[0], strict=True)}
         kept = {name: w for name, w in weights.items() if w}
         model = model.model_copy(
-            update={"bias": round(float(found.intercept_[0]), 3), "weights": kept, "shift_s": _shifts(model, moved)}
+            update={"bias": round(float(found.intercept_[0]), 3), "weights": kept, "shift_s": _shifts(model, late)}
         )
         taught = True
     return model
@@ -236,10 +247,11 @@ def _shifts(model: SegmentModel, moved: Sequence[tuple[int, float]]) -> dict[str
 
 def _pairs(at: Float, belief: Float, true: Float) -> list[tuple[int, int]]:
     """(candidate, true boundary) pairs within tolerance, one to one, what is believed most and lies nearest first."""
-    found = []
+    found, order = [], np.argsort(at, kind="stable")
     for j, t in enumerate(true.tolist()):
-        first, last = np.searchsorted(at, [t - TOLERANCE_S, t + TOLERANCE_S])
-        found += [(belief[i] - 0.5 * abs(at[i] - t) / TOLERANCE_S, i, j) for i in range(int(first), int(last))]
+        first, last = np.searchsorted(at[order], [t - TOLERANCE_S, t + TOLERANCE_S])
+        some = order[first:last].tolist()
+        found += [(belief[i] - 0.5 * abs(at[i] - t) / TOLERANCE_S, i, j) for i in some]
     pairs, used, met = [], set[int](), set[int]()
     for _, i, j in sorted(found, key=lambda f: (-f[0], f[1], f[2])):
         if i not in used and j not in met:
@@ -255,10 +267,15 @@ def _cuts(episode: Labelled, level: Level, config: SegmentConfig, scale: float) 
     return np.asarray(episode.clock.start[track.levels[level].frames[1:-1]], dtype=np.float64)
 
 
-def _best_scale(scored: Mapping[float, Sequence[Hits]], episodes: Sequence[int] | range) -> float:
-    """The scale of the best F1; of equal ones the one nearest to 1."""
-    totals = {s: sum((own[i] for i in episodes), Hits()).f1 for s, own in scored.items()}
-    return max(totals, key=lambda s: (round(totals[s], 6), -abs(np.log(s))))
+def _later(found: Float, episode: Labelled, shift: float) -> Float:
+    moved = found + shift
+    return np.asarray(moved[(moved > episode.clock.start[0]) & (moved < episode.clock.end)])
+
+
+def _best(scored: Mapping[tuple[float, float], Sequence[Hits]], episodes: Sequence[int] | range) -> tuple[float, float]:
+    """The scale and delay of the best F1; of equal ones those nearest to 1 and 0."""
+    totals = {k: sum((own[i] for i in episodes), Hits()).f1 for k, own in scored.items()}
+    return max(totals, key=lambda k: (round(totals[k], 6), -abs(np.log(k[0])), -abs(k[1])))
 
 
 def _tried(own: Sequence[Hits], untuned: Sequence[Hits]) -> Tried:
@@ -277,6 +294,11 @@ def _tried(own: Sequence[Hits], untuned: Sequence[Hits]) -> Tried:
     )
 
 
+def _delay(seconds: float) -> list[str]:
+    side = "after" if seconds > 0 else "before"
+    return [f"people mark {abs(seconds):.1f} s {side} what the signals show"] if abs(seconds) >= SAID_S else []
+
+
 def _words(model: SegmentModel, asked: float, least: float) -> tuple[str, ...]:
     """What was learned, the heaviest first."""
     ranked = sorted(((n.replace("_", " "), w) for n, w in model.weights.items()), key=lambda w: -abs(w[1]))
@@ -287,8 +309,7 @@ def _words(model: SegmentModel, asked: float, least: float) -> tuple[str, ...]:
     if less:
         said.append(f"speaks against one: {', '.join(less)}")
     common = model.shift_s.get(COMMON, 0.0)
-    if abs(common) >= 0.1:
-        said.append(f"people mark {abs(common):.1f} s {'after' if common > 0 else 'before'} what the signals show")
+    said += _delay(common)
     odd = {k: s for k, s in model.shift_s.items() if k != COMMON and abs(s - common) >= 0.15}
     said += [
         f"{kind.replace('_', ' ')} is marked {abs(s):.1f} s {'after' if s > 0 else 'before'} it shows"

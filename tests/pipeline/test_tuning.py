@@ -61,6 +61,18 @@ def test_labels_that_teach_nothing_are_told_in_one_line(sample_corpus, tmp_path,
     assert not (tmp_path / "m.yaml").exists()
 
 
+def test_spans_that_cannot_be_used_are_told(sample_corpus, tmp_path):
+    marked = truth_file(tmp_path / "t.csv", number=5)
+    lines = marked.read_text().splitlines()
+    marked.write_text("\n".join([*lines, "cell_a/000001,L1,10,60,across others"]) + "\n")
+    found = run("tune-segment", "--corpus", sample_corpus, "--truth", marked, "--to", tmp_path / "m.yaml")
+    assert found.exit_code == 0
+    assert "not used: L1 10 to 60 frames" in found.output
+    refused = run("tune-segment", "--corpus", sample_corpus, "--truth", marked, "--to", tmp_path)
+    assert refused.exit_code == 2
+    assert "is a folder" in refused.output
+
+
 def test_a_sheet_shows_named_events_and_random_ones(sample_corpus, tmp_path):
     events = Corpus(str(sample_corpus)).table("events", ["cell_a/000000"])["event_id"].to_list()[:2]
     found = run("sheet", *events, "--corpus", sample_corpus, "--to", tmp_path / "two.png")

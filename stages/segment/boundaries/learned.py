@@ -7,7 +7,7 @@ the arm is before and after, what the untuned segmenter makes of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from stages.segment.boundaries.grammar import subtask_ends
 from stages.segment.boundaries.levels import cuts
 from stages.segment.boundaries.selection import Nodes, fingers, nodes_of, put_on
 from stages.segment.config import SegmentConfig
-from stages.segment.evidence.candidates import ARMS, KINDS, Evidence, Float
+from stages.segment.evidence.candidates import ARMS, KINDS, Evidence, Float, Int
 from stages.segment.evidence.candidates import near as near_any
 from stages.segment.evidence.collect import ArmEvidence
 from stages.segment.evidence.path import empty_at
@@ -36,17 +36,6 @@ FEATURES = (
     "speed before", "speed after", "slower", "faster", "slowest", "gap before", "gap after",
     "L2 untuned", "L1 untuned", "L0 untuned", "L1 at scale 2", "L1 at scale 4",
 )  # fmt: skip
-
-
-def shifted(evidence: Evidence, model: SegmentModel) -> Evidence:
-    """Evidence with the times at which these people mark it."""
-    if not any(model.shift_s.values()):
-        return evidence
-    usual = model.shift_s.get(COMMON, 0.0)
-    by_kind = np.array([model.shift_s.get(kind, usual) for kind in KINDS])
-    time = evidence.time + by_kind[evidence.kind]
-    order = np.lexsort((evidence.arm, evidence.kind, time))
-    return Evidence(time[order], evidence.kind[order], evidence.arm[order], evidence.strength[order])
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +61,14 @@ def candidates(
     log: Float,
     starts: Float,
     end: float,
-    shift_s: float = 0.0,
 ) -> Candidates:
     """Evidence put on frames (log: their times on the log's clock), with the spans that fingers take and the places
     where subtasks may end."""
     lasting = [c for c in changes if c.acts and not c.given and not c.flips]
-    took = (np.array([getattr(c, n) + shift_s for c in lasting], dtype=np.float64) for n in ("start", "end"))
+    took = (np.array([getattr(c, n) for c in lasting], dtype=np.float64) for n in ("start", "end"))
     nodes = fingers(nodes_of(evidence, log), *took)
     time, strength = subtask_ends(changes, evidence, {a.motion.arm: a.onsets for a in arms})
-    return Candidates(evidence, nodes, put_on(nodes, time + shift_s, strength), arms, changes, points, starts, end)
+    return Candidates(evidence, nodes, put_on(nodes, time, strength), arms, changes, points, starts, end)
 
 
 def features(of: Candidates, config: SegmentConfig) -> Float:
@@ -123,8 +111,7 @@ def features(of: Candidates, config: SegmentConfig) -> Float:
     ]
     plain = config.untaught
     untuned, twice, four = (
-        cuts(nodes, of.ends, of.starts, of.end, plain.model_copy(update={"scale": plain.scale * scale}))
-        for scale in (1.0, 2.0, 4.0)
+        cuts(nodes, of.ends, of.starts, of.end, plain.model_copy(update={"scale": scale})) for scale in (1.0, 2.0, 4.0)
     )
     chosen = [np.isin(nodes.frame, frames) for frames in (*untuned.values(), twice["L1"], four["L1"])]
     return np.column_stack([here, near, *columns, *chosen])
@@ -134,6 +121,36 @@ def judged(nodes: Nodes, seen: Float, model: SegmentModel) -> Nodes:
     """The nodes, as strong as a person is likely to mark them; seen: their features."""
     weights = np.array([model.weights.get(name, 0.0) for name in FEATURES])
     return replace(nodes, strength=1.0 / (1.0 + np.exp(-(seen @ weights + model.bias))))
+
+
+def delays(evidence: Evidence, nodes: Nodes, model: SegmentModel) -> Float:
+    """float64[N]: how much later than each node people mark it, s, by the kind of its strongest evidence."""
+    by_kind = np.array([model.shift_s.get(kind, model.shift_s.get(COMMON, 0.0)) for kind in KINDS])
+    return by_kind[leaders(evidence, nodes)]
+
+
+def leaders(evidence: Evidence, nodes: Nodes) -> Int:
+    """int64[N]: number of the kind of each node's strongest evidence."""
+    node = np.repeat(np.arange(len(nodes.frame)), np.diff(nodes.first))
+    order = np.lexsort((evidence.time, -evidence.strength, node))
+    return np.asarray(evidence.kind[order[nodes.first[:-1]]]) if len(nodes.frame) else np.zeros(0, dtype=np.int64)
+
+
+def moved(found: Mapping[str, Int], nodes: Nodes, later: Float, log: Float) -> tuple[dict[str, Int], dict[int, int]]:
+    """(boundaries of each level where people mark them, {frame there: frame at which it was seen}). Order and nesting
+    stay; what is marked outside of the episode is gone. later: of each node, s; log: times of the frames."""
+    every = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *found.values()]))
+    which = np.searchsorted(nodes.frame, every)
+    time = nodes.seen[which] + later[which]
+    inside = (time > log[0]) & (time < log[-1])
+    every, time, count = every[inside], time[inside], len(log)
+    place = np.searchsorted((log[1:] + log[:-1]) / 2, time)
+    steps = np.arange(len(place))
+    place = np.maximum.accumulate(np.maximum(place, 1) - steps) + steps  # each one frame after the one before, at least
+    place = np.minimum(place, count - len(place) + steps)
+    to = dict(zip(every.tolist(), place.tolist(), strict=True))
+    levels = {k: np.array([to[f] for f in own.tolist() if f in to], dtype=np.int64) for k, own in found.items()}
+    return levels, {g: f for f, g in to.items()}
 
 
 def _strongest(at: Float, times: Float, strengths: Float) -> Float:

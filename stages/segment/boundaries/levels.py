@@ -18,14 +18,18 @@ from stages.segment.evidence.candidates import Float, Int
 SLOWEST_S = 2.0  # usual length of an L1 span up to which the pace of an episode counts
 
 
-def cuts(nodes: Nodes, ends: Nodes, starts: Float, end: float, config: SegmentConfig) -> dict[str, Int]:
-    """starts: of each frame, s; end: of the episode. What is short at L1 hangs on the pace of the episode; L0 adds what
-    is local, boundaries beside a brief span."""
+def cuts(
+    nodes: Nodes, ends: Nodes, starts: Float, end: float, config: SegmentConfig, judged: Nodes | None = None
+) -> dict[str, Int]:
+    """starts: of each frame, s; end: of the episode; judged: the nodes as a model judges them, at its level alone.
+
+    What is short at L1 hangs on the pace of the episode; L0 adds what is local, boundaries beside a brief span.
+    """
     model = config.learned
-    if model is None:
+    if model is None or judged is None:
         l2 = choose(ends, (), starts, end, *config.asks("L2"))
         return _finer({"L2": l2}, nodes, starts, end, config)
-    own = choose(nodes, (), starts, end, model.asked, model.least_s, model.usual_s)
+    own = choose(judged, (), starts, end, *config.scaled(model.asked, model.least_s, model.usual_s))
     if model.level == "L2":
         return _finer({"L2": own}, nodes, starts, end, config)
     l2 = choose(_among(ends, own), (), starts, end, *config.asks("L2"))

@@ -30,6 +30,8 @@ SLOW_S = 1.0  # a change that takes longer is looked at for pauses
 PAUSE = 0.25  # share of its top speed below which a change pauses
 CARRIED = 0.1  # what moves less between grasp and release was not carried; 1 is what fast motion covers in a second
 BROUGHT = 0.5  # way, in the same unit, that a hand which starts closed must go to have brought something
+LIFTED_M = 0.03  # a hand that rises so far between two stretches of a closing has taken something with the first
+LOST = 0.05  # fingers so near to where they close to hold nothing that had kept them further open
 WENT = 0.25  # way, in the same unit, that a hand must have gone from its start before what it closes on is an object
 IN_FLIGHT = 0.6  # scaled speed at which no hand takes hold: fingers that close in flight make a fist
 ABOUT_S, FLIP_S = 0.3, 1.0  # a hand that takes hold is slow so shortly before or after; beside a command, which leads
@@ -89,7 +91,7 @@ def changes_of(motion: ArmMotion, points: Float, config: SegmentConfig) -> list[
     if not motion.opening.known:
         return _unknown(motion, opening, first, last, points)
     if not motion.opening.flips:
-        first, last = _moving_parts(opening, first, last)
+        first, last = _moving_parts(motion, first, last)
     first, last, regrips = _without_regrips(opening, first, last)
     closes = opening[last] < opening[first]
     start, end = _flip(opening, first, last) if motion.opening.flips else _passes(opening, first, last)
@@ -103,7 +105,7 @@ def changes_of(motion: ArmMotion, points: Float, config: SegmentConfig) -> list[
     held = float(opening[0]) <= float(opening.min()) + 0.2 * spread  # closed fingers at the start hold something
     if held:  # only if they go somewhere before they open: many start with an empty fist
         held = float(np.linalg.norm(motion.path[int(start[0])] - motion.path[0])) > BROUGHT
-    takes = full | _takes(motion, start, end) | carries(closes, begun, done, motion, points)
+    takes = full | _takes(motion, start, end)
     acts = np.where(closes, takes, np.append(held, (closes & takes)[:-1]))
     swing = np.abs(opening[last] - opening[first])
     swing = np.clip(swing / (WHOLE * float(np.quantile(swing, USUAL))), SMALL, 1.0)
@@ -175,18 +177,22 @@ def _gripped(closes: Bool, start: Float, end: Float, points: Float) -> Float:
     return np.where(closes, np.minimum(end + GRIPS_S, np.maximum(limits, end)), end)
 
 
-def _moving_parts(opening: Float, first: Int, last: Int) -> tuple[Int, Int]:
+def _moving_parts(motion: ArmMotion, first: Int, last: Int) -> tuple[Int, Int]:
     """The legs [first, last], those that take long cut down to the stretch that counts."""
+    assert motion.opening is not None
+    opening = motion.opening.values
+    height = motion.position[:, 2] if motion.metric and motion.position is not None else None
     start, end = _passes(opening, first, last)
     first, last = first.copy(), last.copy()
     for i in np.flatnonzero(end - start >= SLOW_S * GRID_HZ).tolist():
-        first[i], last[i] = _part(opening, int(first[i]), int(last[i]))
+        first[i], last[i] = _part(opening, height, int(first[i]), int(last[i]))
     return first, last
 
 
-def _part(opening: Float, first: int, last: int) -> tuple[int, int]:
+def _part(opening: Float, height: Float | None, first: int, last: int) -> tuple[int, int]:
     """Of the stretches of a leg [first, last] in which the fingers move the last of a closing, the first of an opening;
-    the leg itself where it does not pause.
+    the leg itself where it does not pause. Of a closing it is the first after which the hand rises (height: of the
+    hand, m): what it lifts it has, and fingers that close further then have lost it.
 
     A stretch that brings less than a third of the leg's way is no change of its own.
     """
@@ -198,7 +204,12 @@ def _part(opening: Float, first: int, last: int) -> tuple[int, int]:
     goes = (opening[first + ends] - opening[first + starts]) * np.sign(way) > abs(way) / 3
     if not goes.any():
         return first, last
-    chosen = np.flatnonzero(goes)[-1 if way < 0 else 0]
+    which = np.flatnonzero(goes)
+    chosen = which[-1 if way < 0 else 0]
+    if way < 0 and height is not None and len(which) > 1:
+        ends_at, next_at = first + ends[which[:-1]], first + starts[which[1:]]
+        lifts = np.flatnonzero(height[next_at] - height[ends_at] > LIFTED_M)
+        chosen = which[lifts[0]] if len(lifts) else chosen
     return first + int(starts[chosen]), first + int(ends[chosen])
 
 
@@ -269,20 +280,37 @@ def handovers(
         return ordered
     near, slow = _tips_near(motions), np.max([m.speed for m in motions], axis=0) < SLOWLY
     for i, change in enumerate(ordered):
-        if not change.acts or change.missed or change.given:
+        if not (change.acts or _could(change)) or change.missed or change.given:
             continue
         for j in range(i + 1, len(ordered)):
             other = ordered[j]
             if longer(other.start - change.end, config.handover_s):
                 break
             passes = other.arm != change.arm and other.closes != change.closes
-            passes &= other.acts and not other.missed and not other.given
+            passes &= (other.acts or _could(other)) and not other.missed and not other.given
             a, b = (whole_steps(t - points[0], GRID_HZ) for t in (change.start, other.end))
             meeting = slice(max(0, a), max(a, b) + 1)
             if passes and slow[meeting].any() and near[meeting].any():
-                ordered[i], ordered[j] = (c._replace(passed=other.start) for c in (change, other))
+                ordered[i], ordered[j] = (c._replace(passed=other.start, acts=True) for c in (change, other))
+                held = _closing_before(ordered, i if not change.closes else j)
+                if held is not None:  # what is handed over was held
+                    ordered[held] = ordered[held]._replace(acts=True)
                 break
     return ordered
+
+
+def _could(change: Change) -> bool:
+    """Whether an opening that lets go of nothing as far as its own hand shows may still hand something over."""
+    return change.known and not change.closes and change.swing > SMALL
+
+
+def _closing_before(ordered: Sequence[Change], opening: int) -> int | None:
+    """Where the closing lies that an opening undoes; None if the hand was closed from the start."""
+    arm = ordered[opening].arm
+    for number in range(opening - 1, -1, -1):
+        if ordered[number].arm == arm:
+            return number if ordered[number].closes else None
+    return None
 
 
 def _tips_near(motions: Sequence[ArmMotion]) -> npt.NDArray[np.bool_]:

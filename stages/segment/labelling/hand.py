@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stages.segment.kinematics.gripper import GRIPS_S, SMALL, Change, carries
+from stages.seconds import whole_steps
+from stages.segment.kinematics.gripper import GRIPS_S, LOST, SHORT, SMALL, Change, carries
 from stages.segment.kinematics.motion import GRID_HZ, ArmMotion
 
 Float = npt.NDArray[np.float64]
@@ -77,7 +78,7 @@ class Hand:
         self.starts, self.ends = (np.array(of[n], dtype=np.float64) for n in ("start", "end"))
         self.closes, self.missed, self.flips = (np.array(of[n], dtype=bool) for n in ("closes", "missed", "flips"))
         self.given = np.array([passed is not None for passed in of["passed"]], dtype=bool)
-        self._firm = self._proven()
+        self._firm, self._lost = self._proven(), self._losses()
         self._changed = np.where(self.closes, np.maximum(self.starts, self.ends - GRIPS_S), self.starts)
         self._way = np.append(0.0, np.cumsum(motion.speed))
         self._turned = np.append(0.0, np.cumsum(motion.spin)) if motion.spin is not None else None
@@ -106,10 +107,26 @@ class Hand:
         holds = self.closes & ~self.missed
         held = np.where(known, holds[which], ~self.closes[0])
         firm = np.searchsorted(self._changed, time, side="right") - 1  # fingers that still close hold nothing yet
-        sure = np.where(firm >= 0, self._firm[np.maximum(firm, 0)], ~self.closes[0])
+        sure = np.where(firm >= 0, self._firm[np.maximum(firm, 0)] & (time < self._lost[firm]), ~self.closes[0])
         coming = np.append(np.cumsum(self.closes[::-1])[::-1], 0)
         behind = known & ~self.closes[which]
         return State(held, sure, coming[past + 1] > 0, behind, behind & self.missed[which])
+
+    def _losses(self) -> Float:
+        """float64[C]: of each closing when what it took is lost, s: fingers that had stopped on it go on to where they
+        can close to. Infinity where it stays."""
+        lost = np.full(len(self.changes), np.inf)
+        opening = self.motion.opening
+        if opening is None or opening.flips:
+            return lost
+        closed = float(opening.values.min()) + LOST
+        until = np.append(self.starts[1:], self.points[-1])
+        for i in np.flatnonzero(self.closes & ~self.missed).tolist():
+            a, b = (whole_steps(t - self.points[0], GRID_HZ) for t in (self.ends[i], until[i]))
+            held = opening.values[a : max(a, b)]
+            if len(held) and held[0] > closed + SHORT - LOST and float(held.min()) < closed:
+                lost[i] = self.points[a + int(np.argmax(held < closed))]
+        return lost
 
     def _proven(self) -> Bool:
         """Of each closing: the fingers stopped on something, or what they closed on was carried and let go."""

@@ -20,9 +20,16 @@ MOVES = tuple(CODE[name] for name in ("reach", "move", "lift", "lower", "retract
 
 
 def agree(
-    coarse: Labels, fine: Labels, parent: Int, coarse_spans: Spans, fine_spans: Spans, hands: Sequence[Hand]
+    coarse: Labels,
+    fine: Labels,
+    parent: Int,
+    coarse_spans: Spans,
+    fine_spans: Spans,
+    hands: Sequence[Hand],
+    said: tuple[Bool, Bool],
 ) -> tuple[Labels, Labels]:
-    """(labels of L1, labels of L0). parent: int64[N], number of the L1 span of each L0 span, rising.
+    """(labels of L1, labels of L0). parent: int64[N], number of the L1 span of each L0 span, rising; said: spans of
+    either whose primitive people have given, which stays.
 
     An act of a hand that L0 alone shows is the L1 span's where it fills most of it, else the L0 span takes the L1
     span's primitive; one that L1 alone shows goes to the L0 span in which it happens.
@@ -32,17 +39,24 @@ def agree(
     acts = _acting(above)
     for child in np.flatnonzero(_acting(below) & ~acts[parent]).tolist():
         own = int(parent[child])
-        if share[child] >= MOST:
+        if (share[child] >= MOST or said[1][child]) and not said[0][own]:
             _take(above, own, below, child)
             acts[own] = True
-        elif not acts[own]:
+        elif not acts[own] and not said[1][child]:
             _take(below, child, above, own)
     for code in HANDS:
         mine = np.unique(parent[below.primitive == code])
         lacking = np.setdiff1d(np.flatnonzero(above.primitive == code), mine)
         for own in lacking.tolist():
-            first, last = np.searchsorted(parent, [own, own + 1])
-            _take(below, first + _when(hands, code, coarse_spans, own, fine_spans.start[first:last]), above, own)
+            first, last = (int(f) for f in np.searchsorted(parent, [own, own + 1]))
+            child = first + _when(hands, code, coarse_spans, own, fine_spans.start[first:last])
+            free = np.flatnonzero(~said[1][first:last]) + first
+            if said[1][child] and len(free):
+                child = int(free[np.argmin(np.abs(free - child))])
+            if not said[1][child]:
+                _take(below, child, above, own)
+            elif not said[0][own]:
+                _take(above, own, below, child)
     works = np.isin(above.primitive, WORKS)[parent] & np.isin(below.primitive, (*MOVES, *WORKS))
     below.primitive[works] = above.primitive[parent][works]
     return above, below

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from stages.segment.kinematics.motion import ArmMotion
 from stages.segment.labelling.hand import Bool, Float, Int
 from stages.segment.labelling.primitives import CODE, Labels
 
 EDGE_S, LEAST_S = 0.2, 0.4  # what lies so near to an edge may be the motion beside it; so much must be left
+MOST = 0.5  # of a rest: so much of it must be busy
 BUSY = 0.4  # of how much the picture usually changes while an arm moves
 CHANGES = 0.002  # of full scale: no change below this counts, whatever is usual
 MOVES = 0.3  # scaled speed of an arm that moves
@@ -40,9 +42,10 @@ def seen_to_move(labels: Labels, frames: Int, pictures: Sequence[Float], speed: 
     for picture in pictures:
         moving = picture[speed > MOVES]
         least = max(CHANGES, BUSY * float(np.median(moving)) if len(moving) else 0.0)
-        total = np.append(0.0, np.cumsum(picture))
-        mean = (total[np.maximum(last, 0)] - total[np.minimum(first, len(picture))]) / np.maximum(last - first, 1)
-        busy |= long & (mean > least)
+        # a video of repeated frames stands still every other time: the mean over a few frames is looked at
+        total = np.append(0, np.cumsum(uniform_filter1d(picture, 2 * edge + 1) > least))
+        seen = total[np.maximum(last, 0)] - total[np.minimum(first, len(picture))]
+        busy |= long & (seen > MOST * (last - first))
     where: Bool = labels.static & busy
     return replace(
         labels,

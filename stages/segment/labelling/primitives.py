@@ -28,6 +28,7 @@ RECOVERY = {name: number for number, name in enumerate(RECOVERIES)}
 WITHOUT_HAND = tuple(CODE[name] for name in ("reach", "press", "push", "pull", "retract"))
 FINGERS = tuple(CODE[name] for name in ("open", "close"))
 HANDS = tuple(CODE[name] for name in ("grasp", "release", "handover"))
+BESIDE = 0.35  # of the fastest arm's speed: an arm that is slower beside it only trembles along
 ACTS = 0.15  # mean scaled speed from which an arm takes part
 SLOW = 0.35  # and below which it works finely: aligns, places
 BUSY = 0.4  # share of a span in which fingers move that makes it a grasp or a release
@@ -70,10 +71,12 @@ def label_spans(hands: Sequence[Hand], spans: Spans, config: SegmentConfig) -> L
         for name in ("primitive", "recovery", "confidence")
     )
     static = np.all([labels.static for labels, _ in own], axis=0)
-    acts = [np.isin(labels.primitive, (*HANDS, *FINGERS)) for labels, _ in own]
+    acts = [np.isin(labels.primitive, (*HANDS, *FINGERS)) & (labels.primitive == primitive) for labels, _ in own]
     handed = primitive == CODE["handover"]
+    most = np.max([h.speed(spans) for h in hands], axis=0)
     takes_part = [
-        np.where(np.any(acts, axis=0) & ~handed, a, labels.arms) for a, (labels, _) in zip(acts, own, strict=True)
+        np.where(np.any(acts, axis=0) & ~handed, a, labels.arms.astype(bool) & (h.speed(spans) > BESIDE * most))
+        for a, (labels, _), h in zip(acts, own, hands, strict=True)
     ]
     takes_part = [np.where(handed, 1, part) for part in takes_part]
     arms = np.sum([part.astype(np.int64) << bit for bit, part in enumerate(takes_part)], axis=0)

@@ -8,7 +8,7 @@ from stages.caption.scenes import scenes
 from stages.caption.task import Task, read
 from stages.episode import Signal
 
-PRESS = "press the red button"
+PRESS, DRAWER = "press the red button", "pull the drawer open"
 AHEAD, RIGHT_OF_X = (0.3, 0.0, 0.0), (0.0, -0.3, 0.0)
 
 
@@ -25,7 +25,14 @@ AHEAD, RIGHT_OF_X = (0.3, 0.0, 0.0), (0.0, -0.3, 0.0)
         (Scene("L1", "grasp", arms=("left",), arms_of_robot=2), "The left arm closes its gripper."),
         (Scene("L1", "move", holds=True), "The arm carries what it holds."),
         (Scene("L1", "move"), "The arm moves."),  # nothing proves that it holds something
-        (Scene("L1", "press", said=PRESS, task=read(PRESS)), "The arm presses the red button."),
+        (Scene("L1", "press", certain=True, said=PRESS, task=read(PRESS)), "The arm presses the red button."),
+        (
+            Scene("L1", "press", said=PRESS, task=read(PRESS)),
+            "The arm moves as if to press (task: press the red button).",
+        ),
+        (Scene("L0", "reach", "correction", certain=True, task=read(PRESS)), "The arm corrects its path."),
+        (Scene("L1", "approach"), "The arm moves."),  # a person's word for an action that is none of ours
+        (Scene("L2", "transport", holds=True, certain=True, task=read(DRAWER)), "The arm moves the drawer."),
         (Scene("L1", "press", said="do it"), "The arm moves as if to press (task: do it)."),
     ],
 )
@@ -62,11 +69,25 @@ def test_arms_that_go_different_ways_go_nowhere_together():
         ("pick the pear from the counter and place it in the plate", Task("the pear")),
         ("please take a cup of tea out of the box", Task("the cup of tea")),
         ("open the blue drawer", Task("", "open", "the blue drawer")),
-        ("pull the red drawer open", Task("the red drawer", "pull", "the red drawer", "open")),
+        ("pull the red drawer open", Task("the red drawer", "pull", "the red drawer", "open", True)),
         ("push the thermos away with the red stick", Task("the red stick", "push", "the thermos", "away")),
         ("pick up the cup with the left hand", Task("the cup")),
-        ("turn off the light", Task("the light", "turn", "the light")),
+        ("turn off the light", Task("the light", "turn", "the light", "", True)),
+        ("put the bowl with the banana on the table", Task("the bowl")),
+        ("pick up the bottle with the blue cap", Task("the bottle")),
+        ("flip the pancake with the spatula", Task("the spatula", "flip", "the pancake")),
+        ("close the drawer with the cup inside", Task("", "close", "the drawer")),
+        ("push the block forward", Task("the block", "push", "the block", "", True)),
+        ("put the cup upside down on the rack", Task("the cup")),
+        ("pick up the apple which is on the plate", Task("the apple")),
+        ("move that cup over there", Task("that cup", "move", "that cup")),
         # nothing is certain
+        ("move the arm to the left", Task()),
+        ("close the gripper", Task()),
+        ("put the lid (red) on the pot", Task()),
+        ("put the cup / bowl on the table", Task()),
+        ("pick up the mice", Task()),
+        ("take a picture", Task()),
         ("pick up the cup and the plate", Task()),
         ("pick up the cup and put the plate away", Task()),
         ("open the drawer and put the cup in it", Task()),
@@ -90,7 +111,7 @@ def cut(level, primitive, start, end, parent=None, **more):
     row = {
         "event_id": f"{level}/{start}", "level": level, "primitive": primitive, "start_frame": start, "end_frame": end,
         "start_s": start / 10, "end_s": end / 10, "arms": ["single"], "holds": [], "recovery": None, "label": None,
-        "parent_id": parent, "evidence": [{"edge": "end", "kind": "motion_onset"}],
+        "parent_id": parent, "static": False, "evidence": [{"edge": "end", "kind": "motion_onset"}],
     }  # fmt: skip
     return {**row, **more}
 
@@ -130,16 +151,18 @@ def test_no_object_is_named_where_something_is_taken_twice():
 def test_a_subtask_is_complete_where_its_hand_takes_hold_or_lets_go():
     events = [
         cut("L2", "approach", 0, 10),
+        cut("L1", "reach", 0, 5, "L2/0"),
         cut("L1", "grasp", 5, 10, "L2/0"),
         cut("L2", "transport", 10, 20, evidence=[{"edge": "end", "kind": "opening_started"}]),
         cut("L2", "approach", 20, 30),
         cut("L1", "grasp", 22, 25, "L2/20", recovery="missed_grasp"),
+        cut("L1", "reach", 25, 30, "L2/20"),
         cut("L2", "transport", 30, 40),
     ]
     time = np.arange(200) / 10
     episode = {"task": "", "arms": ["single"], "layout": "{}"}
     found = scenes(episode, {}, {"signal_time_s": time}, events)
-    assert [s.completes for s in found] == [True, False, True, False, False, False]
+    assert [s.completes for s in found] == [True, False, False, True, False, False, False, False]
 
 
 def test_what_is_said_of_a_part_of_a_recording_counts_there():
@@ -151,3 +174,25 @@ def test_what_is_said_of_a_part_of_a_recording_counts_there():
     time = np.arange(200) / 10
     found = scenes({"task": "something else", "arms": ["single"], "layout": ""}, {}, {"signal_time_s": time}, events)
     assert [describe(s) for s in found][1:] == ["The arm grasps the red cup.", "The arm carries the red cup."]
+
+
+def test_a_subtask_in_which_nothing_moves_is_not_said_to_move():
+    events = [
+        cut("L2", "approach", 0, 10),
+        cut("L1", "idle", 0, 10, "L2/0", static=True, arms=[]),
+        cut("L2", "retract", 10, 20),
+        cut("L1", "release", 10, 12, "L2/10"),
+        cut("L1", "idle", 12, 20, "L2/10", static=True, arms=[]),
+    ]
+    time = np.arange(200) / 10
+    found = scenes({"task": "", "arms": ["single"], "layout": ""}, {}, {"signal_time_s": time}, events)
+    assert describe(found[0]) == "The arm rests."
+    assert describe(found[2]) == "The arm opens its gripper."
+
+
+def test_what_two_hands_take_at_once_are_two_things():
+    both = cut("L1", "grasp", 0, 10, arms=["left", "right"])
+    events = [both, cut("L1", "move", 10, 30, arms=["right"], holds=["left", "right"])]
+    time = np.arange(200) / 10
+    episode = {"task": "take the cap off the bottle", "arms": ["left", "right"], "layout": ""}
+    assert not any(s.certain for s in scenes(episode, {}, {"signal_time_s": time}, events))

@@ -15,7 +15,7 @@ from stages.caption.task import read
 TABLE = Path(__file__).with_name("captions.txt")
 ARMS = ((("single",), 1), (("left",), 2), (("left", "right"), 2))
 KNOWN = (("named", True, True), ("held", True, False), ("unproven", False, False))
-HELD, WORKED = "put the red cup on the shelf", "open the drawer"
+HELD, WORKED, PULLED = "put the red cup on the shelf", "open the drawer", "pull the drawer open"
 SHIFT = (0.2, 0.2, 0.0)
 
 
@@ -43,6 +43,14 @@ def scenes() -> Iterator[tuple[str, Scene]]:
             "L0", primitive, "", arms, robot, holds, certain,
             shift=[SHIFT] * len(arms), forward="+x", seconds=0.3, said=HELD, task=read(HELD),
         )  # fmt: skip
+    for level, primitive in (("L2", "transport"), *(("L1", name) for name in words.FIXED if name in words.ACTIONS)):
+        for completes, (arms, robot) in product((False, True), ARMS):
+            if completes and level == "L1":
+                continue
+            yield f"{level} {primitive}, pulled{', completes' * completes}", Scene(
+                level, primitive, "", arms, robot, True, True, completes,
+                shift=[SHIFT] * len(arms), forward="+x", said=PULLED, task=read(PULLED),
+            )  # fmt: skip
     yield "L1 unknown, no arm takes part", Scene("L1", "unknown", arms=(), said=HELD, task=read(HELD))
     yield "L1 idle, no arm takes part, two arms", Scene("L1", "idle", arms=(), arms_of_robot=2)
     yield "L1 second_approach, upward", Scene("L1", "reach", "second_approach", shift=[(0, 0, 0.2)], said=HELD)
@@ -51,7 +59,7 @@ def scenes() -> Iterator[tuple[str, Scene]]:
     for said in ("press the white button from above", "pull the red drawer open", "push the box away"):
         yield (
             f"L1 {said.split()[0]}, in the task's words",
-            Scene("L1", said.split()[0], shift=[SHIFT], forward="+x", said=said, task=read(said)),
+            Scene("L1", said.split()[0], certain=True, shift=[SHIFT], forward="+x", said=said, task=read(said)),
         )
 
 

@@ -60,6 +60,39 @@ def test_a_fist_made_at_the_start_or_in_flight_takes_nothing():
         assert not any(r["holds"] for r in rows)
 
 
+def test_a_fist_that_opens_at_the_end_has_held_nothing():
+    places = [(0.3, 0, 0.3), (0.3, 0, 0.05), (0.5, 0, 0.05), (0.5, 0, 0.3)]
+    rows = cut(moved(14.0, places, [2.0, 4.0, 6.5], [1.5, 2.0, 1.5], [(0.5, 0.4, 0.0), (9.0, 0.3, 1.0)]))
+    assert not {"grasp", "release"} & set(primitives(rows, "L1"))
+    assert not any(r["holds"] for r in rows)
+    assert "push" in primitives(rows, "L1")
+
+
+def test_what_is_lost_in_flight_is_no_longer_held():
+    """Fingers stop on it at 3 s, the arm lifts from 4 s; at 5.8 s they close all the way."""
+    places = [(0.3, 0, 0.3), (0.3, 0, 0.05), (0.3, 0, 0.3), (0.3, 0.4, 0.3), (0.3, 0.4, 0.05)]
+    signals = moved(
+        16.0, places, [0.5, 4.0, 6.5, 9.0], [2.0, 1.5, 2.0, 1.5], [(3.0, 0.4, 0.4), (5.8, 0.2, 0.0), (12.0, 0.3, 1.0)]
+    )
+    rows = level(cut(signals), "L1")
+    assert any(r["primitive"] == "grasp" and abs(r["start_s"] - 3.0) < 0.3 for r in rows)
+    assert any(r["holds"] for r in rows if 3.8 < r["start_s"] < 5.6)
+    assert not any(r["holds"] for r in rows if r["start_s"] > 6.2)
+
+
+def test_each_hand_is_said_to_do_what_it_does_itself():
+    """Far apart the left hand closes as the right one opens."""
+    left = moved(10.0, [(0.3, 0.6, 0.3), (0.3, 0.6, 0.1)], [1.0], [2.0], [(4.0, 0.4, 0.3)], arm="left")
+    right = moved(
+        10.0, [(0.3, -0.6, 0.1), (0.3, -0.4, 0.1)], [1.0], [2.0], [(0.2, 0.4, 0.3), (4.0, 0.4, 1.0)], arm="right"
+    )
+    for row in level(cut(left | right), "L1"):
+        if row["primitive"] == "grasp":
+            assert row["arms"] == ["left"] or row["start_s"] < 1.0
+        if row["primitive"] == "release":
+            assert row["arms"] == ["right"]
+
+
 def test_what_is_held_is_a_column_of_its_own():
     carried = moved(
         15.0,

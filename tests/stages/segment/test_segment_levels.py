@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.labels import Label
 from stages.episode import Signal
 from stages.segment import SegmentConfig
+from stages.segment.stage import segmented
 from tests.motions import path, pick_and_place, stream, times
 from tests.stages.segment.test_segment import CONFIG, events_of, level, moved, primitives, real_events, signals_from
 
@@ -57,6 +59,27 @@ def test_a_hand_that_does_anything_at_any_time_is_labelled_alike_on_both_levels(
     where = path(time, np.array(places), leaves, np.full(len(leaves), 1.5))
     rows = events_of(signals_from(np.hstack([where, opening[:, None]]), 20.0))
     assert list(disagreements(rows)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "end", "primitive"),
+    [("L1", 3.9, 5.0, "move"), ("L1", 7.0, 9.0, "grasp"), ("L0", 4.2, 4.7, "move"), ("L0", 7.2, 8.7, "grasp")],
+)
+def test_what_people_say_of_one_level_shows_at_the_other(name, start, end, primitive):
+    signals = moved(
+        15.0,
+        [HIGH, LOW, HIGH, (0.3, 0.4, 0.3), (0.3, 0.4, 0.05), (0.3, 0.4, 0.3)],
+        [2.0, 5.5, 7.0, 9.2, 12.0],
+        [2.0, 1.5, 2.0, 1.5, 1.5],
+        [(4.2, 0.4, 0.3), (11.0, 0.3, 1.0)],
+    )
+    time = signals["position/single"].time_s
+    label = Label(name, start, end, "", "seconds", "all", primitive, "me")
+    rows, refused = segmented("s/0", signals, {"time_s": time, "signal_time_s": time}, [label], CONFIG)
+    assert not refused
+    assert list(disagreements(rows)) == []
+    own = next(r for r in rows if r["origin"] == "human")
+    assert own["primitive"] == primitive
 
 
 @pytest.mark.parametrize("name", ["cr5_banana", "g1_crisps"])
