@@ -49,7 +49,7 @@ ACTIONS: dict[str, Phrases] = {
     "idle": ("", "", "{rests|rest}"),
     "unknown": ("", "", "{moves its fingers|move their fingers}"),
 }
-SEEN = "hardly {moves|move} while something changes in view"  # unknown, and no arm takes part
+SEEN = "hardly {moves|move} while the picture changes"  # unknown, and no arm takes part
 BACKS_OFF = "{backs|back} off {d} after a missed grasp"  # a second approach, as long as it leads upward
 
 SUBTASKS: dict[str, Phrases] = {
