@@ -178,7 +178,7 @@ def test_one_more_event_hardly_changes_the_draw_of_the_others():
     ("event", "status"),
     [
         ({"static": True}, "static"),
-        ({"end_frame": 3}, "too_short"),
+        ({"end_frame": 1}, "too_short"),
         ({"end_frame": 90}, "too_long"),
         ({}, "sampled"),
         ({"dead": 0.6}, "bad_pictures"),
