@@ -30,6 +30,7 @@ FINGERS = tuple(CODE[name] for name in ("open", "close"))
 HANDS = tuple(CODE[name] for name in ("grasp", "release", "handover"))
 BESIDE = 0.35  # of the fastest arm's speed: an arm that is slower beside it only trembles along
 ACTS = 0.15  # mean scaled speed from which an arm takes part
+GOES = 0.13  # way, in what fast motion covers in a second, below which an arm gets nowhere
 SLOW = 0.35  # and below which it works finely: aligns, places
 BUSY = 0.4  # share of a span in which fingers move that makes it a grasp or a release
 PART = 0.8  # share of a span within a longer closing or opening that makes it a part of that
@@ -179,6 +180,9 @@ def _one_arm(hand: Hand, spans: Spans, handless: bool, config: SegmentConfig) ->
     put(empty & state.behind & leaves, "retract", 0.7)
     for where, name, how_sure in _carrying(hand, spans, moves & state.held, fine, config):
         put(where, name, how_sure)
+    stays = np.linalg.norm(hand.shift(spans, hand.motion.path), axis=1) < GOES
+    put(stays & empty, "move", 0.4)  # it stirs: nothing is reached for, nothing left
+    put(stays & moves & state.held & (primitive == CODE["move"]), "hold", 0.5)
     spin = hand.spin(spans)
     if spin is not None:
         travels = np.linalg.norm(hand.shift(spans, hand.motion.path), axis=1) / spans.seconds

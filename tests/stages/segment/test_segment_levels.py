@@ -205,6 +205,19 @@ def test_where_two_tips_are_farthest_a_pull_is_over():
     assert near(ends_of(signals), 6.0, 0.3)
 
 
+def test_an_arm_that_stirs_on_the_spot_neither_reaches_nor_carries():
+    """It shivers by 2 cm for a second before it closes its hand, and again while it holds."""
+    signals = moved(
+        16.0, [HIGH, LOW, HIGH, (0.3, 0.5, 0.3)], [2.0, 8.0, 12.0], [2.0, 2.0, 2.5], [(6.5, 0.4, 0.3), (15.0, 0.3, 1.0)]
+    )
+    where = signals["position/single"]
+    shivers = ((where.time_s > 5.0) & (where.time_s < 6.0)) | ((where.time_s > 10.5) & (where.time_s < 11.5))
+    where.values[:, 0] += 0.02 * np.sin(2 * np.pi * 2 * where.time_s) * shivers
+    at = {t: r for r in level(events_of(signals), "L1") for t in (5.5, 11.0) if r["start_s"] < t < r["end_s"]}
+    assert (at[5.5]["primitive"], at[5.5]["static"]) == ("move", False)
+    assert (at[11.0]["primitive"], at[11.0]["static"]) == ("hold", False)
+
+
 # -- joints, and rest that is none
 
 
