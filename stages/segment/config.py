@@ -31,7 +31,7 @@ class SegmentConfig(BaseModel):
     min_rest_s: float = Field(0.2, gt=0, description="shortest rest that is evidence of a boundary, s")
     min_idle_s: float = Field(0.4, gt=0, description="shortest rest that is a span of its own, s")
     turn_window_s: float = Field(0.35, gt=0, description="a turn compares the way before and after, each so long, s")
-    handover_s: float = Field(0.8, ge=0, description="one hand opens so soon after the other has closed: a handover, s")
+    handover_s: float = Field(0.8, ge=0, description="one hand opens and the other closes within this: a handover, s")
     attempt_s: float = Field(2.0, gt=0, description="fingers that reopen so soon, nothing carried, have missed, s")
     model: SegmentModel | None = Field(
         None, description="what corpus tune-segment has learned: its YAML file, which becomes part of the configuration"

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.episode import Signal
-from stages.segment.boundaries.learned import candidates, delays, features, judged, moved
+from stages.segment.boundaries.candidates import candidates
+from stages.segment.boundaries.learned import delays, features, judged, moved
 from stages.segment.boundaries.levels import cuts
 from stages.segment.boundaries.selection import Nodes
 from stages.segment.config import SegmentConfig

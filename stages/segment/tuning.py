@@ -17,7 +17,9 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from stages.episode import Signal
-from stages.segment.boundaries.learned import FEATURES, candidates, delays, features, judged, leaders
+from stages.segment.agreement import Counts, boundaries
+from stages.segment.boundaries.candidates import candidates
+from stages.segment.boundaries.learned import FEATURES, delays, features, judged, leaders
 from stages.segment.boundaries.selection import Nodes, choose
 from stages.segment.config import SegmentConfig
 from stages.segment.evidence.candidates import KINDS, Evidence, Float, Int
@@ -40,22 +42,6 @@ MANY = 30  # episodes
 DRAWS = 2000
 SAID_S = 0.1
 MARGIN = 0.01  # F1 by which weights must beat the granularity, which is the simpler of the two
-
-
-@dataclass(frozen=True, slots=True)
-class Hits:
-    """Matched, predicted and true boundaries."""
-
-    hits: int = 0
-    predicted: int = 0
-    true: int = 0
-
-    def __add__(self, other: Hits) -> Hits:
-        return Hits(self.hits + other.hits, self.predicted + other.predicted, self.true + other.true)
-
-    @property
-    def f1(self) -> float:
-        return 2 * self.hits / (self.predicted + self.true) if self.predicted + self.true else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +85,21 @@ def tune(episodes: Sequence[Labelled], level: Level, config: SegmentConfig) -> S
     folds = [list(range(i, len(episodes), min(FOLDS, len(episodes)))) for i in range(min(FOLDS, len(episodes)))]
     cut = {scale: [_cuts(e, level, config, scale) for e in episodes] for scale in SCALES}
     scored = {
-        (scale, shift): [score(_later(c, e, shift), e.true) for c, e in zip(own, episodes, strict=True)]
+        (scale, shift): [
+            boundaries(_later(c, e, shift), e.true, TOLERANCE_S) for c, e in zip(own, episodes, strict=True)
+        ]
         for scale, own in cut.items()
         for shift in SHIFTS.tolist()
     }
-    by_scale: list[Hits] = [Hits()] * len(episodes)
-    by_weights: list[Hits] = [Hits()] * len(episodes)
+    by_scale: list[Counts] = [Counts()] * len(episodes)
+    by_weights: list[Counts] = [Counts()] * len(episodes)
     for fold in folds:
         rest = [i for i in range(len(episodes)) if i not in fold]
         chosen = _best(scored, rest)
         model = fit([episodes[i] for i in rest], level)
         for i in fold:
             by_scale[i] = scored[chosen][i]
-            by_weights[i] = score(predicted(episodes[i], model), episodes[i].true)
+            by_weights[i] = boundaries(predicted(episodes[i], model), episodes[i].true, TOLERANCE_S)
     untuned = scored[1.0, 0.0]
     tried = {
         "untuned": _tried(untuned, untuned),
@@ -135,19 +123,6 @@ def tune(episodes: Sequence[Labelled], level: Level, config: SegmentConfig) -> S
     if len(episodes) < MANY:
         says.append("with more labelled episodes it may be otherwise")
     return SegmentModel(kind="nothing", level=level, says=tuple(says), tried=tried, episodes=names)
-
-
-def score(found: Float, true: Float) -> Hits:
-    """One-to-one matches within TOLERANCE_S, in order of time, each to the first that fits."""
-    hits = i = j = 0
-    while i < len(found) and j < len(true):
-        if abs(found[i] - true[j]) <= TOLERANCE_S + 1e-9:
-            hits, i, j = hits + 1, i + 1, j + 1
-        elif found[i] < true[j]:
-            i += 1
-        else:
-            j += 1
-    return Hits(hits, len(found), len(true))
 
 
 def predicted(episode: Labelled, model: SegmentModel) -> Float:
@@ -174,10 +149,10 @@ def fit(episodes: Sequence[Labelled], level: Level) -> SegmentModel:
         models = [_weights(part, level, strict).model_copy(update={"least_s": least}) for part in parts]
         believed = [[(e, judged(e.nodes, e.features, m)) for e in test] for m, test in zip(models, tests, strict=True)]
         for asked, share in product(ASKED, USUAL):
-            found = Hits()
+            found = Counts()
             for model, test in zip(models, believed, strict=True):
                 told = model.model_copy(update={"asked": asked, "usual_s": max(1e-3, share * usual)})
-                found = sum((score(_chosen(nodes, e, told), e.true) for e, nodes in test), found)
+                found = sum((boundaries(_chosen(nodes, e, told), e.true, TOLERANCE_S) for e, nodes in test), found)
             if found.f1 > best[0] + 1e-9:
                 best = (found.f1, strict, asked, share)
     _, strict, asked, share = best
@@ -223,7 +198,7 @@ def _common_shift(episodes: Sequence[Labelled]) -> float:
         for e in episodes:
             lead = float(e.clock.start[0] - e.clock.log[0])
             strong = np.sort(e.evidence.time[e.evidence.strength > 0.5]) + lead + shift
-            found += score(strong, e.true).hits
+            found += boundaries(strong, e.true, TOLERANCE_S).hits
             near = np.abs(strong[:, None] - e.true).min(axis=1) if len(strong) and len(e.true) else np.ones(1)
             found += int((near < TOLERANCE_S / 4).sum())
         if found > best[0]:
@@ -272,18 +247,20 @@ def _later(found: Float, episode: Labelled, shift: float) -> Float:
     return np.asarray(moved[(moved > episode.clock.start[0]) & (moved < episode.clock.end)])
 
 
-def _best(scored: Mapping[tuple[float, float], Sequence[Hits]], episodes: Sequence[int] | range) -> tuple[float, float]:
+def _best(
+    scored: Mapping[tuple[float, float], Sequence[Counts]], episodes: Sequence[int] | range
+) -> tuple[float, float]:
     """The scale and delay of the best F1; of equal ones those nearest to 1 and 0."""
-    totals = {k: sum((own[i] for i in episodes), Hits()).f1 for k, own in scored.items()}
+    totals = {k: sum((own[i] for i in episodes), Counts()).f1 for k, own in scored.items()}
     return max(totals, key=lambda k: (round(totals[k], 6), -abs(np.log(k[0])), -abs(k[1])))
 
 
-def _tried(own: Sequence[Hits], untuned: Sequence[Hits]) -> Tried:
+def _tried(own: Sequence[Counts], untuned: Sequence[Counts]) -> Tried:
     """F1 with 95 % intervals by bootstrap over episodes, of itself and of what it gains."""
     chosen = np.random.default_rng(0).integers(0, len(own), (DRAWS, len(own)))
     tables = [np.array([(h.hits, h.predicted, h.true) for h in hits])[chosen].sum(axis=1) for hits in (own, untuned)]
     ours, theirs = (2 * t[:, 0] / np.maximum(t[:, 1] + t[:, 2], 1) for t in tables)
-    total = sum(own, Hits())
+    total = sum(own, Counts())
     low, high = np.percentile(ours, [2.5, 97.5])
     worse, better = np.percentile(ours - theirs, [2.5, 97.5])
     return Tried(

@@ -1,6 +1,6 @@
-"""Candidates as a linear model sees them, and its boundaries.
+"""Candidates as a model learned from people's boundaries sees them, and where it puts them.
 
-In: evidence and its nodes, arm motions, hand changes. Out: features of each node, all about 0 to 1, each with a name
+In: candidates of a timeline, a `SegmentModel`. Out: features of each node, all about 0 to 1, each with a name
 that can be read: how strong each kind of evidence is at the node and near it, whether a hand holds something, how fast
 the arm is before and after, what the untuned segmenter makes of it.
 """
@@ -8,19 +8,17 @@ the arm is before and after, what the untuned segmenter makes of it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from stages.segment.boundaries.grammar import subtask_ends
+from stages.segment.boundaries.candidates import Candidates
 from stages.segment.boundaries.levels import cuts
-from stages.segment.boundaries.selection import Nodes, fingers, nodes_of, put_on
+from stages.segment.boundaries.selection import Nodes
 from stages.segment.config import SegmentConfig
 from stages.segment.evidence.candidates import ARMS, KINDS, Evidence, Float, Int
 from stages.segment.evidence.candidates import near as near_any
-from stages.segment.evidence.collect import ArmEvidence
 from stages.segment.evidence.path import empty_at
-from stages.segment.kinematics.gripper import Change
 from stages.segment.kinematics.motion import GRID_HZ, ArmMotion
 from stages.segment.model import COMMON, SegmentModel
 
@@ -36,39 +34,6 @@ FEATURES = (
     "speed before", "speed after", "slower", "faster", "slowest", "gap before", "gap after",
     "L2 untuned", "L1 untuned", "L0 untuned", "L1 at scale 2", "L1 at scale 4",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """Nodes of a timeline with what they are judged by: their evidence, where subtasks may end, arms and hands on the
-    grid `points`; starts: of each frame, s; end: of the episode."""
-
-    evidence: Evidence
-    nodes: Nodes
-    ends: Nodes
-    arms: Sequence[ArmEvidence]
-    changes: Sequence[Change]
-    points: Float
-    starts: Float
-    end: float
-
-
-def candidates(
-    evidence: Evidence,
-    arms: Sequence[ArmEvidence],
-    changes: Sequence[Change],
-    points: Float,
-    log: Float,
-    starts: Float,
-    end: float,
-) -> Candidates:
-    """Evidence put on frames (log: their times on the log's clock), with the spans that fingers take and the places
-    where subtasks may end."""
-    lasting = [c for c in changes if c.acts and not c.given and not c.flips]
-    took = (np.array([getattr(c, n) for c in lasting], dtype=np.float64) for n in ("start", "end"))
-    nodes = fingers(nodes_of(evidence, log), *took)
-    time, strength = subtask_ends(changes, evidence, {a.motion.arm: a.onsets for a in arms})
-    return Candidates(evidence, nodes, put_on(nodes, time, strength), arms, changes, points, starts, end)
 
 
 def features(of: Candidates, config: SegmentConfig) -> Float:

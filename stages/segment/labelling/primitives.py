@@ -74,10 +74,11 @@ def label_spans(hands: Sequence[Hand], spans: Spans, config: SegmentConfig) -> L
     static = np.all([labels.static for labels, _ in own], axis=0)
     acts = [np.isin(labels.primitive, (*HANDS, *FINGERS)) & (labels.primitive == primitive) for labels, _ in own]
     handed = primitive == CODE["handover"]
-    most = np.max([h.speed(spans) for h in hands], axis=0)
+    speeds = [h.speed(spans) for h in hands]
+    most = np.max(speeds, axis=0)
     takes_part = [
-        np.where(np.any(acts, axis=0) & ~handed, a, labels.arms.astype(bool) & (h.speed(spans) > BESIDE * most))
-        for a, (labels, _), h in zip(acts, own, hands, strict=True)
+        np.where(np.any(acts, axis=0) & ~handed, a, labels.arms.astype(bool) & (speed > BESIDE * most))
+        for a, (labels, _), speed in zip(acts, own, speeds, strict=True)
     ]
     takes_part = [np.where(handed, 1, part) for part in takes_part]
     arms = np.sum([part.astype(np.int64) << bit for bit, part in enumerate(takes_part)], axis=0)

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from stages.segment import SegmentConfig
+from stages.segment.agreement import Counts, boundaries
 from stages.segment.stage import timebase
 from stages.segment.tracks import tracks_of
-from stages.segment.tuning import Hits, Labelled, labelled, score, tune
+from stages.segment.tuning import TOLERANCE_S, Labelled, labelled, tune
 from tests.benchmarks.segmentation import truth
 from tests.benchmarks.segmentation.baselines import Episode
 from tests.benchmarks.segmentation.episodes import Logs
@@ -87,9 +88,9 @@ def _episodes(logs: Logs, held_out: bool, names: Iterable[str], marks: Annotator
     ]
 
 
-def _scored(episodes: Iterable[Labelled], config: SegmentConfig) -> Hits:
-    found = Hits()
+def _scored(episodes: Iterable[Labelled], config: SegmentConfig) -> Counts:
+    found = Counts()
     for e in episodes:
         frames = tracks_of(e.signals, e.clock, config)[0].levels["L1"].frames[1:-1]
-        found += score(e.clock.start[frames], e.true)
+        found += boundaries(e.clock.start[frames], e.true, TOLERANCE_S)
     return found

@@ -106,6 +106,7 @@ def test_l0_adds_only_what_is_local():
     rows = events_of(pick_and_place(time, 8, rounds=4))
     coarse = {r["start_frame"] for r in level(rows, "L1")}
     fine = level(rows, "L0")
+    assert len(fine) > len(coarse)
     for before, row in pairwise(fine):
         brief = min(before["end_s"] - before["start_s"], row["end_s"] - row["start_s"]) < CONFIG.brief_s
         assert row["start_frame"] in coarse or brief

@@ -7,9 +7,10 @@ from pydantic import ValidationError
 
 from pipeline.config import ConfigError, load
 from stages.segment import SEGMENT, SegmentConfig
+from stages.segment.agreement import Counts, boundaries
 from stages.segment.model import SegmentModel
 from stages.segment.tracks import tracks_of
-from stages.segment.tuning import Hits, labelled, score, tune
+from stages.segment.tuning import TOLERANCE_S, labelled, tune
 from tests.motions import clock, pick_and_place, stream, times
 
 CONFIG = SegmentConfig()
@@ -48,10 +49,10 @@ def test_an_annotator_who_marks_otherwise_is_learned_from_ten_episodes(annotator
     model = tune(episodes(annotator, range(10)), "L1", CONFIG)
     assert model.kind == ("scale" if annotator is later else "weights")  # of the two that explain it the simpler one
     told = SegmentConfig(model=model)
-    total = Hits()
+    total = Counts()
     for episode in episodes(annotator, range(100, 110)):
         track = tracks_of(episode.signals, episode.clock, told)[0]
-        total += score(episode.clock.start[track.levels["L1"].frames[1:-1]], episode.true)
+        total += boundaries(episode.clock.start[track.levels["L1"].frames[1:-1]], episode.true, TOLERANCE_S)
     assert total.f1 >= 0.9
     assert model.tried["weights"].f1 > model.tried["untuned"].f1
     assert model.says
@@ -106,11 +107,6 @@ def test_a_delay_moves_boundaries_and_not_what_is_said_between_them():
     assert np.abs((after.frames[1:-1] - before.frames[1 : len(after.frames) - 1]) * step - 0.7).max() <= step
     same = len(after.labels.primitive) - 1
     assert after.labels.primitive[:same].tolist() == before.labels.primitive[:same].tolist()
-
-
-def test_a_boundary_counts_once():
-    assert score(np.array([1.0, 1.2]), np.array([1.1])) == Hits(1, 2, 1)
-    assert score(np.array([1.0]), np.array([1.6])) == Hits(0, 1, 1)
 
 
 def test_a_model_is_given_as_a_file_and_becomes_part_of_the_configuration(tmp_path):
