@@ -15,7 +15,7 @@ import stat
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -308,7 +308,7 @@ def folders(uri: str) -> list[str]:
 def remove(uri: str) -> None:
     """Remove a file if it is there."""
     fs, path = filesystem(uri)
-    with writing(uri):
+    with writing(uri), suppress(FileNotFoundError):  # another may remove it between a look and the deed
         if fs.get_file_info(path).type == pafs.FileType.File:
             fs.delete_file(path)
 

@@ -71,9 +71,15 @@ def _create(uri: str, content: bytes) -> bool:
 def holder(root: str) -> dict[str, object] | None:
     """Who holds the corpus: host, pid, started. None where nobody does, or only a process that is gone."""
     try:
-        found: dict[str, object] = json.loads(storage.read_bytes(storage.join(root, NAME)))
+        return _alive(storage.read_bytes(storage.join(root, NAME)))
     except FileNotFoundError:
         return None
+
+
+def _alive(content: bytes) -> dict[str, object] | None:
+    """The holder that a lock file names; None for a process that is gone."""
+    try:
+        found: dict[str, object] = json.loads(content)
     except ValueError:  # nobody writes half a lock; somebody wrote into it by hand
         return {"host": "an unknown host", "pid": "unknown", "started": None}
     near = all(found.get(key) == value for key, value in _here().items())
@@ -102,9 +108,10 @@ def _remove_if_stale(root: str) -> None:
             stack.callback(os.close, folder)
             with suppress(OSError):  # some network file systems have no flock
                 fcntl.flock(folder, fcntl.LOCK_EX)
-        if not storage.exists(where):  # its holder ended, or another took it over
+        try:
+            found = _alive(storage.read_bytes(where))  # read once: what is stale here, nobody else may remove
+        except FileNotFoundError:  # its holder ended, or another took it over
             return
-        found = holder(root)
         if found is not None:
             raise Locked(
                 f"a build on {found.get('host')}, process {found.get('pid')}, holds this corpus. "

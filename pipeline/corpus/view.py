@@ -103,7 +103,10 @@ class Corpus:
         uri = self.ledger.path("shards/latest")
         if storage.is_local(uri):
             return os.readlink(uri) if os.path.islink(uri) else None
-        return storage.read_bytes(uri).decode() if storage.exists(uri) else None
+        try:
+            return storage.read_bytes(uri).decode()
+        except FileNotFoundError:
+            return None
 
     def quarantine(self, evidence: bool = True) -> pl.DataFrame:
         """Rows of everything set aside that has not succeeded since; `evidence` is the column that is large."""

@@ -14,9 +14,10 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.cli import main
-from pipeline.corpus.lock import Locked, _here, holder, locked
+from pipeline.corpus.lock import Locked, _here, _remove_if_stale, _started, holder, locked
 from pipeline.corpus.verify import verify
 from pipeline.corpus.view import Corpus
+from stages import storage
 from tests.corpora import contents
 from tests.faults.builds import SMALL, arguments, dataset, killed_at, start
 from tests.faults.crash import Point
@@ -157,6 +158,47 @@ def test_a_clock_that_jumps_does_not_free_a_lock(tmp_path, monkeypatch):
         monkeypatch.setattr(psutil.Process, "create_time", lambda self: real(self) + 3600)
         with pytest.raises(Locked), locked(str(tmp_path)):
             pass
+
+
+def test_a_lock_taken_between_two_looks_stays(tmp_path, monkeypatch):
+    """Its first holder ends and another takes it while a third is looking: the third removes nothing."""
+    lock = tmp_path / "build.lock"
+    lock.write_text("{}")
+    real = storage.read_bytes
+
+    def read(uri: str) -> bytes:
+        lock.unlink()
+        try:
+            return real(uri)
+        finally:
+            lock.write_text(json.dumps({**_here(), "pid": os.getpid(), "started": _started(os.getpid())}))
+
+    monkeypatch.setattr(storage, "read_bytes", read)
+    _remove_if_stale(str(tmp_path))
+    assert lock.exists()
+
+
+def test_a_file_that_goes_before_it_is_removed_is_no_error(tmp_path, monkeypatch):
+    file = tmp_path / "build.lock"
+    real = storage.filesystem
+
+    class Late:
+        """Shows the file, then another removes it first."""
+
+        def __init__(self, fs):
+            self.fs = fs
+
+        def get_file_info(self, path):
+            return self.fs.get_file_info(path)
+
+        def delete_file(self, path):
+            file.unlink()
+            self.fs.delete_file(path)
+
+    file.write_text("{}")
+    monkeypatch.setattr(storage, "filesystem", lambda uri: (Late(real(uri)[0]), real(uri)[1]))
+    storage.remove(str(file))
+    assert not file.exists()
 
 
 def test_of_two_that_take_over_a_stale_lock_one_gets_it(tmp_path):
