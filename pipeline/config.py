@@ -76,8 +76,10 @@ class CorpusConfig(BaseModel):
             level, embed = self.of(SHARD).level, self.of(EMBED)
             if level not in embed.levels:
                 raise ValueError(f"shard.level is {level}, embed.levels are {list(embed.levels)} without it")
-            if embed.device == "cuda" and not self.run.gpus.get("embed"):
-                words = "embed.device is cuda: say how much of a GPU each task takes, such as run.gpus={embed: 1}"
+        for name in can:
+            device = getattr(getattr(self, name, None), "device", "cpu")
+            if device == "cuda" and not self.run.gpus.get(name):
+                words = f"{name}.device is cuda: say how much of a GPU each task takes, such as run.gpus={{{name}: 1}}"
                 raise ValueError(words)
         return self
 

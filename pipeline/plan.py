@@ -61,8 +61,22 @@ class Plan:
             columns = [found[c] for c in found.columns if c.startswith("input") or c == "also"]
             prints = each_fingerprint(self._shared(stage), *columns)
             found = found.with_columns(fingerprint=pl.Series(prints, dtype=pl.String))
+        if stage.again:
+            found = self._another_try(stage, found)
         self.wanted[stage.name] = found.select(*SCHEMA, "^group$")
         return self.wanted[stage.name]
+
+    def _another_try(self, stage: Stage[Any, Any], found: pl.DataFrame) -> pl.DataFrame:
+        """Items that were done with something left open are wanted under another fingerprint, so that those after them
+        are done again too."""
+        open_ones = self.states[stage.name].with_figure(stage.again)
+        while True:
+            left = found.join(open_ones, on=["item", "fingerprint"], how="semi")["item"].implode()
+            if not len(left[0]):
+                return found
+            print_ = pl.col("fingerprint").map_elements(lambda p: fingerprint(p, stage.again), pl.String)
+            again = pl.when(pl.col("item").is_in(left)).then(print_).otherwise(pl.col("fingerprint"))
+            found = found.with_columns(fingerprint=again)
 
     def missing(self, stage: Stage[Any, Any]) -> pl.DataFrame:
         """Wanted items without a commit, or whose failure may pass."""

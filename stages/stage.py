@@ -79,6 +79,7 @@ class Stage(Generic[C, P]):
     items: Callable[[Plan], pl.DataFrame] | None = None
     # what it depends on besides its inputs: `also`, by `episode_id` or `source`, or one row for all
     also: Callable[[Plan], pl.DataFrame] | None = None
+    again: str = ""  # a figure of an item: where it is over 0 the next build does that item again
     pictures: bool = False  # it reads proxies
     gpu: bool = False  # it can use one
     shown: bool = True  # in status and on the screen

@@ -72,6 +72,9 @@ class Workspace(Protocol):
     def write(self, path: str) -> AbstractContextManager[str]:
         """A local path to write a file of the corpus to; on a clean exit it is flushed and put in place."""
 
+    def place(self, path: str) -> str:
+        """The URI of a path inside the corpus, for what outlives a unit: answers that were paid for."""
+
     def written(self, path: str) -> Written:
         """That file, once it is in place."""
 

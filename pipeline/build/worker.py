@@ -69,6 +69,9 @@ class CorpusWorkspace:
     def write(self, path: str) -> AbstractContextManager[str]:
         return self._writer.write(path)
 
+    def place(self, path: str) -> str:
+        return self.ledger.path(path)
+
     def written(self, path: str) -> Written:
         return self._writer.file(path)
 

@@ -92,6 +92,12 @@ class State:
             "status", "unit", "fingerprint"
         )
 
+    def with_figure(self, name: str) -> pl.DataFrame:
+        """item, fingerprint: items that were done and of which a figure is over 0."""
+        sought = pl.col("counts").list.eval((pl.element().struct["name"] == name) & (pl.element().struct["value"] > 0))
+        found = self.rows("item", ["name", "fingerprint", "status", "counts"], pl.col("status") == OK)
+        return found.filter(sought.list.any()).select(item="name", fingerprint="fingerprint")
+
     def of_units(self, units: Sequence[str]) -> pl.DataFrame:
         """name, value: the figures of units."""
         found = self.rows("unit", ["unit", "counts"]).filter(pl.col("unit").is_in(list(units)))

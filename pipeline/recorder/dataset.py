@@ -57,8 +57,8 @@ def delayed(rows: FloatRows, lag: int) -> FloatRows:
     return rows[index]
 
 
-def write_dataset(root: Path, cell: str, recordings: list[Recording]) -> None:
-    """Write one cell's dataset under ``root``."""
+def write_dataset(root: Path, cell: str, recordings: list[Recording], cameras: tuple[str, ...] = CAMERA_KEYS) -> None:
+    """Write one cell's dataset under ``root``; without cameras it has signals alone."""
     tasks = list(dict.fromkeys(recording.plan.text for recording in recordings))
     table = _rows_of(recordings, tasks, LAG_FRAMES[cell])
     lengths = [len(recording.state) for recording in recordings]
@@ -67,16 +67,16 @@ def write_dataset(root: Path, cell: str, recordings: list[Recording]) -> None:
         last = min(first + EPISODES_PER_FILE, len(recordings))
         path = root / DATA_PATH.format(chunk_index=0, file_index=file_index)
         _write_parquet(table.arrow(slice(starts[first], starts[last])), path)
-        for key in CAMERA_KEYS:
+        for key in cameras:
             name = key.rsplit(".", 1)[1]
             parts = [recording.videos[name] for recording in recordings[first:last]]
             target = root / VIDEO_PATH.format(video_key=key, chunk_index=0, file_index=file_index)
             if join(parts, target) != lengths[first:last]:
                 raise RuntimeError(f"frames and rows differ in {target.name} of {key}")
-    _write_parquet(_episode_table(recordings, starts), root / EPISODES_PATH)
+    _write_parquet(_episode_table(recordings, starts, cameras), root / EPISODES_PATH)
     task_table = pa.table({"task_index": pa.array(range(len(tasks)), pa.int64()), "task": tasks})
     _write_parquet(task_table, root / "meta" / "tasks.parquet")
-    _write_json(_info(root, table, len(recordings), len(tasks)), root / "meta" / "info.json")
+    _write_json(_info(root, table, len(recordings), len(tasks), cameras), root / "meta" / "info.json")
     _write_json(_stats(table), root / "meta" / "stats.json")
     _write_json(calibration(cell), root / "meta" / "calibration.json")
 
@@ -100,7 +100,7 @@ def _rows_of(recordings: list[Recording], tasks: list[str], lag: int) -> Table:
     )
 
 
-def _episode_table(recordings: list[Recording], starts: npt.NDArray[np.int64]) -> pa.Table:
+def _episode_table(recordings: list[Recording], starts: npt.NDArray[np.int64], cameras: tuple[str, ...]) -> pa.Table:
     """One row per episode: where its rows and its video frames are."""
     rows = []
     for index, recording in enumerate(recordings):
@@ -115,7 +115,7 @@ def _episode_table(recordings: list[Recording], starts: npt.NDArray[np.int64]) -
             "dataset_from_index": int(starts[index]),
             "dataset_to_index": int(starts[index + 1]),
         }
-        for key in CAMERA_KEYS:
+        for key in cameras:
             row[f"videos/{key}/chunk_index"] = 0
             row[f"videos/{key}/file_index"] = file_index
             row[f"videos/{key}/from_timestamp"] = float(starts[index] - file_start) / FPS
@@ -126,7 +126,7 @@ def _episode_table(recordings: list[Recording], starts: npt.NDArray[np.int64]) -
     return pa.Table.from_pylist(rows)
 
 
-def _info(root: Path, table: Table, episodes: int, tasks: int) -> dict[str, Any]:
+def _info(root: Path, table: Table, episodes: int, tasks: int, cameras: tuple[str, ...]) -> dict[str, Any]:
     """The dataset's ``info.json``."""
     features: dict[str, Any] = {
         "observation.state": {"dtype": "float32", "shape": [11], "names": STATE_NAMES},
@@ -134,7 +134,7 @@ def _info(root: Path, table: Table, episodes: int, tasks: int) -> dict[str, Any]
         "timestamp": {"dtype": "float32", "shape": [1], "names": None},
     }
     features |= {name: {"dtype": "int64", "shape": [1], "names": None} for name in INDEX_COLUMNS}
-    for key in CAMERA_KEYS:
+    for key in cameras:
         clip = describe(root / VIDEO_PATH.format(video_key=key, chunk_index=0, file_index=0))
         features[key] = {
             "dtype": "video",
@@ -154,7 +154,7 @@ def _info(root: Path, table: Table, episodes: int, tasks: int) -> dict[str, Any]
         "fps": FPS,
         "splits": {"train": f"0:{episodes}"},
         "data_path": DATA_PATH,
-        "video_path": VIDEO_PATH,
+        "video_path": VIDEO_PATH if cameras else None,
         "features": features,
     }
 

@@ -90,10 +90,10 @@ def look_at(view: View) -> FloatArray:
     return np.stack([right, np.cross(back, right), back], axis=1)
 
 
-def place_cameras(model: Any, cell: str) -> None:
+def place_cameras(model: Any, look: CellLook) -> None:
     """Move the model's cameras to where the cell has them."""
     for name, stock in STOCK_CAMERA.items():
-        view = CELLS[cell].views[name]
+        view = look.views[name]
         camera = model.camera(stock).id
         quaternion = np.zeros(4)
         mujoco.mju_mat2Quat(quaternion, look_at(view).ravel())
@@ -125,14 +125,13 @@ def calibration(cell: str) -> dict[str, Any]:
     return {"base_frame": "robot base", "cameras": cameras}
 
 
-def paint(model: Any, cell: str, colour_body: str, colour: str) -> None:
+def paint(model: Any, look: CellLook, colour_body: str, rgb: tuple[float, float, float]) -> None:
     """Paint table, arm, fingers and the handled object; shadows and reflections off.
 
     Measured on one pick-place episode (EGL on a CPU, 256x256): 77 images/s without shadows and
     reflections, 15 with them; the wrist video takes 35 kB with flat table paint, 93 kB with
     Meta-World's wood texture.
     """
-    look = CELLS[cell]
     model.light_castshadow[:] = 0
     model.mat_reflectance[:] = 0.0
     handled = model.body(colour_body).id
@@ -141,7 +140,7 @@ def paint(model: Any, cell: str, colour_body: str, colour: str) -> None:
         name = model.body(body).name
         chain = _ancestors(model, body)
         if handled in chain:
-            _set_colour(model, geom, PALETTE[colour])
+            _set_colour(model, geom, rgb)
         elif name == "tablelink":
             _set_colour(model, geom, look.table)
         elif name in BIN_PAINT:
@@ -154,6 +153,15 @@ def paint(model: Any, cell: str, colour_body: str, colour: str) -> None:
             _set_colour(model, geom, (0.12, 0.12, 0.13))
         elif model.body("base").id in chain and model.geom_rgba[geom][0] == np.float32(0.5):
             _set_colour(model, geom, look.arm)
+
+
+def hide_links(model: Any) -> None:
+    """Take the arm out of sight and leave the hand, as a camera that sees the hand alone would."""
+    arm, hand = model.body("base").id, model.body("hand").id
+    for geom in range(model.ngeom):
+        chain = _ancestors(model, int(model.geom_bodyid[geom]))
+        if arm in chain and hand not in chain:
+            model.geom_rgba[geom][3] = 0.0
 
 
 def _set_colour(model: Any, geom: int, rgb: tuple[float, float, float]) -> None:

@@ -47,19 +47,20 @@ def record(plan: EpisodePlan, seed: int, folder: Path) -> Recording:
     for attempt in range(ATTEMPTS):
         rng = np.random.default_rng([seed, task_index, plan.repeat, attempt])
         episode = simulate(plan, rng)
-        if _rejection(episode) is None:
+        if rejection(episode) is None:
             break
     else:
         raise RuntimeError(f"no good attempt at {plan.task} repeat {plan.repeat}")
     model, data = episode.env.model, episode.env.data
-    scene.place_cameras(model, plan.cell)
-    scene.paint(model, plan.cell, plan.spec.body, plan.colour)
+    look = scene.CELLS[plan.cell]
+    scene.place_cameras(model, look)
+    scene.paint(model, look, plan.spec.body, PALETTE[plan.colour])
     rendering.set_frame(episode, 0)
     solids = scene.draw_distractors(rng, model, data, plan.colour, episode.hand_pos)
     if plan.spec.mark_goal:
         solids.append(scene.goal_mark(episode.env._target_pos))
     videos = _encode(episode, solids, folder)
-    state, action = _rows(episode)
+    state, action = rows(episode)
     marks = rendering.landmarks(episode)
     return Recording(plan, state, action, phases(episode), marks, videos, attempt + 1)
 
@@ -71,7 +72,7 @@ def record_job(job: tuple[EpisodePlan, int, str]) -> Recording:
     return record(plan, seed, Path(folder))
 
 
-def _rejection(episode: Episode) -> str | None:
+def rejection(episode: Episode) -> str | None:
     """Why an attempt is not kept, or None."""
     seconds = episode.frames / FPS
     if not SECONDS[0] <= seconds <= SECONDS[1]:
@@ -100,7 +101,7 @@ def _encode(episode: Episode, solids: list[scene.Solid], folder: Path) -> dict[s
     return paths
 
 
-def _rows(episode: Episode) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def rows(episode: Episode) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """State [T, 11] at the frames' instants; action [T, 4]: the mean command until the next."""
     count = episode.frames
     steps = slice(0, count * STEPS_PER_FRAME)

@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from schemas.alignments import ALIGNMENTS
 from schemas.captions import CAPTIONS
 from schemas.episodes import EPISODES
 from schemas.events import EVENTS
+from schemas.observations import OBSERVATIONS
 from schemas.signals import SIGNALS
 from stages.caption.config import CaptionConfig
-from stages.stage import Scope, Stage, inputs_of
+from stages.stage import Plan, Scope, Stage, inputs_of
 from stages.work import Inputs, Outcome, Unit, Workspace
 
-VERSION = 4
+if TYPE_CHECKING:
+    import polars as pl
+
+VERSION = 5
 
 __all__ = ["CAPTION", "VERSION", "CaptionConfig"]
+
+
+UNHASHED = frozenset(  # how a model is reached, not what it says
+    ("base_urls", "in_flight", "timeout_s", "retries", "requests_per_minute", "api_key_env", "batch", "device", "model")
+)
+
+
+def _also(plan: Plan) -> pl.DataFrame:
+    """What a model's captions depend on besides the events: its weights where they lie in a folder, and the prompts."""
+    import polars as pl
+
+    config = plan.config(CAPTION)
+    if config.captioner == "signals":
+        return pl.DataFrame({"also": [""]})
+    from stages.caption.backends.transformers import model_hash
+    from stages.caption.vlm.prompts import prompts_hash
+
+    name = model_hash(config.model) if config.captioner == "transformers" else config.model
+    return pl.DataFrame({"also": [f"{name} {prompts_hash()}"]})
 
 
 def _run(unit: Unit[Inputs], work: Workspace, config: CaptionConfig) -> Outcome:
@@ -27,8 +52,13 @@ CAPTION: Stage[CaptionConfig, Inputs] = Stage(
     version=VERSION,
     config=CaptionConfig,
     scope=Scope.EPISODE,
-    reads=(EPISODES, SIGNALS, ALIGNMENTS, EVENTS),
+    reads=(EPISODES, SIGNALS, OBSERVATIONS, ALIGNMENTS, EVENTS),
     writes=(CAPTIONS,),
     payload=inputs_of,
     run=_run,
+    also=_also,
+    unhashed=UNHASHED,
+    again="unanswered",
+    pictures=True,
+    gpu=True,
 )

@@ -1,61 +1,206 @@
-"""caption: the events of an episode in, one `captions` row each out."""
+"""caption: the events of an episode in, one `captions` row each out.
+
+What a person has called an event stands. Without a model all others are the signals' own; with one, L1 and L0 are asked
+about, and L2 and L3 are put together.
+"""
 
 from __future__ import annotations
 
+import io
+import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from PIL import Image
 
 from schemas.alignments import ALIGNMENTS, AlignmentRow
 from schemas.captions import CAPTIONS, CaptionRow
-from schemas.episodes import EPISODES, EpisodeRow
+from schemas.episodes import EPISODES
 from schemas.events import EVENTS, EventRow
+from schemas.observations import OBSERVATIONS, ObservationRow
 from schemas.signals import SIGNALS
+from stages.caption import backends, compose
 from stages.caption.config import CaptionConfig
-from stages.caption.describe import describe, template_hash
-from stages.caption.scenes import scenes
-from stages.episode import Signal, both_arms, signals_of
+from stages.caption.signals.describe import Scene, describe, template_hash
+from stages.caption.vlm.answers import Fields
+from stages.caption.vlm.asking import Asking, asking
+from stages.caption.vlm.cache import Cache
+from stages.caption.vlm.episode import Told, talk
+from stages.caption.vlm.handling import actions
+from stages.caption.vlm.prompts import prompts_hash
+from stages.caption.vlm.requests import Answer, Request
+from stages.episode import both_arms, signals_of
+from stages.video.decode import picked
 from stages.work import Inputs, Outcome, Unit, Workspace
+
+JPEG_QUALITY = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model and its answers so far."""
+
+    backend: backends.Backend
+    cache: Cache
+
+    def ask(self, requests: Sequence[Request]) -> list[Answer]:
+        """Answers, in order; those that are known are not asked for again."""
+        keys = [r.key(self.backend.identity) for r in requests]
+        missing = {k: r for k, r in zip(keys, requests, strict=True) if self.cache.get(k) is None}
+        fresh = dict(zip(missing, self.backend.ask(list(missing.values())), strict=True)) if missing else {}
+        self.cache.add(fresh)
+        return [self.cache.get(k) or fresh[k] for k in keys]
 
 
 def caption(unit: Unit[Inputs], work: Workspace, config: CaptionConfig) -> Outcome:
     """Sentences for the events of a unit's episodes."""
-    outcome = Outcome()
+    outcome, model = Outcome(), _model(work, config)
 
-    def one(name: str) -> None:
+    def one(name: str) -> tuple[list[CaptionRow], int]:
         (episode,), (alignment,) = work.rows(EPISODES, name), work.rows(ALIGNMENTS, name)
         signals, events = signals_of(work.rows(SIGNALS, name)), both_arms(work.rows(EVENTS, name))
-        rows = caption_rows(episode, signals, alignment, events, config)
+        clips = work.rows(OBSERVATIONS, name)
+        asked = asking(episode, signals, alignment, events, [c["camera"] for c in clips], config.moments)
+        told = None
+        if model is not None:
+            frames = asked.frames(asked.handlings(), asked.asked())
+            told = talk(asked, pictures(work, clips, alignment, frames, config.picture_side), model.ask)
+        return caption_rows(asked, told, config), told.unanswered if told else 0
+
+    made: dict[str, tuple[list[CaptionRow], int]] = {}
+    at_once = model.backend.at_once if model else 1
+    with ThreadPoolExecutor(max(1, min(at_once, len(unit.names)))) as pool:
+        running = {name: pool.submit(one, name) for name in unit.names}
+
+        def collect(name: str) -> None:
+            made[name] = running[name].result()
+
+        outcome.each(unit.names, collect)
+    for name, (rows, unanswered) in made.items():
         outcome.add(CAPTIONS, rows)
-        outcome.count(name, captions=len(rows))
+        outcome.count(name, captions=len(rows), **_figures(rows), **({"unanswered": unanswered} if unanswered else {}))
+    if model is not None:
+        model.cache.flush()
+    return outcome
 
-    return outcome.each(unit.names, one)
+
+def _model(work: Workspace, config: CaptionConfig) -> Model | None:
+    """The model that the configuration names; None for `signals`."""
+    if config.captioner == "signals":
+        return None
+    fields = backends.Settings.__dataclass_fields__
+    settings = backends.Settings(**{name: getattr(config, name) for name in fields})
+    model = Model(work.kept(backends.make, settings), work.kept(Cache, work.place("answers")))
+    model.cache.refresh()
+    return model
 
 
-def caption_rows(
-    episode: EpisodeRow,
-    signals: Mapping[str, Signal],
-    alignment: AlignmentRow,
-    events: Sequence[EventRow],
-    config: CaptionConfig,
-) -> list[CaptionRow]:
-    """One row an event, by the captioner that `config` names; what a person has called an event stands."""
-    prompt = template_hash()
-    rows = []
-    for event, scene in zip(events, scenes(episode, signals, alignment, events), strict=True):
-        text, said_by, model = event["label"], "human", "human"
-        if not text:
-            text, said_by, model = describe(scene), config.captioner, "signals/2"
-        rows.append(_row(event, text, said_by, model, prompt))
+def _figures(rows: Sequence[CaptionRow]) -> dict[str, float]:
+    asked = [r for r in rows if r["source"] == "vlm" or r["status"] not in ("ok", "human")]
+    if not asked:
+        return {}
+    by_status = {f"caption_{s}": sum(r["status"] == s for r in asked) for s in {r["status"] for r in asked}}
+    tokens = {name: sum(r[name] for r in rows) for name in ("question_tokens", "answer_tokens")}
+    return {**by_status, **tokens}
+
+
+def pictures(
+    work: Workspace, clips: Sequence[ObservationRow], alignment: AlignmentRow, frames: set[int], side: int
+) -> dict[tuple[str, int], bytes]:
+    """{(camera, canonical frame): JPEG} from the proxies, at most `side` px long."""
+    index = {c["name"]: c["frame_index"] for c in alignment["cameras"]}
+    found: dict[tuple[str, int], bytes] = {}
+    with ExitStack() as stack:
+        for clip in clips:
+            path = stack.enter_context(work.media(f"media/{clip['proxy']}"))
+            shrink = min(1.0, side / max(clip["width"], clip["height"]))
+            size = (max(1, round(clip["width"] * shrink)), max(1, round(clip["height"] * shrink)))
+            numbers = {f: int(index[clip["camera"]][f]) for f in frames}
+            decoded = picked(path, sorted(set(numbers.values())), clip["gop"], size)
+            encoded = {n: _jpeg(picture) for n, picture in decoded.items()}
+            found |= {(clip["camera"], f): encoded[n] for f, n in numbers.items()}
+    return found
+
+
+def _jpeg(picture: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=JPEG_QUALITY)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def caption_rows(asked: Asking, told: Told | None, config: CaptionConfig) -> list[CaptionRow]:
+    """One row an event, in order."""
+    whole = {(e["start_frame"], e["end_frame"]): e["event_id"] for e in actions(asked.events)}
+    rows = [_row(event, asked, told, whole, config) for event in asked.events]
+    after = compose.next_texts(asked.events, {r["event_id"]: r["text"] for r in rows})
+    left = compose.remaining(asked.events)
+    for row in rows:
+        row["next_text"], row["remaining_s"] = after[row["event_id"]], left[row["event_id"]]
     return rows
 
 
-def _row(event: EventRow, text: str, source: str, model: str, prompt: str) -> CaptionRow:
+def _row(
+    event: EventRow, asked: Asking, told: Told | None, whole: Mapping[tuple[int, int], str], config: CaptionConfig
+) -> CaptionRow:
+    scene = asked.scenes[event["event_id"]]
+    fields = Fields(verb=event["primitive"], arm=_arm(scene))
+    said, same = None, whole.get((event["start_frame"], event["end_frame"]), "")
+    if told is not None:
+        said = told.events.get(event["event_id"]) or (told.events.get(same) if event["level"] == "L0" else None)
+    thing = _thing(event, asked, told)
+    if event["label"]:
+        text, source, status, model = event["label"], "human", "human", "human"
+    elif said is not None and said.fields is not None:
+        text, source, status, model, fields = said.fields.caption, "vlm", said.status, config.model, said.fields
+        text = text if text.endswith((".", "!", "?")) else f"{text}."
+    elif told is None or said is not None:
+        text, source, model = describe(scene), "signals", "signals/2"
+        status = said.status if said else "ok"
+    else:
+        text, source, status, model = compose.of_children(scene, thing), "composed", "ok", "composed/1"
+        fields = Fields(verb=event["primitive"], thing=thing, arm=_arm(scene))
+    paid = said.tokens if said and event["event_id"] in (told.events if told else {}) else (0, 0)
+    sure = said.confidence if said and said.fields else math.nan
     return {
         "event_id": event["event_id"],
         "episode_id": event["episode_id"],
         "level": event["level"],
         "text": text,
         "source": source,
-        "status": "ok",
+        "status": status,
+        "verb": fields.verb,
+        "object": fields.thing,
+        "from_place": fields.source,
+        "to_place": fields.goal,
+        "arm": fields.arm,
+        "outcome": fields.outcome,
+        "confidence": None if math.isnan(sure) else sure,
+        "phrasings": compose.phrasings(config.phrasings, text, fields, event),
+        "next_text": "",
+        "remaining_s": 0.0,
+        "contradictions": said.contradictions if said else 0,
+        "complaint": said.complaint if said else "",
         "model": model,
-        "prompt_hash": prompt,
+        "prompt_hash": template_hash() if source == "signals" else prompts_hash(),
+        "question_tokens": paid[0],
+        "answer_tokens": paid[1],
     }
+
+
+def _thing(event: EventRow, asked: Asking, told: Told | None) -> str:
+    """What the thing of an event is called, where all its handlings agree."""
+    if told is None or not told.things:
+        return ""
+    own = [
+        told.things[n]
+        for n, h in enumerate(asked.handlings())
+        if h.start < event["end_frame"] and event["start_frame"] < h.end
+    ]
+    return own[0] if len(set(own)) == 1 else ""
+
+
+def _arm(scene: Scene) -> str:
+    arms = list(scene.arms)
+    return "" if not arms else arms[0] if len(arms) == 1 else "both"

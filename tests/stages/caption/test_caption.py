@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from stages.caption.describe import Scene, describe
-from stages.caption.scenes import scenes
-from stages.caption.task import Task, read
+from stages.caption.signals.describe import Scene, describe
+from stages.caption.signals.scenes import scenes
+from stages.caption.signals.task import Task, read
 from stages.episode import Signal
 
 PRESS, DRAWER = "press the red button", "pull the drawer open"

@@ -8,9 +8,9 @@ from itertools import product
 from pathlib import Path
 
 from schemas.events import PRIMITIVES, RECOVERIES
-from stages.caption import words
-from stages.caption.describe import Scene, describe
-from stages.caption.task import read
+from stages.caption.signals import words
+from stages.caption.signals.describe import Scene, describe
+from stages.caption.signals.task import read
 
 TABLE = Path(__file__).with_name("captions.txt")
 ARMS = ((("single",), 1), (("left",), 2), (("left", "right"), 2))

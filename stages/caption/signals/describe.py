@@ -13,9 +13,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from stages.caption import task as grammar
-from stages.caption import words
-from stages.caption.task import Task
+from stages.caption.signals import task as grammar
+from stages.caption.signals import words
+from stages.caption.signals.task import Task
 
 CLEAR = 0.5  # share of a displacement along an axis from which that direction is named
 LEAST_M = 0.01

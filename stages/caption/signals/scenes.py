@@ -15,8 +15,8 @@ import numpy as np
 from schemas.alignments import AlignmentRow
 from schemas.episodes import EpisodeRow
 from schemas.events import EventRow
-from stages.caption import task as grammar
-from stages.caption.describe import Scene
+from stages.caption.signals import task as grammar
+from stages.caption.signals.describe import Scene
 from stages.episode import Signal
 
 TAKES, HAD = ("grasp", "handover"), ("release", "place")

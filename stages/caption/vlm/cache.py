@@ -1,0 +1,111 @@
+"""Answers that were paid for: what a model has said to a question, kept in the corpus for good.
+
+`answers/<segment>.jsonl`, a segment a worker's life: a line an answer, under the hash of its question, with a hash of
+the line's own content. On a disk a line is flushed before its answer is used; on an object store a segment is an object
+of up to 256 answers or 30 s, so that a kill loses those that were not put yet. Nothing is ever changed or removed: the
+last line of a killed worker may be torn, and counts for nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import secrets
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+
+from stages import storage
+from stages.caption.vlm.requests import Answer
+
+FOLDER = "answers"
+HELD, HELD_S = 256, 30.0  # answers, and s, that may wait to be put on an object store
+
+
+class Cache:
+    """The answers of a corpus (`place`: URI of its folder of answers). Threads may share it."""
+
+    def __init__(self, place: str) -> None:
+        self.place, self._lock = place, threading.Lock()
+        self._known: dict[str, Answer] = {}
+        self._read: dict[str, int] = {}  # segment: bytes of it that are known
+        self._name = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
+        self._waiting: list[bytes] = []
+        self._put_at, self._segments = time.monotonic(), 0
+
+    def refresh(self) -> None:
+        """Take up what other workers have written since."""
+        with self._lock:
+            for name, entry in sorted(storage.listing(self.place).items()):
+                done = self._read.get(name, 0)
+                if name.endswith(".jsonl") and entry.size > done and not name.startswith(self._name):
+                    blob = storage.read_bytes(storage.join(self.place, name))
+                    end = blob.rfind(b"\n") + 1
+                    self._known |= dict(_whole(blob[done:end].splitlines()))
+                    self._read[name] = end
+
+    def get(self, key: str) -> Answer | None:
+        return self._known.get(key)
+
+    def add(self, answers: Mapping[str, Answer]) -> None:
+        """Keep answers; they may be used from then on. An error is none."""
+        lines = [line(key, answer) for key, answer in answers.items() if answer.status != "error"]
+        with self._lock:
+            self._known |= {k: a for k, a in answers.items() if a.status != "error"}
+            if storage.is_local(self.place):
+                self._append(b"".join(lines))
+                return
+            self._waiting += lines
+            if len(self._waiting) >= HELD or time.monotonic() - self._put_at > HELD_S:
+                self._put()
+
+    def flush(self) -> None:
+        """Put what waits."""
+        with self._lock:
+            self._put()
+
+    def _append(self, blob: bytes) -> None:
+        if not blob:
+            return
+        path = storage.join(self.place, f"{self._name}.jsonl")
+        with storage.writing(path):
+            os.makedirs(self.place, exist_ok=True)
+            with open(path, "ab") as file:
+                file.write(blob)
+                file.flush()
+                os.fsync(file.fileno())
+
+    def _put(self) -> None:
+        self._put_at = time.monotonic()
+        if self._waiting:
+            storage.write_bytes(
+                storage.join(self.place, f"{self._name}-{self._segments:05d}.jsonl"), b"".join(self._waiting)
+            )
+            self._segments, self._waiting = self._segments + 1, []
+
+
+def line(key: str, answer: Answer) -> bytes:
+    """An answer as a line of a segment."""
+    sure = None if math.isnan(answer.confidence) else answer.confidence
+    body = json.dumps([key, answer.text, answer.status, sure, list(answer.tokens)], ensure_ascii=False)
+    return f"{hashlib.sha256(body.encode()).hexdigest()[:16]} {body}\n".encode()
+
+
+def parsed(raw: bytes) -> tuple[str, Answer] | None:
+    """(key, answer) of a line; None where it is not as it was written."""
+    digest, _, body = raw.partition(b" ")
+    if digest.decode("latin-1") != hashlib.sha256(body).hexdigest()[:16]:
+        return None
+    key, text, status, sure, (asked, said) = json.loads(body)
+    return key, Answer(text, status, math.nan if sure is None else sure, (asked, said))
+
+
+def _whole(lines: Iterable[bytes]) -> Iterator[tuple[str, Answer]]:
+    yield from (found for found in map(parsed, lines) if found is not None)
+
+
+def damaged(blob: bytes) -> list[int]:
+    """Numbers of the lines of a segment that are not as they were written, from 1; a torn last one is none."""
+    return [n for n, raw in enumerate(blob[: blob.rfind(b"\n") + 1].splitlines(), 1) if parsed(raw) is None]

@@ -1,0 +1,164 @@
+"""An episode through a model: name its things, ask about its events, check, ask once more, and fall back.
+
+In: an episode as it is asked about, its pictures, and a way to ask. Out: what was said of each event that was asked
+about, or why nothing could be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from schemas.events import EventRow
+from stages.caption.signals.task import Task
+from stages.caption.vlm import checks
+from stages.caption.vlm.answers import Fields, read
+from stages.caption.vlm.asking import Asking
+from stages.caption.vlm.handling import actions
+from stages.caption.vlm.requests import Answer, Request
+
+Ask = Callable[[Sequence[Request]], list[Answer]]
+Pictures = Mapping[tuple[str, int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a model has said of an event. fields: None where all was refused, or nobody answered. contradictions: of the
+    first answer with the signals; confidence: NaN where not told."""
+
+    fields: Fields | None
+    status: str
+    confidence: float = math.nan
+    contradictions: int = 0
+    complaint: str = ""
+    tokens: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Of an episode: {event: what was said}, a name (or "") a handling, questions that nobody answered, tokens of the
+    questions about names."""
+
+    events: Mapping[str, Said]
+    things: Sequence[str]
+    unanswered: int
+    tokens: tuple[int, int]
+
+
+def talk(episode: Asking, seen: Pictures, ask: Ask) -> Told:
+    """All questions about an episode."""
+    names, unanswered, tokens = _names(episode, seen, ask)
+    events = episode.asked()
+    things = [names[episode.handling_of(e)] if names else "" for e in events]
+    questions = [episode.event(e, thing, seen) for e, thing in zip(events, things, strict=True)]
+    said = _asked(episode, events, things, questions, ask)
+    unanswered += sum(s.status == "error" for s in said)
+    return Told({e["event_id"]: s for e, s in zip(events, said, strict=True)}, names, unanswered, tokens)
+
+
+def openings(episode: Asking, event: EventRow) -> dict[str, tuple[float, float]]:
+    """{arm: opening of its gripper at the first and the last frame of an event}, 0 closed to 1 open."""
+    times = np.asarray(episode.alignment["signal_time_s"])[[event["start_frame"], event["end_frame"] - 1]]
+    found = {}
+    for arm in ("single", "left", "right"):
+        signal = episode.signals.get(f"gripper/{arm}")
+        if signal is not None:
+            first, last = signal.at(times)[:, 0]
+            found[arm] = (float(first), float(last))
+    return found
+
+
+def _names(episode: Asking, seen: Pictures, ask: Ask) -> tuple[list[str], int, tuple[int, int]]:
+    """(a name a handling, unanswered questions, tokens). What the operator's words name for certain stands."""
+    own, handlings = actions(episode.events), episode.handlings()
+    questions = [episode.name(h, seen) for h in handlings]
+    answers = ask(questions)
+    again: dict[int, Request] = {}
+    names = [_name(a) for a in answers]
+    for number, (handling, name) in enumerate(zip(handlings, names, strict=True)):
+        certain = _certain(episode.scenes[own[handling.first]["event_id"]].task) if len(handlings) == 1 else ""
+        if answers[number].status == "error":
+            names[number] = certain
+        elif not name or (certain and not checks.same_thing(name, certain)):
+            wrong = f"the operator calls it {certain}" if certain else "object must be a plain name such as red cup"
+            again[number] = questions[number].again(wrong)
+            names[number] = certain
+    if again:
+        second = ask(list(again.values()))
+        answers = [*answers, *second]
+        for number, answer in zip(again, second, strict=True):
+            name = _name(answer)
+            if name and checks.same_thing(name, names[number]):
+                names[number] = name if len(name) > len(names[number]) else names[number]
+    return names, sum(a.status == "error" for a in answers), _sum(answers)
+
+
+def _name(answer: Answer) -> str:
+    fields = read(answer.text, ("object", "from", "to"))
+    return fields.thing if fields and checks.is_name(fields.thing) else ""
+
+
+def _certain(task: Task) -> str:
+    return (task.held or task.thing).removeprefix("the ")
+
+
+def _asked(
+    episode: Asking, events: Sequence[EventRow], things: Sequence[str], questions: Sequence[Request], ask: Ask
+) -> list[Said]:
+    first = ask(questions)
+    said = [_judged(episode, e, t, a) for e, t, a in zip(events, things, first, strict=True)]
+    wrong = [n for n, s in enumerate(said) if s.fields is None and s.status != "error"]
+    if wrong:
+        second = ask([questions[n].again(said[n].complaint) for n in wrong])
+        for n, answer in zip(wrong, second, strict=True):
+            better = _judged(episode, events[n], things[n], answer)
+            tokens = _sum([first[n], answer])
+            status = "repaired" if better.fields else better.status
+            said[n] = Said(
+                better.fields,
+                status,
+                better.confidence,
+                said[n].contradictions,
+                better.complaint or said[n].complaint,
+                tokens,
+            )
+    return said
+
+
+def _judged(episode: Asking, event: EventRow, thing: str, answer: Answer) -> Said:
+    """One answer, mended where that is plain; without fields where it is refused."""
+    if answer.status in ("error", "blocked"):
+        return Said(None, answer.status, complaint=answer.message or answer.status, tokens=answer.tokens)
+    fields = read(answer.text, ("verb", "object", "from", "to", "arm", "outcome", "caption"))
+    refused = "truncated" if answer.status == "truncated" else "fallback"
+    if fields is None:
+        return Said(None, refused, complaint="the answer must be one JSON object", tokens=answer.tokens)
+    scene, opening = episode.scenes[event["event_id"]], openings(episode, event)
+    against = len(checks.contradictions(fields, event, scene, opening))
+    fields = _one_name(_right_arm(fields, scene.arms_of_robot), thing)
+    found = checks.complaints(fields, event, scene, opening)
+    if thing and fields.thing and not checks.same_thing(fields.thing, thing):
+        found.append(f"the object is called {thing} in this episode")
+    if found:
+        return Said(None, refused, answer.confidence, against, checks.told(found), answer.tokens)
+    mended = fields.mended or answer.status == "truncated"
+    return Said(fields, "repaired" if mended else "ok", answer.confidence, against, "", answer.tokens)
+
+
+def _right_arm(fields: Fields, arms: int) -> Fields:
+    """A robot's only arm has one name."""
+    return fields.mend(arm="single") if arms == 1 and fields.arm != "single" else fields
+
+
+def _one_name(fields: Fields, thing: str) -> Fields:
+    """A shorter or longer name of the same thing becomes the one that the episode uses."""
+    if not thing or not fields.thing or fields.thing == thing or not checks.same_thing(fields.thing, thing):
+        return fields
+    return fields.mend(thing=thing, caption=fields.caption.replace(fields.thing, thing))
+
+
+def _sum(answers: Sequence[Answer]) -> tuple[int, int]:
+    return sum(a.tokens[0] for a in answers), sum(a.tokens[1] for a in answers)

@@ -1,0 +1,82 @@
+"""Which thing an action is about: an episode parted into handlings, and the moments at which each is best seen.
+
+A handling is everything done to one thing: reaching for it, taking, carrying, letting go, drawing back. In: the events
+of an episode (both arms together). Out: handlings in order, and canonical frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from schemas.events import EventRow
+
+LETS_GO = ("release", "place", "open")
+WORKS = ("press", "push", "pull", "rotate")
+SETS_OFF = ("reach", "align", "approach", "grasp", "press", "push", "pull")
+
+
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """Actions [first, last] of an episode's L1, and the canonical frames [start, end) that they cover."""
+
+    first: int
+    last: int
+    start: int
+    end: int
+
+
+def actions(events: Sequence[EventRow]) -> list[EventRow]:
+    """The L1 events in order of time."""
+    return sorted((e for e in events if e["level"] == "L1"), key=lambda e: e["start_frame"])
+
+
+def handlings(own: Sequence[EventRow]) -> list[Handling]:
+    """Handlings of an episode's actions: a new one begins where a hand sets off after one has let go of something, or
+    has worked on something and drawn back."""
+    starts, let_go, worked = [0], False, False
+    for number, event in enumerate(own):
+        primitive = event["primitive"]
+        if let_go and primitive in SETS_OFF and not event["recovery"]:
+            starts.append(number)
+            let_go = worked = False
+        let_go = let_go or (primitive in LETS_GO and not event["recovery"]) or (worked and primitive == "retract")
+        worked = worked or (primitive in WORKS and not event["holds"])
+    ends = [*(s - 1 for s in starts[1:]), len(own) - 1]
+    return [
+        Handling(a, b, own[a]["start_frame"], own[b]["end_frame"]) for a, b in zip(starts, ends, strict=True) if own
+    ]
+
+
+def clearest(own: Sequence[EventRow], handling: Handling) -> list[int]:
+    """Frames in which the thing is best seen: before anything hides it, as the hand takes hold or begins to work, and
+    in the middle of what is done with it."""
+    mine = list(own[handling.first : handling.last + 1])
+    takes = next((e for e in mine if e["primitive"] in ("grasp", "handover") and not e["recovery"]), None)
+    work = next((e for e in mine if e["primitive"] in WORKS), None)
+    held = max((e for e in mine if e["holds"]), key=lambda e: e["end_s"] - e["start_s"], default=None)
+    first = handling.start
+    contact = takes or work
+    at = contact["start_frame"] if contact else (first + handling.end) // 2
+    shown = held or work
+    middle = (shown["start_frame"] + shown["end_frame"]) // 2 if shown else (at + handling.end) // 2
+    return sorted({first, at, min(middle, handling.end - 1)})
+
+
+def moments(event: EventRow, most: int, times: Sequence[float]) -> list[int]:
+    """At most `most` frames of an event, its first and its last among them: between those the instants of what bounds
+    it, strongest first, then even ones. times: s of each canonical frame."""
+    start, last = event["start_frame"], event["end_frame"] - 1
+    chosen = [start, last][:most]
+    apart = max(1, (last - start) // 4)  # frames: a picture next to another shows nothing new
+    causes = sorted(event["evidence"], key=lambda e: -e["strength"])
+    inside = [_nearest(e["time_s"], times, start, last) for e in causes]
+    even = [start + (last - start) * k // most for k in range(1, most)]
+    for frame in [*inside, *even]:
+        if len(chosen) < most and all(abs(frame - c) >= apart for c in chosen):
+            chosen.append(frame)
+    return sorted(set(chosen))
+
+
+def _nearest(time_s: float, times: Sequence[float], start: int, last: int) -> int:
+    return min(range(start, last + 1), key=lambda k: abs(times[k] - time_s))
