@@ -22,17 +22,20 @@ def text_of(body: dict[str, Any]) -> str:
 
 
 def good(body: dict[str, Any]) -> str:
-    """What an honest model would say: the verb that signals read, of the only thing it knows."""
+    """What an honest model would say: the verb that signals read, of the thing that it is told of."""
     text = text_of(body)
     said = re.search(r"^signals: (\w+)", text, re.M)
     if said is None:
-        return json.dumps({"object": THING, "from": "table", "to": "shelf"})
+        called = re.search(r"the operator calls it (.*)", text)
+        return json.dumps({"object": called[1] if called else THING, "from": "table", "to": "shelf"})
+    told = re.findall(r"^object: (.*)", text, re.M)[-1]  # the prompt has such a line too
+    thing = THING if told == "not known" else told
     verb = {"approach": "reach", "transport": "move", "unknown": "idle"}.get(said[1], said[1])
     arm = re.search(r"^arms that move: (\w+)", text, re.M)
     arm_name = arm[1] if arm and arm[1] != "none" else "single"
     return json.dumps(
-        {"verb": verb, "object": THING, "from": "", "to": "", "arm": arm_name, "outcome": "success",
-         "caption": f"The arm does a {verb} with the {THING}."}
+        {"verb": verb, "object": thing, "from": "", "to": "", "arm": arm_name, "outcome": "success",
+         "caption": f"The arm does a {verb} with the {thing}."}
     )  # fmt: skip
 
 

@@ -116,17 +116,22 @@ class OpenAI:
         awake = [s for s in self.servers if s.rests_until <= now]
         return awake[self._turn % len(awake)] if awake else min(self.servers, key=lambda s: s.rests_until)
 
-    async def _try(self, server: Server, request: Request) -> tuple[Answer | None, str, float | None]:
+    async def _try(
+        self, server: Server, request: Request, formatted: bool | None = None
+    ) -> tuple[Answer | None, str, float | None]:
         """(answer, what went wrong, s to wait before another try; None: there is no use in one)."""
         import openai
 
+        formatted = server.formats is not False if formatted is None else formatted
         try:
-            said = await server.client.chat.completions.create(**self._body(request, server.formats is not False))
+            said = await server.client.chat.completions.create(**self._body(request, formatted))
         except openai.APIStatusError as error:
             code = error.status_code
-            if server.formats is None and code in NO_FORMAT:
-                server.formats = False
-                return await self._try(server, request)
+            if formatted and server.formats is not True and code in NO_FORMAT:
+                without = await self._try(server, request, formatted=False)
+                if without[0] is not None and without[0].status != "error" and server.formats is None:
+                    server.formats = False
+                return without
             if code == 429 or code >= 500 or code in (408, 409):
                 if code != 429:
                     server.rests_until = time.monotonic() + REST_S
@@ -145,7 +150,7 @@ class OpenAI:
             server.rests_until = time.monotonic() + REST_S
             return None, f"{server.url}: {type(error).__name__}", 0.0
         server.rests_until = 0.0
-        if server.formats is None:
+        if formatted:
             server.formats = True
         return self._read(said), "", None
 

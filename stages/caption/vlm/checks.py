@@ -58,6 +58,8 @@ def _verb(fields: Fields, event: EventRow, opening: Mapping[str, tuple[float, fl
     verb, primitive = fields.verb, event["primitive"]
     if verb not in VERBS:
         return [f"verb must be one of {', '.join(VERBS)}"]
+    if verb == primitive:
+        return []
     changes = [last - first for first, last in opening.values()]
     closes = any(c < -0.1 for c in changes) or primitive in ("grasp", "close", "handover")
     opens = any(c > 0.1 for c in changes) or primitive in ("release", "open", "handover", "place")

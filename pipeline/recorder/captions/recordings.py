@@ -20,10 +20,10 @@ import numpy.typing as npt
 from rich.console import Console
 
 from pipeline.captioner.examples import Example, save
-from pipeline.captioner.truth import PLACES, Told, event_answer, name_answer
 from pipeline.config import load
 from pipeline.corpus.tables import by_episode
 from pipeline.corpus.view import Corpus
+from pipeline.recorder.captions.truth import PLACES, Told, event_answer, name_answer
 from pipeline.recorder.tasks import TASKS, VAGUE_PHRASES, EpisodePlan
 from schemas.alignments import ALIGNMENTS, AlignmentRow
 from schemas.episodes import EPISODES, EpisodeRow
@@ -34,7 +34,7 @@ from stages.caption.vlm.asking import asking
 from stages.episode import both_arms, signals_of
 
 if TYPE_CHECKING:
-    from pipeline.captioner.looks import Scenery
+    from pipeline.recorder.captions.looks import Scenery
 
 R = TypeVar("R")
 CELL = "cell_a"  # whose log is not late: what a look shows is drawn anew for each
@@ -145,7 +145,7 @@ def _segmented(folder: Path, count: int) -> list[Rows | None]:
 
 def shown(job: tuple[Simulated, Rows, int, int]) -> list[Example]:
     """Examples of one episode in several looks: its thing, and some of its events."""
-    from pipeline.captioner.looks import Scenery
+    from pipeline.recorder.captions.looks import Scenery
 
     one, rows, looks, seed = job
     scenery = Scenery(one.plan, np.random.default_rng(one.seed))
@@ -156,7 +156,7 @@ def shown(job: tuple[Simulated, Rows, int, int]) -> list[Example]:
 
 
 def _in_a_look(one: Simulated, rows: Rows, scenery: Scenery, rng: np.random.Generator) -> list[Example]:
-    from pipeline.captioner.looks import pictures
+    from pipeline.recorder.captions.looks import pictures
 
     spec = one.plan.spec
     colour = str(rng.choice(spec.colours))

@@ -1,4 +1,4 @@
-"""Trains the sample's captioner: ``python -m pipeline.captioner --out pipeline/sample/captioner``.
+"""Trains the sample's captioner: ``python -m pipeline.recorder.captions --out pipeline/sample/captioner``.
 
 In: nothing but the recorder (MuJoCo) and a seed; no weights and no pictures from elsewhere. Out: a folder in the format
 of transformers, with what it was trained on and for how long in `training.json`.
@@ -12,14 +12,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline.captioner import base, recordings, sight, train
+from pipeline.captioner import base, sight, train
 from pipeline.captioner.examples import Example, load
+from pipeline.recorder.captions import recordings
 from stages.caption.vlm.asking import EVENT_FIELDS, NAME_FIELDS
 from stages.caption.vlm.prompts import NAMES, prompt, prompts_hash
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="pipeline.captioner", description=__doc__)
+    parser = argparse.ArgumentParser(prog="pipeline.recorder.captions", description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--examples", type=Path, default=None, help="folder of examples that are recorded already")
     parser.add_argument("--episodes", type=int, default=300)

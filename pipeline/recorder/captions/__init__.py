@@ -1,0 +1,1 @@
+"""Training data for the captioner of the sample: simulated like it, with other seeds and looks."""
