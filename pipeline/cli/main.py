@@ -1,5 +1,5 @@
-"""The command line: `corpus build`, `check`, `status`, `show`, `quarantine`, `report`, `explain`, `sheet`, `tune-segment`,
-`score-captions`, `verify`, `repair`, `compact`, `gc`, `config`.
+"""The command line: `corpus build`, `check`, `status`, `show`, `quarantine`, `report`, `explain`, `sheet`,
+`tune-segment`, `score-captions`, `verify`, `repair`, `compact`, `gc`, `config`.
 
 A build above the quarantine limit, or a fault that `verify` finds, exits with 1.
 """

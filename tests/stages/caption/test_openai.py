@@ -9,7 +9,7 @@ import pytest
 
 from stages.caption.backends import BackendError, Settings, make, openai
 from stages.caption.vlm.requests import Picture, Request
-from tests.fake_vlm import FakeServer, good
+from tests.captioning.fake_vlm import FakeServer, good
 
 REQUEST = Request("Say what it is.", (Picture("wrist", 0.5, b"\xff\xd8not looked at"),), "task: go", ("object",), 50)
 SETTINGS = Settings(

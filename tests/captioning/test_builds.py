@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.corpus.verify import verify
 from pipeline.corpus.view import Corpus
-from tests.fake_vlm import FakeServer, good, text_of
+from tests.captioning.fake_vlm import FakeServer, good, text_of
 from tests.faults.builds import SMALL, arguments, dataset, start
 
 SECRET = "sk-never-to-be-seen"
