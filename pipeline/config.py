@@ -5,6 +5,7 @@ In: a YAML file and `key=value` overrides. Out: a `CorpusConfig`. Raises ConfigE
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from functools import cache
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from pipeline.stages import STAGES, Stages
 from stages import bounded, storage
+from stages.caption import CAPTION
 from stages.cluster import CLUSTER
 from stages.embed import EMBED
 from stages.ingest import INGEST
@@ -126,7 +128,10 @@ def _found(config: CorpusConfig) -> CorpusConfig:
             raise ConfigError(f"{key}={file}: there is no such file")
     segment = config.of(SEGMENT).model_copy(update={"labels": tuple(_absolute(f) for f in labels)})
     cluster = config.of(CLUSTER).model_copy(update={"centroids": centroids and storage.normalise(centroids)})
-    return config.model_copy(update={"segment": segment, "cluster": cluster})
+    caption = config.of(CAPTION)
+    if os.path.isdir(caption.model):
+        caption = caption.model_copy(update={"model": os.path.abspath(caption.model)})
+    return config.model_copy(update={"segment": segment, "cluster": cluster, "caption": caption})
 
 
 def _absolute(file: str) -> str:

@@ -30,8 +30,11 @@ from stages.text import printable
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One value, such as shard.alpha=0. Repeats."
 )
 @click.option("--until", type=click.Choice(shown(STAGES)), default=shown(STAGES)[-1], help="Last stage to run.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and what a captioner would be asked, and stop.")
 @mendable
-def build(sources: tuple[str, ...], root: str, path: str | None, overrides: tuple[str, ...], until: str) -> None:
+def build(
+    sources: tuple[str, ...], root: str, path: str | None, overrides: tuple[str, ...], until: str, dry_run: bool
+) -> None:
     """Build a corpus, or bring it up to date: only what is missing is done."""
     from pipeline.build.driver import Build, BuildFailedError
     from pipeline.build.progress import console
@@ -41,6 +44,9 @@ def build(sources: tuple[str, ...], root: str, path: str | None, overrides: tupl
     from pipeline.report.summary import Summary
     from stages.ingest import INGEST
 
+    if dry_run:
+        _say_what_would_be_done(configs.load(path, overrides), sources, root)
+        return
     config, screen, started = configs.load(path, overrides), console(), time.monotonic()
     try:
         result = Build(root, config, screen).run(sources, until)
@@ -67,6 +73,28 @@ def build(sources: tuple[str, ...], root: str, path: str | None, overrides: tupl
             err=True,
         )
         sys.exit(1)
+
+
+def _say_what_would_be_done(config: configs.CorpusConfig, sources: tuple[str, ...], root: str) -> None:
+    from pipeline.build.estimate import estimate
+    from stages.caption import CAPTION
+
+    found = estimate(storage.normalise(root), config, list(sources))
+    for stage, number in found.missing.items():
+        click.echo(f"{stage:<8} {number} to do")
+    if found.captioner == "signals":
+        return
+    if found.unknown:
+        click.echo(f"{found.unknown} episodes are not segmented yet and not counted: build with --until segment first")
+    click.echo(
+        f"questions  at most {found.names + found.events}: {found.names} names of things, {found.events} events, with "
+        f"{found.pictures} pictures, of {found.episodes} episodes; what was paid for is not asked again"
+    )
+    by = "by the answers so far" if found.measured else "a guess until there are answers"
+    click.echo(f"tokens     about {found.tokens[0]} of questions, {found.tokens[1]} of answers ({by})")
+    prices = config.of(CAPTION).prices
+    if prices is not None:
+        click.echo(f"cost       about {found.cost(prices):.2f} at caption.prices")
 
 
 @click.command()

@@ -8,6 +8,7 @@ import click
 
 from pipeline.cli.errors import mendable
 from pipeline.corpus.view import Corpus
+from stages import storage
 from stages.text import printable
 
 if TYPE_CHECKING:
@@ -65,3 +66,51 @@ def _pairs(root: str, file: str, level: str) -> list[scoring.Pair]:
 
     corpus = Corpus(root)
     return scoring.pairs(corpus.table("captions"), corpus.table("events"), scoring.truth(file, corpus), level)
+
+
+@click.command()
+@click.option("--corpus", "root", required=True, metavar="DIR")
+@click.option("--export", "target", metavar="FILE", help="Write all answers into one file of JSON lines.")
+@click.option("--take", "given", multiple=True, metavar="FILE", help="Take up answers that were exported; repeats.")
+@mendable
+def answers(root: str, target: str | None, given: tuple[str, ...]) -> None:
+    """What models have said and was paid for: count it, export it, take up another corpus' answers."""
+    from stages.caption.vlm.cache import FOLDER, Cache, line, segment
+
+    cache = Cache(Corpus(root).ledger.path(FOLDER))
+    cache.refresh()
+    for file in given:
+        found = segment(storage.read_bytes(storage.normalise(file)))
+        new = {key: answer for key, answer in found.items() if cache.get(key) is None}
+        cache.add(new)
+        click.echo(f"{file}: {len(found)} answers, {len(new)} of them new")
+    cache.flush()
+    known = cache.all()
+    if target:
+        blob = b"".join(line(key, known[key]) for key in sorted(known))
+        storage.write_bytes(storage.normalise(target), blob)
+    asked, said = (sum(a.tokens[k] for a in known.values()) for k in (0, 1))
+    click.echo(f"{len(known)} answers, of {asked} tokens of questions and {said} of answers")
+
+
+@click.command("tune-captioner")
+@click.option("--corpus", "root", required=True, metavar="DIR", help="With captions of people.")
+@click.option("--base", required=True, metavar="MODEL", help="Folder or Hub name of an image-text-to-text model.")
+@click.option("--out", required=True, metavar="DIR", help="Folder for the tuned model.")
+@click.option("--steps", default=300, show_default=True)
+@click.option("--batch", default=8, show_default=True)
+@click.option("--rate", default=2e-4, show_default=True, help="Highest learning rate.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@mendable
+def tune_captioner(root: str, base: str, out: str, steps: int, batch: int, rate: float, device: str) -> None:
+    """Fine-tune a vision-language model on captions that people have written or corrected."""
+    from pipeline.captioner import train
+    from pipeline.captioner.lesson import examples
+    from stages.caption.backends.transformers import loaded
+
+    found = examples(Corpus(root))
+    click.echo(f"{len(found)} questions with people's answers")
+    processor, model = loaded(base, device)
+    model = train.train(processor, model, found, train.Schedule(steps, batch, rate), device, click.echo)
+    train.save(out, processor, model, {"base": base, "corpus": root, "examples": len(found), "steps": steps})
+    click.echo(f"use it: --set caption.captioner=transformers --set caption.model={out}")

@@ -1,5 +1,5 @@
 """The command line: `corpus build`, `check`, `status`, `show`, `quarantine`, `report`, `explain`, `sheet`,
-`tune-segment`, `score-captions`, `verify`, `repair`, `compact`, `gc`, `config`.
+`tune-segment`, `score-captions`, `tune-captioner`, `answers`, `verify`, `repair`, `compact`, `gc`, `config`.
 
 A build above the quarantine limit, or a fault that `verify` finds, exits with 1.
 """
@@ -19,7 +19,7 @@ def main() -> None:
 for command in (
     build.build, check.check, look.status, look.show, look.quarantine, look.labels, look.report, look.explain,
     look.sheet,
-    tune.tune_segment, captions.score_captions,
+    tune.tune_segment, captions.score_captions, captions.answers, captions.tune_captioner,
     upkeep.verify, upkeep.repair, upkeep.gc, upkeep.compact, build.config,
 ):  # fmt: skip
     main.add_command(command)

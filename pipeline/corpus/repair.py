@@ -20,6 +20,7 @@ from pipeline.corpus.verify import Fault
 from pipeline.stages import STAGES, Stages
 from schemas.ids import source_of
 from stages import storage
+from stages.caption.vlm import cache
 from stages.ingest.survey import Survey
 
 
@@ -48,7 +49,10 @@ def invalidate(root: str, faults: Iterable[Fault], found: Survey) -> tuple[list[
         ledger.remove(stage, [unit for own, unit in units if own == stage])
     for path in files:
         storage.remove(ledger.path(path))
-    return list(dict.fromkeys([*removed, *files])), kept
+    answers = sorted({f.where for f in broken if f.where.startswith(f"{cache.FOLDER}/")})
+    for path in answers:  # the lines that are whole stay
+        storage.write_bytes(ledger.path(path), cache.whole(storage.read_bytes(ledger.path(path))))
+    return list(dict.fromkeys([*removed, *files, *answers])), kept
 
 
 def _can_be_redone(commits: Mapping[str, Mapping[str, Commit]], unit: tuple[str, str], found: Survey) -> bool:
@@ -71,7 +75,7 @@ def _is_there(stage: str, item: str, found: Survey) -> bool:
 
 def _touches_release(fault: Fault) -> bool:
     if fault.unit is None:
-        return fault.where not in (PLAN, MANIFEST, "shards/latest")
+        return fault.where not in (PLAN, MANIFEST, "shards/latest") and not fault.where.startswith(cache.FOLDER)
     return fault.unit[0] in ("shard", "samples")
 
 

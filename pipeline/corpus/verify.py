@@ -30,6 +30,7 @@ from pipeline.stages import STAGES, Stages, writer_of
 from schemas.quarantine import QUARANTINE
 from schemas.table import SchemaError
 from stages import storage
+from stages.caption.vlm import cache
 
 RELEASE_FILES = ("index.parquet", "stats.json")
 T = TypeVar("T")
@@ -56,7 +57,7 @@ def faults_of(root: str, stages: Stages = STAGES) -> list[Fault]:
 
 def verify(corpus: Corpus) -> list[Fault]:
     """All faults, files first. Laws and samples are looked at only where every file is whole."""
-    faults = [*_record(corpus), *_ledger(corpus), *_files(corpus), *_release_files(corpus)]
+    faults = [*_record(corpus), *_ledger(corpus), *_files(corpus), *_release_files(corpus), *_answers(corpus)]
     return faults or [*_laws(corpus), *_fates(corpus), *_samples(corpus)]
 
 
@@ -82,6 +83,14 @@ def _files(corpus: Corpus) -> Iterator[Fault]:
         for unit, _, path, rows, size, sha256 in corpus.files(stage).iter_rows()
     ]
     yield from _at_once(lambda pair: list(_whole(corpus, *pair)), found)
+
+
+def _answers(corpus: Corpus) -> Iterator[Fault]:
+    """What models have said: no commit names it, each line carries its own hash."""
+    for name in sorted(storage.listing(corpus.ledger.path(cache.FOLDER))):
+        for line in cache.damaged(storage.read_bytes(corpus.ledger.path(f"{cache.FOLDER}/{name}"))):
+            words = f"line {line} does not match the hash in it; that answer is asked for again when it is needed"
+            yield Fault("changed", f"{cache.FOLDER}/{name}", words, None)
 
 
 def _at_once(work: Callable[[T], list[Fault]], over: Iterable[T]) -> Iterator[Fault]:

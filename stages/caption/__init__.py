@@ -23,7 +23,18 @@ __all__ = ["CAPTION", "VERSION", "CaptionConfig"]
 
 
 UNHASHED = frozenset(  # how a model is reached, not what it says
-    ("base_urls", "in_flight", "timeout_s", "retries", "requests_per_minute", "api_key_env", "batch", "device", "model")
+    (
+        "base_urls",
+        "in_flight",
+        "timeout_s",
+        "retries",
+        "requests_per_minute",
+        "api_key_env",
+        "batch",
+        "device",
+        "model",
+        "prices",
+    )
 )
 
 

@@ -34,6 +34,10 @@ class CaptionConfig(BaseModel):
     requests_per_minute: float | None = Field(None, gt=0, description="openai: most, a worker; null: no bound")
     api_key_env: str = Field("OPENAI_API_KEY", description="openai: environment variable with the key of the servers")
 
+    prices: tuple[float, float] | None = Field(
+        None, description="of a million tokens, of questions and of answers: what --dry-run and the report reckon with"
+    )
+
     @model_validator(mode="after")
     def _model_is_named(self) -> CaptionConfig:
         if self.captioner != "signals" and not self.model:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 
 from PIL import Image
@@ -36,6 +36,7 @@ from stages.video.decode import picked
 from stages.work import Inputs, Outcome, Unit, Workspace
 
 JPEG_QUALITY = 90
+Media = Callable[[str], AbstractContextManager[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,9 @@ def caption(unit: Unit[Inputs], work: Workspace, config: CaptionConfig) -> Outco
         told = None
         if model is not None:
             frames = asked.frames(asked.handlings(), asked.asked())
-            told = talk(asked, pictures(work, clips, alignment, frames, config.picture_side), model.ask)
-        return caption_rows(asked, told, config), told.unanswered if told else 0
+            told = talk(asked, pictures(work.media, clips, alignment, frames, config.picture_side), model.ask)
+        name = model.backend.name if model else ""
+        return caption_rows(asked, told, config, name), told.unanswered if told else 0
 
     made: dict[str, tuple[list[CaptionRow], int]] = {}
     at_once = model.backend.at_once if model else 1
@@ -107,14 +109,15 @@ def _figures(rows: Sequence[CaptionRow]) -> dict[str, float]:
 
 
 def pictures(
-    work: Workspace, clips: Sequence[ObservationRow], alignment: AlignmentRow, frames: set[int], side: int
+    media: Media, clips: Sequence[ObservationRow], alignment: AlignmentRow, frames: set[int], side: int
 ) -> dict[tuple[str, int], bytes]:
-    """{(camera, canonical frame): JPEG} from the proxies, at most `side` px long."""
+    """{(camera, canonical frame): JPEG} from the proxies, at most `side` px long. media: a local path with a file of
+    the corpus."""
     index = {c["name"]: c["frame_index"] for c in alignment["cameras"]}
     found: dict[tuple[str, int], bytes] = {}
     with ExitStack() as stack:
         for clip in clips:
-            path = stack.enter_context(work.media(f"media/{clip['proxy']}"))
+            path = stack.enter_context(media(f"media/{clip['proxy']}"))
             shrink = min(1.0, side / max(clip["width"], clip["height"]))
             size = (max(1, round(clip["width"] * shrink)), max(1, round(clip["height"] * shrink)))
             numbers = {f: int(index[clip["camera"]][f]) for f in frames}
@@ -130,10 +133,10 @@ def _jpeg(picture: object) -> bytes:
     return buffer.getvalue()
 
 
-def caption_rows(asked: Asking, told: Told | None, config: CaptionConfig) -> list[CaptionRow]:
-    """One row an event, in order."""
+def caption_rows(asked: Asking, told: Told | None, config: CaptionConfig, model: str = "") -> list[CaptionRow]:
+    """One row an event, in order. model: what it is called."""
     whole = {(e["start_frame"], e["end_frame"]): e["event_id"] for e in actions(asked.events)}
-    rows = [_row(event, asked, told, whole, config) for event in asked.events]
+    rows = [_row(event, asked, told, whole, config, model) for event in asked.events]
     after = compose.next_texts(asked.events, {r["event_id"]: r["text"] for r in rows})
     left = compose.remaining(asked.events)
     for row in rows:
@@ -142,7 +145,12 @@ def caption_rows(asked: Asking, told: Told | None, config: CaptionConfig) -> lis
 
 
 def _row(
-    event: EventRow, asked: Asking, told: Told | None, whole: Mapping[tuple[int, int], str], config: CaptionConfig
+    event: EventRow,
+    asked: Asking,
+    told: Told | None,
+    whole: Mapping[tuple[int, int], str],
+    config: CaptionConfig,
+    name: str,
 ) -> CaptionRow:
     scene = asked.scenes[event["event_id"]]
     fields = Fields(verb=event["primitive"], arm=_arm(scene))
@@ -153,7 +161,7 @@ def _row(
     if event["label"]:
         text, source, status, model = event["label"], "human", "human", "human"
     elif said is not None and said.fields is not None:
-        text, source, status, model, fields = said.fields.caption, "vlm", said.status, config.model, said.fields
+        text, source, status, model, fields = said.fields.caption, "vlm", said.status, name, said.fields
         text = text if text.endswith((".", "!", "?")) else f"{text}."
     elif told is None or said is not None:
         text, source, model = describe(scene), "signals", "signals/2"

@@ -1,6 +1,6 @@
 """A small chat server with the interface of OpenAI that answers as it is told to, and counts what it is asked.
 
-`python -m tests.captioning.fake_vlm` is no command: tests make a `FakeServer` in their process. It answers with what the facts of
+Tests make a `FakeServer` in their process. It answers with what the facts of
 a question say, or with one of the faults that servers have.
 """
 

@@ -7,7 +7,6 @@ of transformers, with what it was trained on and for how long in `training.json`
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -46,7 +45,7 @@ def main() -> None:
         "look_steps": options.look_steps, "steps": options.steps, "weights": model.num_parameters(),
         "prompts": prompts_hash(), "picture_px": [64, 256],
     }  # fmt: skip
-    save(options.out, processor, model, told)
+    train.save(str(options.out), processor, model, told)
 
 
 def untrained(examples: list[Example], seed: int) -> tuple[Any, Any]:
@@ -57,14 +56,6 @@ def untrained(examples: list[Example], seed: int) -> tuple[Any, Any]:
     parts += [f'", "{field}": "' for field in dict.fromkeys((*NAME_FIELDS, *EVENT_FIELDS))]
     tokens = base.tokenizer(texts, [*lines, *parts])
     return base.processor(tokens), base.model(tokens, seed)
-
-
-def save(out: Path, processor: Any, model: Any, told: dict[str, Any]) -> None:
-    """Weights in half precision: half the size, and the same answers."""
-    out.mkdir(parents=True, exist_ok=True)
-    model.half().save_pretrained(out)
-    processor.save_pretrained(out)
-    (out / "training.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
 def _tell(line: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from stages import storage
 from stages.caption.vlm.requests import Answer, Request
 
 
@@ -20,6 +21,10 @@ class Backend(Protocol):
         """What an answer depends on besides the question: the model, by its content or name, and how it is asked."""
 
     @property
+    def name(self) -> str:
+        """What people call the model, the same on every machine."""
+
+    @property
     def at_once(self) -> int:
         """Episodes whose questions it should be given side by side, by threads."""
 
@@ -28,8 +33,8 @@ class Backend(Protocol):
         ever be answered."""
 
 
-class BackendError(RuntimeError):
-    """A model that cannot be used at all; the message says what to do."""
+class BackendError(storage.Unusable):
+    """A model that cannot be used at all: no episode's fault, the build stops, and the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

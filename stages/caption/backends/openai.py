@@ -63,10 +63,11 @@ class OpenAI:
         import openai
 
         if not settings.base_urls:
-            raise BackendError("caption.base_urls is empty: give the servers, such as [http://localhost:8000/v1]")
+            raise BackendError("caption.base_urls", "is empty: give the servers, such as [http://localhost:8000/v1]")
         key = os.environ.get(settings.api_key_env) or "none"  # local servers want any
         self.settings, self.pace, self._turn = settings, Pace(settings.requests_per_minute), 0
         self._failed = 0  # requests in a row that nobody answered
+        self.name = settings.model
         self.identity = f"openai/{settings.model}/temperature 0"
         self.at_once = max(2, settings.in_flight * len(settings.base_urls))
         self._loop = asyncio.new_event_loop()

@@ -44,6 +44,7 @@ class Transformers:
         self.processor, self.model = loaded(name, device)
         self.processor.tokenizer.padding_side = "left"
         self.identity = f"transformers/{model_hash(name)}/greedy"
+        self.name = f"{os.path.basename(os.path.normpath(name))}/{model_hash(name)}" if os.path.isdir(name) else name
 
     def ask(self, requests: Sequence[Request]) -> list[Answer]:
         answers: dict[int, Answer] = {}
@@ -102,6 +103,8 @@ def loaded(name: str, device: str) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
+    if name.startswith(("/", ".", "~")) and not os.path.isdir(name):
+        raise BackendError(f"caption.model={name}", "is no folder; give the folder of a model")
     place, _, revision = name.partition("@") if not os.path.isdir(name) else (name, "", "")
     more = {"revision": revision} if revision else {}
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
@@ -110,16 +113,18 @@ def loaded(name: str, device: str) -> tuple[Any, Any]:
         model = AutoModelForImageTextToText.from_pretrained(place, dtype=dtype, **more)
     except ImportError as error:
         raise BackendError(
-            f"caption.model={name}: this family needs a package that is not installed: {_brief(error)}. Install it "
-            "(torchvision must fit the build of torch), or take a family without it: Idefics3, SmolVLM, LLaVA"
+            f"caption.model={name}",
+            f"needs a package that is not installed: {_brief(error)}. Install it (torchvision must fit the build of "
+            "torch), or take a family without it (Idefics3, SmolVLM, LLaVA)",
         ) from error
     except (OSError, ValueError) as error:
         raise BackendError(
-            f"caption.model={name}: {_brief(error)}. It must be a folder with an image-text-to-text model in the "
-            "format of transformers, or such a model's name on the Hub that can be reached from here"
+            f"caption.model={name}",
+            f"cannot be loaded: {_brief(error)}. Give a folder with an image-text-to-text model in the format of "
+            "transformers, or the name of one on the Hub that can be reached from here",
         ) from error
     if not hasattr(processor, "image_processor") or not getattr(processor, "chat_template", None):
-        raise BackendError(f"caption.model={name}: its processor takes no pictures, or has no chat template")
+        raise BackendError(f"caption.model={name}", "takes no pictures, or has no chat template; give another")
     return processor, model.to(device).eval()
 
 

@@ -15,7 +15,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 
 from stages import storage
 from stages.caption.vlm.requests import Answer
@@ -43,8 +43,11 @@ class Cache:
                 if name.endswith(".jsonl") and entry.size > done and not name.startswith(self._name):
                     blob = storage.read_bytes(storage.join(self.place, name))
                     end = blob.rfind(b"\n") + 1
-                    self._known |= dict(_whole(blob[done:end].splitlines()))
+                    self._known |= segment(blob[done:end])
                     self._read[name] = end
+
+    def all(self) -> Mapping[str, Answer]:
+        return dict(self._known)
 
     def get(self, key: str) -> Answer | None:
         return self._known.get(key)
@@ -102,8 +105,14 @@ def parsed(raw: bytes) -> tuple[str, Answer] | None:
     return key, Answer(text, status, math.nan if sure is None else sure, (asked, said))
 
 
-def _whole(lines: Iterable[bytes]) -> Iterator[tuple[str, Answer]]:
-    yield from (found for found in map(parsed, lines) if found is not None)
+def segment(blob: bytes) -> dict[str, Answer]:
+    """{key: answer} of the lines that are as they were written."""
+    return dict(found for found in map(parsed, blob.splitlines()) if found is not None)
+
+
+def whole(blob: bytes) -> bytes:
+    """A segment without the lines that are not as they were written."""
+    return b"".join(raw + b"\n" for raw in blob.splitlines() if parsed(raw) is not None)
 
 
 def damaged(blob: bytes) -> list[int]:
