@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 CELL = "cell_a"  # whose log is not late: what a look shows is drawn anew for each
 CAMERAS = ("left", "right", "wrist")
-ASKED = 3  # of an episode and look that are asked about
+ASKED = 2  # events of an episode and look that are asked about
 WORDINGS = (  # besides the recorder's own
     "please take care of the {thing}", "it is about the {thing} this time", "handle the {thing} as shown",
     "the {thing}, as always", "now the {thing}", "do your work with the {thing}",
