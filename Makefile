@@ -18,7 +18,7 @@ BUILD = $(BIN)/corpus build $(foreach s,$(SOURCE),--source $(call quoted,$(s))) 
 	$(if $(CONFIG),--config $(call quoted,$(CONFIG))) $(foreach s,$(SET),--set $(call quoted,$(s)))
 
 .DEFAULT_GOAL := help
-.PHONY: corpus report test cluster-test store-test soak gpu-check bench bench-segment lint sample lock clean help
+.PHONY: corpus report test cluster-test store-test soak gpu-check bench bench-segment bench-captions lint sample captioner lock clean help
 
 corpus: $(VENV)/.installed  ## Build the corpus of the sample, or of SOURCE="dir1 name=dir2" [CORPUS=out] [CONFIG=my.yaml] [SET="a.b=1"]
 	$(BUILD)
@@ -49,6 +49,10 @@ gpu-check:  ## Run the models on this machine's GPU, held to the CPU, and print 
 bench-segment: $(VENV)/.installed  ## Score boundaries against the truth, beside other methods; writes docs/segmentation.md, or EVENTS=e.parquet TRUTH=t.csv
 	$(BIN)/python -m tests.benchmarks.segmentation.bench $(if $(EVENTS),--events $(EVENTS) --truth $(TRUTH),--write docs/segmentation.md)
 
+bench-captions: $(VENV)/.installed  ## Score captions against the truth, before and after a prompt changes; writes docs/captions.md, docs/gold.md
+	$(BIN)/python -m tests.benchmarks.captions --write docs/captions.md
+	@test ! -d ../shared/data || $(BIN)/python -m tests.benchmarks.gold --write docs/gold.md
+
 lint: $(VENV)/.installed  ## Check format, style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -57,6 +61,10 @@ lint: $(VENV)/.installed  ## Check format, style and types
 sample: $(VENV)/.installed  ## Record the sample again (simulator: MuJoCo; needs EGL or OSMesa)
 	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[sample]'
 	$(BIN)/python -m pipeline.recorder --out pipeline/sample --seed 0
+
+captioner: $(VENV)/.installed  ## Train the sample's captioner again (simulator, as for sample; about an hour on two cores)
+	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[sample]'
+	$(BIN)/python -m pipeline.recorder.captions --out pipeline/sample/captioner
 
 lock: $(VENV)/.installed  ## Choose new pins for all dependencies (needs uv)
 	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-annotate --no-header --quiet --upgrade \

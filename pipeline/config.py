@@ -110,16 +110,16 @@ def load(path: str | None, overrides: Iterable[str] = (), stages: Stages = STAGE
     for override in overrides:
         _set(values, override)
     try:
-        return _found(config_for(stages).model_validate(values))
+        return _found(config_for(stages).model_validate(values), path)
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         where = path or "--set"
         raise ConfigError(f"{where}:\n" + "\n".join(lines) + "\nAll keys: corpus config") from error
 
 
-def _found(config: CorpusConfig) -> CorpusConfig:
+def _found(config: CorpusConfig, path: str | None) -> CorpusConfig:
     """The configuration with its files by their whole paths: a later command may be started elsewhere. Raises
-    ConfigError for one that is not there."""
+    ConfigError for one that is not there. path: of the YAML file, beside which a model may lie."""
     profile, centroids, labels = config.of(INGEST).profile, config.of(CLUSTER).centroids, config.of(SEGMENT).labels
     given = profile.values() if isinstance(profile, dict) else [profile] if profile else []
     files = [("ingest.profile", p) for p in given if p.endswith((".yaml", ".yml"))]
@@ -129,8 +129,11 @@ def _found(config: CorpusConfig) -> CorpusConfig:
     segment = config.of(SEGMENT).model_copy(update={"labels": tuple(_absolute(f) for f in labels)})
     cluster = config.of(CLUSTER).model_copy(update={"centroids": centroids and storage.normalise(centroids)})
     caption = config.of(CAPTION)
-    if os.path.isdir(caption.model):
-        caption = caption.model_copy(update={"model": os.path.abspath(caption.model)})
+    beside = os.path.join(os.path.dirname(path or ""), caption.model)
+    for place in (caption.model, beside) if caption.model else ():
+        if os.path.isdir(place):
+            caption = caption.model_copy(update={"model": os.path.abspath(place)})
+            break
     return config.model_copy(update={"segment": segment, "cluster": cluster, "caption": caption})
 
 

@@ -45,6 +45,22 @@ class Pictures(TypedDict):
     end: int  # one past its last frame
 
 
+class Described(TypedDict):
+    """What the event's caption says, field by field. Empty strings: nothing is said."""
+
+    source: str  # signals, vlm, composed or human
+    status: str  # ok, repaired, fallback, ...: schemas/captions.py
+    verb: str
+    object: str
+    from_place: str
+    to_place: str
+    arm: str
+    outcome: str
+    phrasings: dict[str, str]  # {style: the same said otherwise}
+    next: str  # caption of the next event of the level; empty: it is the last
+    remaining_s: float  # from the event's start to the end of its task
+
+
 class Sample(TypedDict):
     """KEY.json."""
 
@@ -59,6 +75,7 @@ class Sample(TypedDict):
     arms: list[str]  # that take part
     gripper_arms: list[str]  # columns of the array `gripper`
     captions: dict[str, str]  # {level: caption} of the event and all that hold it
+    described: Described
     children: list[Child]
     pictures: list[Pictures]
     vl_cluster: int

@@ -71,9 +71,9 @@ def build(ray_session: None):  # type: ignore[no-untyped-def]
 
 @pytest.fixture(scope="session")
 def sample_corpus(build, tmp_path_factory: pytest.TempPathFactory) -> Path:  # type: ignore[no-untyped-def]
-    """The corpus of the bundled sample, as `make corpus` builds it."""
+    """The corpus of the bundled sample, as `make corpus` builds it but for its captioner."""
     corpus = tmp_path_factory.mktemp("sample") / "corpus"
-    build([SAMPLE], corpus, path=str(ROOT / "pipeline/configs/sample.yaml"))
+    build([SAMPLE], corpus, "caption.captioner=signals", path=str(ROOT / "pipeline/configs/sample.yaml"))
     return corpus
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.check import after
 from pipeline.check.verdict import LEVELS
 from pipeline.corpus.view import Corpus
-from pipeline.report import cutting, drawing, episodes, evenness, facts
+from pipeline.report import captions, cutting, drawing, episodes, evenness, facts
 from pipeline.report.refusals import refusals
 from pipeline.report.sheets import sheets
 from pipeline.report.signal_drawing import signals
@@ -69,6 +69,8 @@ def render(corpus: Corpus) -> str:
         balance=balance,
         charts={(lv, space): drawing.clusters(balance[lv][space]) for lv in balance for space in evenness.SPACES},
         sheets=sheets(corpus),
+        captions=captions.levels(corpus),
+        cards=captions.cards(corpus),
         stages=facts.stages(status),
     )
 

@@ -9,9 +9,10 @@ import json
 from collections.abc import Mapping, Sequence
 
 from schemas.alignments import AlignmentRow
+from schemas.captions import CaptionRow
 from schemas.episodes import EpisodeRow
 from schemas.events import EventRow
-from schemas.sample import Sample
+from schemas.sample import Described, Sample
 from schemas.samples import SampleRow
 from stages.shard.layout import layout_key
 
@@ -21,14 +22,14 @@ def sample_meta(
     episode: EpisodeRow,
     event: EventRow,
     events: Mapping[str, EventRow],
-    captions: Mapping[str, str],
+    captions: Mapping[str, CaptionRow],
     alignment: AlignmentRow,
     grippers: Sequence[str],
 ) -> Sample:
-    """What a trainer wants to know of the sample without our code; captions: {event_id: text}."""
+    """What a trainer wants to know of the sample without our code; captions: by event_id."""
     chain, current = {}, event
     while True:
-        chain[current["level"]] = captions[current["event_id"]]
+        chain[current["level"]] = captions[current["event_id"]]["text"]
         if current["parent_id"] is None:
             break
         current = events[current["parent_id"]]
@@ -47,8 +48,13 @@ def sample_meta(
         "arms": list(event["arms"]),
         "gripper_arms": list(grippers),
         "captions": chain,
+        "described": _described(captions[event["event_id"]]),
         "children": [
-            {"start": e["start_frame"] - start, "end": e["end_frame"] - start, "caption": captions[e["event_id"]]}
+            {
+                "start": e["start_frame"] - start,
+                "end": e["end_frame"] - start,
+                "caption": captions[e["event_id"]]["text"],
+            }
             for e in inside
         ],
         "pictures": [
@@ -73,4 +79,20 @@ def sample_meta(
         "flags": list(alignment["flags"]),
         "marks": json.loads(episode["marks"]),
         "layout": layout_key(episode["layout"]),
+    }
+
+
+def _described(said: CaptionRow) -> Described:
+    return {
+        "source": said["source"],
+        "status": said["status"],
+        "verb": said["verb"],
+        "object": said["object"],
+        "from_place": said["from_place"],
+        "to_place": said["to_place"],
+        "arm": said["arm"],
+        "outcome": said["outcome"],
+        "phrasings": {p["style"]: p["text"] for p in said["phrasings"]},
+        "next": said["next_text"],
+        "remaining_s": round(said["remaining_s"], 6),
     }

@@ -101,7 +101,7 @@ def _sample(row: SampleRow, work: Workspace, proxies: Mapping[str, str], crf: in
     name = row["episode_id"]
     (episode,), (alignment,) = work.rows(EPISODES, name), work.rows(ALIGNMENTS, name)
     events = {e["event_id"]: e for e in work.rows(EVENTS, name)}
-    captions = {c["event_id"]: c["text"] for c in work.rows(CAPTIONS, name)}
+    captions = {c["event_id"]: c for c in work.rows(CAPTIONS, name)}
     event = events[row["event_id"]]
     index = {c["name"]: c["frame_index"] for c in alignment["cameras"]}
     calibrations = {c["name"]: c["calibration"] for c in episode["cameras"]}

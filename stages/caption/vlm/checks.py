@@ -36,6 +36,9 @@ SAYS: Mapping[str, str] = {  # a verb: what a sentence about it has one of
     "handover": r"hand|pass|take|transfer|give", "retract": r"retract|withdraw|back|away|leav|return|lift|rais|mov",
     "hold": r"hold|keep|stay|still|grip|rest", "idle": r"rest|idle|wait|still|stay|pause|paus|motionless|stop|nothing",
 }  # fmt: skip
+COLOURS = frozenset(
+    "red orange yellow green turquoise blue purple pink brown white black grey gray silver golden beige".split()
+)
 CLOSING, OPENING = {"grasp", "close"}, {"release", "open"}
 CARRIES = {"lift", "hold"}  # with an empty, open hand neither can be
 BARE = {"reach", "align", "retract", "idle", "open"}  # what a hand does that holds nothing
@@ -129,9 +132,21 @@ def _sentence(fields: Fields) -> list[str]:
         and (not fields.thing or fields.thing.casefold() not in text.casefold())
     ):
         found.append(f"caption must say that the arm does {fields.verb}")
+    if fields.thing and not _calls(text, fields):
+        found.append(f"caption must call the object {fields.thing}, as the field does")
     if len(re.findall(r"[.!?](?:\s|$)", text)) > 1:
         found.append("caption must be one sentence")
     return found
+
+
+def _calls(text: str, fields: Fields) -> bool:
+    """Whether a sentence speaks of the thing of the fields: by its last word, or as `it`, and of no colour but those
+    that the fields name."""
+    said = re.findall(r"[a-z]+", text.casefold())
+    named = re.findall(r"[a-z]+", f"{fields.thing} {fields.source} {fields.goal}".casefold())
+    last = named[len(fields.thing.split()) - 1] if named else ""
+    of_it = last in said or f"{last}s" in said or "it" in said or fields.verb in BARE | {"idle", "close", "hold"}
+    return of_it and not (COLOURS & set(said)) - set(named)
 
 
 def same_thing(one: str, other: str) -> bool:
