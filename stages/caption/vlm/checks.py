@@ -36,9 +36,10 @@ SAYS: Mapping[str, str] = {  # a verb: what a sentence about it has one of
     "handover": r"hand|pass|take|transfer|give", "retract": r"retract|withdraw|back|away|leav|return|lift|rais|mov",
     "hold": r"hold|keep|stay|still|grip|rest", "idle": r"rest|idle|wait|still|stay|pause|paus|motionless|stop|nothing",
 }  # fmt: skip
-COLOURS = frozenset(
-    "red orange yellow green turquoise blue purple pink brown white black grey gray silver golden beige".split()
-)
+COLOURS = {
+    "red", "orange", "yellow", "green", "turquoise", "blue", "purple", "pink", "brown", "white", "black", "grey", "gray",
+    "silver", "golden", "beige",
+}  # fmt: skip
 CLOSING, OPENING = {"grasp", "close"}, {"release", "open"}
 CARRIES = {"lift", "hold"}  # with an empty, open hand neither can be
 BARE = {"reach", "align", "retract", "idle", "open"}  # what a hand does that holds nothing
