@@ -18,7 +18,7 @@ BUILD = $(BIN)/corpus build $(foreach s,$(SOURCE),--source $(call quoted,$(s))) 
 	$(if $(CONFIG),--config $(call quoted,$(CONFIG))) $(foreach s,$(SET),--set $(call quoted,$(s)))
 
 .DEFAULT_GOAL := help
-.PHONY: corpus report test cluster-test store-test soak gpu-check bench bench-segment bench-captions lint sample captioner lock clean help
+.PHONY: corpus report test cluster-test store-test serve-test soak gpu-check bench bench-segment bench-captions lint sample captioner lock clean help
 
 corpus: $(VENV)/.installed  ## Build the corpus of the sample, or of SOURCE="dir1 name=dir2" [CORPUS=out] [CONFIG=my.yaml] [SET="a.b=1"]
 	$(BUILD)
@@ -37,7 +37,12 @@ store-test: $(VENV)/.installed  ## Build on an S3 server on this machine, throug
 		$(VENV)/store/bin/python -m pip install --quiet --disable-pip-version-check -r tests/store/requirements.txt; }
 	S3_SERVER=$(VENV)/store/bin/moto_server $(BIN)/python -m pytest -m store tests/store
 
+serve-test: $(VENV)/.installed  ## Caption the sample through transformers serve, as a server of OpenAI's interface
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[serve]'
+	$(BIN)/python -m pytest -m serve tests/captioning
+
 soak: $(VENV)/.installed  ## Break inputs, builds and corpora in every way, over and over; writes docs/soak.md (about half an hour)
+	$(BIN)/python -m pytest -m soak
 	$(BIN)/python -m tests.faults.soak --write docs/soak.md
 
 bench: $(VENV)/.installed  ## Measure builds against the floor, memory, growth, idle reruns; writes docs/bench.md (a quarter of an hour; SOURCE, TIMES: a folder of your own as well)

@@ -87,7 +87,9 @@ def adapted(model: Any) -> Any:
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError as error:
-        raise BackendError("a model of this size", "is tuned by LoRA, which needs peft: pip install peft") from error
+        raise BackendError(
+            "a model of this size", "is tuned by LoRA, which needs peft: pip install 'event-corpus[tune]'"
+        ) from error
 
     return get_peft_model(model, LoraConfig(r=16, lora_alpha=32, lora_dropout=0.05, target_modules="all-linear"))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import io
+import json
 import subprocess
 import sys
 import tempfile
@@ -34,16 +35,19 @@ from schemas.observations import OBSERVATIONS
 from schemas.signals import SIGNALS
 from stages import storage
 from stages.caption import CaptionConfig
-from stages.caption.backends.transformers import Transformers
+from stages.caption.backends import Settings, make
+from stages.caption.backends.transformers import LEAST, Transformers
 from stages.caption.stage import caption_rows, pictures
 from stages.caption.vlm.asking import Asking, asking
 from stages.caption.vlm.episode import talk
 from stages.caption.vlm.prompts import prompts_hash
 from stages.caption.vlm.requests import Request
 from stages.episode import both_arms, signals_of
+from tests.benchmarks.segmentation.truth import sample_spans
+from tests.captioning.fake_vlm import FakeServer
 
 SAMPLE, TRUTH = "pipeline/sample", "pipeline/sample/truth.parquet"
-CONFIG = "pipeline/configs/sample.yaml"
+CONFIG, CAPTIONER = "pipeline/configs/sample.yaml", "pipeline/sample/captioner"
 BINS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.99, 1.01)
 Seen = Mapping[tuple[str, int], bytes]
 
@@ -99,19 +103,44 @@ def scores(captions: pl.DataFrame, corpus: Corpus, level: str) -> dict[str, dict
     }
 
 
+def judged(captions: pl.DataFrame, corpus: Corpus, held_out: bool) -> list[tuple[float, bool]]:
+    """(confidence, right in verb, object and colour) of the model's own captions of L1, of one half of the tasks."""
+    own = set(sample_spans(held_out))
+    true = scoring.truth(TRUTH, corpus)
+    found = scoring.pairs(captions.filter(source="vlm"), corpus.table("events"), true, "L1")
+    return [
+        (p.caption["confidence"], _right(p))
+        for p in found
+        if p.caption["confidence"] is not None and p.true.episode in own
+    ]
+
+
+def calibrated(said: Sequence[tuple[float, bool]]) -> dict[str, float]:
+    """A logistic curve of the log odds."""
+    from sklearn.linear_model import LogisticRegression
+
+    chance = np.clip([c for c, _ in said], LEAST, 1 - LEAST)
+    odds = np.log(chance) - np.log(1 - chance)
+    curve = LogisticRegression().fit(odds[:, None], [r for _, r in said])
+    return {"scale": round(float(curve.coef_[0, 0]), 4), "shift": round(float(curve.intercept_[0]), 4)}
+
+
 def reliability(captions: pl.DataFrame, corpus: Corpus) -> list[str]:
-    """How often captions so sure are right in verb, object and colour."""
-    found = scoring.pairs(captions.filter(source="vlm"), corpus.table("events"), scoring.truth(TRUTH, corpus), "L1")
-    judged = [(p.caption["confidence"], _right(p)) for p in found if p.caption["confidence"] is not None]
-    lines = ["| confidence | captions | say | are right |", "| --- " * 4 + "|"]
-    error = 0.0
+    """How often captions so sure are right, on the half of the tasks that the curve was fitted on and on the other."""
+    halves = {"fitted on": judged(captions, corpus, False), "held out": judged(captions, corpus, True)}
+    lines = ["| confidence | " + " | ".join(f"{h}: captions | say | are right" for h in halves) + " |"]
+    lines.append("| --- " * 7 + "|")
+    errors = dict.fromkeys(halves, 0.0)
     for low, high in pairwise(BINS):
-        own = [(c, r) for c, r in judged if low <= c < high]
-        if own:
-            sure, right = np.mean(own, axis=0)
-            error += abs(sure - right) * len(own) / len(judged)
-            lines.append(f"| {low:.2f} to {min(high, 1.0):.2f} | {len(own)} | {sure:.2f} | {right:.2f} |")
-    return [*lines, "", f"Expected calibration error: {error:.3f}."]
+        cells = []
+        for name, own in halves.items():
+            some = [(c, r) for c, r in own if low <= c < high]
+            sure, right = np.mean(some, axis=0) if some else (0.0, 0.0)
+            errors[name] += abs(sure - right) * len(some) / max(1, len(own))
+            cells += [str(len(some)), *((f"{sure:.2f}", f"{right:.2f}") if some else ("", ""))]
+        lines.append(f"| {low:.2f} to {min(high, 1.0):.2f} | {' | '.join(cells)} |")
+    told = ", ".join(f"{name} {error:.3f}" for name, error in errors.items())
+    return [*lines, "", f"Expected calibration error: {told}."]
 
 
 def _right(pair: scoring.Pair) -> bool:
@@ -173,7 +202,42 @@ def report(corpus: Corpus, config: CaptionConfig) -> list[str]:
             "",
         ]
     questions = [asked.event(e, "", seen) for asked, seen in all_of_them[:4] for e in asked.asked()]
-    return [*lines, "## Confidence", "", *reliability(captions, corpus), "", "## Rate", "", *rates(backend, questions)]
+    return [
+        *lines,
+        "## Confidence",
+        "",
+        *reliability(captions, corpus),
+        "",
+        "## Rate",
+        "",
+        *rates(backend, questions),
+        "",
+        in_flight(),
+    ]
+
+
+def curve(model: Path) -> None:
+    """Fit the curve of a model's confidence on half of the tasks, and write it beside the model."""
+    (model / "calibration.json").unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = built(folder, f"caption.model={model}")
+        found = calibrated(judged(corpus.table("captions"), corpus, False))
+    (model / "calibration.json").write_text(json.dumps(found) + "\n")
+
+
+def in_flight() -> str:
+    """How much of a server's capacity is kept busy: one that answers after 0.1 s, however many ask at once."""
+    server, number, at_once, seconds = FakeServer(seconds=0.1), 400, 16, 0.1
+    settings = Settings("openai", "m", "cpu", 8, (server.url,), at_once, 10.0, 0, "NO_KEY", None)
+    asked = [Request("Look.", (), f"task: {n}", ("object",), 10) for n in range(number)]
+    backend = make(settings)
+    backend.ask(asked[:at_once])  # connections are made
+    started = time.perf_counter()
+    backend.ask(asked)
+    took = time.perf_counter() - started
+    server.stop()
+    busy = number * seconds / at_once / took
+    return f"`openai` against a server of {at_once} at once and 0.1 s an answer: {busy:.2f} of its capacity kept busy."
 
 
 def said_by_signals(all_of_them: Sequence[tuple[Asking, Seen]], config: CaptionConfig) -> pl.DataFrame:
@@ -185,7 +249,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", type=Path)
     parser.add_argument("--model", help="another captioner than the sample's")
+    parser.add_argument(
+        "--calibrate", action="store_true", help="fit the captioner's confidence first, and keep the curve"
+    )
     options = parser.parse_args()
+    if options.calibrate:
+        curve(Path(options.model or CAPTIONER))
     with tempfile.TemporaryDirectory() as folder:
         more = (f"caption.model={options.model}",) if options.model else ()
         corpus = built(folder, *more)

@@ -1,22 +1,32 @@
 """`make gpu-check`: do the models run on this machine's GPU, with the same results as on its CPU, and how fast?
 
-On tensors made on the spot; needs Python, numpy, torch and transformers alone: `python -m tests.benchmarks.gpu_check`.
-Weights that are not installed are random, and it says so. Exit code 1 where the two devices disagree.
+On tensors and pictures made on the spot; needs Python, numpy, torch, transformers, pillow and pyarrow:
+`python -m tests.benchmarks.gpu_check`. Weights that are not installed are random, and it says so. Exit code 1 where the
+two devices disagree.
 """
 
 from __future__ import annotations
 
+import io
 import platform
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import transformers
+from PIL import Image
 
+from stages.caption.backends.transformers import Transformers
+from stages.caption.vlm.asking import EVENT_FIELDS
+from stages.caption.vlm.prompts import prompt
+from stages.caption.vlm.requests import Picture, Request
 from stages.models import image, text
+
+CAPTIONER = Path("pipeline/sample/captioner")
 
 SECONDS = 8.0  # of each measurement
 AGREE = 0.999  # cosine of a vector with that of the other device
@@ -98,6 +108,39 @@ def check_texts(devices: list[str]) -> bool:
     return agree("sentences", vectors)
 
 
+def check_captioner(devices: list[str]) -> bool:
+    """Questions with pictures through the sample's captioner; at least 0.9 of the answers must be the same (a GPU
+    computes in bf16, where near ties may fall the other way)."""
+    if not CAPTIONER.is_dir():
+        print("captioner: pipeline/sample is not here, nothing to ask")
+        return True
+    draw = np.random.default_rng(0)
+    answers = {}
+    for device in devices:
+        backend = Transformers(str(CAPTIONER), device, 16)
+        asked = [_question(draw if device == devices[0] else np.random.default_rng(0), n) for n in range(32)]
+        answers[device] = [a.text for a in backend.ask(asked)]
+        found = rate(lambda backend=backend, asked=asked: len(backend.ask(asked)), device)  # type: ignore[misc]
+        print(f"caption, questions with six pictures, {device}: {found:,.1f}/s in batches of 16")
+    if len(answers) < 2:
+        return True
+    same = float(np.mean([a == b for a, b in zip(*answers.values(), strict=True)]))
+    print(f"caption: share of answers that are the same on both devices {same:.2f}")
+    return same >= 0.9
+
+
+def _question(draw: np.random.Generator, number: int) -> Request:
+    """A question about patches of colour."""
+    shown = []
+    for camera in ("left", "right", "wrist"):
+        for moment in (0.0, 1.0):
+            buffer = io.BytesIO()
+            Image.fromarray(draw.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize((128, 128)).save(buffer, "JPEG")
+            shown.append(Picture(camera, moment, buffer.getvalue()))
+    facts = f"task: do the usual task\nlevel: one action\ntime: {number}.00 to {number + 1}.00 s\nsignals: reach"
+    return Request(prompt("event"), tuple(shown), facts, EVENT_FIELDS, 60)
+
+
 def agree(what: str, vectors: dict[str, np.ndarray]) -> bool:
     """Whether each vector points the same way on all devices."""
     if len(vectors) < 2:
@@ -115,7 +158,7 @@ def main() -> int:
     gpu = torch.cuda.get_device_name(0) if has_gpu else "none"
     print(f"Python {platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}")
     print(f"GPU: {gpu}; CPU figures are of one thread")
-    right = check_images(devices) & check_texts(devices)
+    right = check_images(devices) & check_texts(devices) & check_captioner(devices)
     if has_gpu:
         print(f"peak of GPU memory: {torch.cuda.max_memory_allocated() / 1e6:.0f} MB")
     print("the devices agree" if right else "the devices DISAGREE")

@@ -157,6 +157,7 @@ def test_one_moved_boundary_asks_only_about_what_it_touches(captioned, source, t
     assert len(server.asked) < all_of_them / 2
 
 
+@pytest.mark.soak
 def test_killed_half_way_it_pays_for_nothing_twice(segmented, source, tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     corpus = tmp_path / "corpus"

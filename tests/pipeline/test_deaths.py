@@ -82,6 +82,7 @@ def test_a_stage_whose_tasks_all_die_stops_after_a_few_and_says_why(build, obser
     assert Corpus(str(corpus)).table("lags").height == 5
 
 
+@pytest.mark.soak
 def test_one_source_that_kills_every_worker_costs_only_itself(build, observed, tmp_path):
     stages = with_run("lag", segfaults("bad"))
     build(observed, tmp_path / "corpus", *SMALL, until="lag", stages=stages)

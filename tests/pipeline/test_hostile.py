@@ -213,6 +213,7 @@ def test_its_memory_stayed_small(hostile):
     assert hostile[1].status()["peak_mb"].max() < 2000
 
 
+@pytest.mark.soak
 def test_every_command_works_on_odd_paths_and_odd_text(hostile, tmp_path):
     folder = tmp_path / "o ut#{1,2}$"
     folder.mkdir()

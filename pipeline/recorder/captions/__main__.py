@@ -38,7 +38,7 @@ def main() -> None:
     processor, model = untrained(examples, options.seed)
     named = [e for e in examples if e.request.fields == NAME_FIELDS]
     sight.look(processor, model, named, train.Schedule(options.look_steps, rate=2e-3, seed=options.seed), _tell)
-    schedule = train.Schedule(options.steps, rate=1.5e-3, seed=options.seed)
+    schedule = train.Schedule(options.steps, rate=2e-3, seed=options.seed)
     model = train.train(processor, model, examples, schedule, told=_tell)
     told = {
         "examples": len(examples), "episodes": options.episodes, "looks": options.looks, "seed": options.seed,

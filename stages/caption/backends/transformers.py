@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from stages.caption.backends import BackendError
 from stages.caption.backends.messages import content
 from stages.caption.vlm.requests import Answer, Request
 
+LEAST = 1e-6  # of a chance, so that its odds are finite
 WEIGHTS = (".safetensors", ".bin", ".json", ".jinja", ".txt", ".model")
 
 
@@ -43,6 +46,7 @@ class Transformers:
         self.device, self.batch = device, batch
         self.processor, self.model = loaded(name, device)
         self.processor.tokenizer.padding_side = "left"
+        self.sure = calibration(name)
         self.identity = f"transformers/{model_hash(name)}/greedy"
         self.name = f"{os.path.basename(os.path.normpath(name))}/{model_hash(name)}" if os.path.isdir(name) else name
 
@@ -93,9 +97,25 @@ class Transformers:
         return Answer(
             text,
             "ok" if stop is not None else "truncated",
-            float("nan") if sure is None else float(sure),
+            float("nan") if sure is None else self.sure(float(sure)),
             (asked, len(own)),
         )
+
+
+def calibration(name: str) -> Callable[[float], float]:
+    """What the model's least sure token means for the whole answer: by `calibration.json` in its folder (a logistic
+    curve of the token's log odds, fitted on answers known to be right or wrong), else as it is."""
+    file = os.path.join(name, "calibration.json")
+    if not os.path.isfile(file):
+        return lambda chance: chance
+    with open(file, encoding="utf-8") as opened:
+        curve = json.load(opened)
+
+    def sure(chance: float) -> float:
+        odds = math.log(max(chance, LEAST)) - math.log(max(1 - chance, LEAST))
+        return 1 / (1 + math.exp(-(curve["scale"] * odds + curve["shift"])))
+
+    return sure
 
 
 def loaded(name: str, device: str) -> tuple[Any, Any]:

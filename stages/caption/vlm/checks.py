@@ -37,8 +37,8 @@ SAYS: Mapping[str, str] = {  # a verb: what a sentence about it has one of
     "hold": r"hold|keep|stay|still|grip|rest", "idle": r"rest|idle|wait|still|stay|pause|paus|motionless|stop|nothing",
 }  # fmt: skip
 COLOURS = {
-    "red", "orange", "yellow", "green", "turquoise", "blue", "purple", "pink", "brown", "white", "black", "grey", "gray",
-    "silver", "golden", "beige",
+    "red", "orange", "yellow", "green", "turquoise", "blue", "purple", "pink", "brown", "white", "black", "grey",
+    "gray", "silver", "golden", "beige",
 }  # fmt: skip
 CLOSING, OPENING = {"grasp", "close"}, {"release", "open"}
 CARRIES = {"lift", "hold"}  # with an empty, open hand neither can be
