@@ -25,6 +25,7 @@ from stages.caption.stage import pictures
 from stages.caption.vlm.asking import ASKED, Asking, asking
 from stages.episode import both_arms, signals_of
 
+ACTORS = {"arm", "arms", "gripper", "grippers", "hand", "hands", "robot"}
 FEWEST = 10  # captions of people
 
 
@@ -82,13 +83,13 @@ def answer(event: EventRow, said: CaptionRow, thing: str) -> dict[str, str]:
 
 def named(text: str) -> str:
     """The first thing that a sentence names with an article, up to a word that ends it; "" for none."""
-    for found in re.finditer(r"\b(?:the|a|an) ((?:[\w-]+ ?){1,5})", text.casefold()):
+    for found in re.finditer(r"\b(?:the|a|an) (?=((?:[\w-]+ ?){1,5}))", text.casefold()):
         words: list[str] = []
         for word in found[1].split():
             if word in ENDS or word in ("and", "the", "a"):
                 break
             words.append(word)
-        if words and not re.search(r"arm|gripper|hand|robot", words[-1]):
+        if words and not ACTORS & set(words):
             return " ".join(words)
     return ""
 

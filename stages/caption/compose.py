@@ -52,12 +52,12 @@ def _short(fields: Fields) -> str:
 
 
 def _detailed(text: str, fields: Fields, event: EventRow) -> str:
-    ways = [f"from the {fields.source}"] if fields.source else []
-    ways += [f"to the {fields.goal}"] if fields.goal else []
-    seconds = event["end_s"] - event["start_s"]
-    more = [f"bringing the {fields.thing} {' '.join(ways)}"] if ways and fields.thing else []
-    more += [f"which fails ({fields.outcome})"] if fields.outcome not in ("", "success", "unknown") else []
-    return ", ".join([text.rstrip("."), *more, f"in {seconds:.1f} s"]) + "."
+    ways = [f" from the {fields.source}"] if fields.source and fields.verb in ("grasp", "lift", "move") else []
+    ways += [f" to the {fields.goal}"] if fields.goal and fields.verb in ("move", "lower") else []
+    seconds, plain = event["end_s"] - event["start_s"], text.rstrip(".")
+    plain += "".join(way for way in ways if way.split("the ")[1] not in plain)
+    more = [f"which fails ({fields.outcome})"] if fields.outcome not in ("", "success", "unknown") else []
+    return ", ".join([plain, *more, f"in {seconds:.1f} s"]) + "."
 
 
 def next_texts(events: Sequence[EventRow], texts: Mapping[str, str]) -> dict[str, str]:
