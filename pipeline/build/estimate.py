@@ -26,6 +26,7 @@ from stages.ingest.survey import survey
 PER_LETTER, PER_PICTURE, ANSWER = 0.25, 250, 70  # tokens where no answers tell: of common models, about
 COLUMNS = (
     "event_id", "episode_id", "level", "track", "start_frame", "end_frame", "primitive", "recovery", "holds", "label",
+    "static",
 )  # fmt: skip
 FACTS = 500  # letters of the facts of an event, about
 
@@ -72,8 +73,9 @@ def estimate(root: str, config: CorpusConfig, sources: list[str], stages: Stages
         these = cast("list[EventRow]", own.to_dicts())
         names += len(handlings(actions(these)))
         spans = {(e["start_frame"], e["end_frame"]) for e in these if e["level"] == "L1"}
+        whole = [e for e in these if e["level"] == "L1"]
         local = [e for e in these if e["level"] == "L0" and (e["start_frame"], e["end_frame"]) not in spans]
-        events += sum(not e["label"] for e in [*(e for e in these if e["level"] == "L1"), *local])
+        events += sum(not e["label"] and (config.of(CAPTION).static or not e["static"]) for e in [*whole, *local])
     cameras = plan.survey.cameras.filter(pl.col("episode_id").is_in(list(known)))
     per_moment = cameras.height / max(1, len(known))
     moments = 3 * names + config.of(CAPTION).moments * events

@@ -21,6 +21,7 @@ class CaptionConfig(BaseModel):
         "", description="transformers: a folder, or a name on the Hub (name@revision); openai: as the server calls it"
     )
     moments: int = Field(3, ge=1, description="moments of an event that are shown, by all cameras")
+    static: bool = Field(False, description="whether events in which nothing moves are asked about too")
     picture_side: int = Field(384, ge=32, description="longest side of a picture that is shown, px")
     phrasings: tuple[Literal["short", "detailed"], ...] = Field(
         ("short", "detailed"), description="how each caption is also said"

@@ -63,9 +63,9 @@ def caption(unit: Unit[Inputs], work: Workspace, config: CaptionConfig) -> Outco
         (episode,), (alignment,) = work.rows(EPISODES, name), work.rows(ALIGNMENTS, name)
         signals, events = signals_of(work.rows(SIGNALS, name)), both_arms(work.rows(EVENTS, name))
         clips = work.rows(OBSERVATIONS, name)
-        asked = asking(episode, signals, alignment, events, [c["camera"] for c in clips], config.moments)
+        asked = asking(episode, signals, alignment, events, [c["camera"] for c in clips], config.moments, config.static)
         told = None
-        if model is not None:
+        if model is not None and clips:  # without a camera there is nothing to see
             frames = asked.frames(asked.handlings(), asked.asked())
             told = talk(asked, pictures(work.media, clips, alignment, frames, config.picture_side), model.ask)
         name = model.backend.name if model else ""

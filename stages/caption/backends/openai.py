@@ -2,8 +2,9 @@
 
 Requests in flight are bounded by a server; servers take turns, and one that does not answer is left out for a while and
 then tried again. Retried with growing pauses: timeouts, broken connections, 429 (after the server's own Retry-After)
-and errors of 5xx. A server that refuses `response_format` is asked without from then on. The key is read from the
-environment where a client is made, and kept nowhere else.
+and errors of 5xx. Servers speak different dialects (without `response_format`, with another name for the most tokens):
+the first in which one answers is kept. The key is read from the environment where a client is made, and kept nowhere
+else.
 """
 
 from __future__ import annotations
@@ -25,18 +26,20 @@ from stages.caption.vlm.requests import Answer, Picture, Request
 REST_S = 20.0  # a server that failed is left out for so long
 GIVE_UP = 8  # requests in a row without an answer after which none waits for a server any more
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+REASONING = 8  # times as many tokens for a model that thinks before it answers
 MOST_BYTES = 200_000  # of an answer that is read; a longer one is cut off
-NO_FORMAT = (400, 404, 422, 501)  # codes with which servers refuse a field that they do not know
+NOT_UNDERSTOOD = (400, 404, 422, 501)  # codes with which servers refuse a field that they do not know
+DIALECTS = 3  # all that we would like; without response_format and logprobs; as servers of reasoning models want it
 
 
 @dataclass(slots=True)
 class Server:
-    """A base URL and its client. `formats`: whether it takes response_format; None: not known yet."""
+    """A base URL and its client. `dialect`: in which it has answered; None: in none yet."""
 
     url: str
     client: Any
     slots: asyncio.Semaphore
-    formats: bool | None = None
+    dialect: int | None = None
     rests_until: float = 0.0
     running: int = 0
 
@@ -118,21 +121,18 @@ class OpenAI:
         return awake[self._turn % len(awake)] if awake else min(self.servers, key=lambda s: s.rests_until)
 
     async def _try(
-        self, server: Server, request: Request, formatted: bool | None = None
+        self, server: Server, request: Request, dialect: int | None = None
     ) -> tuple[Answer | None, str, float | None]:
         """(answer, what went wrong, s to wait before another try; None: there is no use in one)."""
         import openai
 
-        formatted = server.formats is not False if formatted is None else formatted
+        spoken = (server.dialect or 0) if dialect is None else dialect
         try:
-            said = await server.client.chat.completions.create(**self._body(request, formatted))
+            said = await server.client.chat.completions.create(**self._body(request, spoken))
         except openai.APIStatusError as error:
             code = error.status_code
-            if formatted and server.formats is not True and code in NO_FORMAT:
-                without = await self._try(server, request, formatted=False)
-                if without[0] is not None and without[0].status != "error" and server.formats is None:
-                    server.formats = False
-                return without
+            if code in NOT_UNDERSTOOD and (server.dialect is None or spoken < server.dialect) and spoken < DIALECTS - 1:
+                return await self._try(server, request, spoken + 1)
             if code == 429 or code >= 500 or code in (408, 409):
                 if code != 429:
                     server.rests_until = time.monotonic() + REST_S
@@ -151,19 +151,17 @@ class OpenAI:
             server.rests_until = time.monotonic() + REST_S
             return None, f"{server.url}: {type(error).__name__}", 0.0
         server.rests_until = 0.0
-        if formatted:
-            server.formats = True
+        server.dialect = spoken if server.dialect is None else min(spoken, server.dialect)
         return self._read(said), "", None
 
-    def _body(self, request: Request, formats: bool) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "model": self.settings.model,
-            "messages": [{"role": "user", "content": content(request, _image)}],
-            "max_tokens": request.most_tokens,
-            "temperature": 0,
-            "logprobs": True,
-        }
-        if formats:
+    def _body(self, request: Request, dialect: int) -> dict[str, Any]:
+        messages = [{"role": "user", "content": content(request, _image)}]
+        body: dict[str, Any] = {"model": self.settings.model, "messages": messages}
+        if dialect == DIALECTS - 1:
+            return {**body, "max_completion_tokens": REASONING * request.most_tokens}
+        body |= {"max_tokens": request.most_tokens, "temperature": 0}
+        if dialect == 0:
+            body["logprobs"] = True
             schema = {
                 "type": "object",
                 "properties": {f: {"type": "string"} for f in request.fields},

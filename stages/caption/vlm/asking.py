@@ -33,7 +33,8 @@ See = Callable[[Iterable[int]], Mapping[tuple[str, int], bytes]]  # canonical fr
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """An episode as it is asked about. `cameras` in order; `most`: moments of an event that are shown."""
+    """An episode as it is asked about. `cameras` in order; `most`: moments of an event that are shown; `static`:
+    whether events in which nothing moves are asked about."""
 
     events: Sequence[EventRow]
     scenes: Mapping[str, Scene]
@@ -41,6 +42,7 @@ class Asking:
     alignment: AlignmentRow
     cameras: tuple[str, ...]
     most: int
+    static: bool = False
 
     def handlings(self) -> list[Handling]:
         return handlings(actions(self.events))
@@ -58,6 +60,7 @@ class Asking:
             for e in self.events
             if e["level"] in ASKED
             and not e["label"]
+            and (self.static or not e["static"])
             and (e["level"] == "L1" or (e["start_frame"], e["end_frame"]) not in spans)
         ]
 
@@ -108,7 +111,8 @@ def asking(
     events: Sequence[EventRow],
     cameras: Sequence[str],
     most: int,
+    static: bool = False,
 ) -> Asking:
     """events: of both arms together."""
     known = dict(zip((e["event_id"] for e in events), scenes(episode, signals, alignment, events), strict=True))
-    return Asking(events, known, signals, alignment, tuple(cameras), most)
+    return Asking(events, known, signals, alignment, tuple(cameras), most, static)

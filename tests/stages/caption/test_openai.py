@@ -86,6 +86,19 @@ def test_a_server_without_response_format_is_asked_without(server):
     assert {a.status for a in found} == {"ok"}
 
 
+def test_a_server_with_other_names_for_its_settings_is_asked_by_those(server):
+    def reasoning(body):
+        unknown = {"max_tokens", "temperature", "logprobs"} & set(body)
+        return (400, f"unsupported parameter: {unknown}") if unknown else good(body)
+
+    one = server(reasoning)
+    asked = backend(one)
+    assert {a.status for a in asked.ask(many(5))} == {"ok"}
+    before = one.requests
+    asked.ask(many(3))
+    assert one.requests == before + 3  # it is not tried in other ways any more
+
+
 @pytest.mark.parametrize("answer", [(500, "oh"), (401, "who are you?")])
 def test_what_is_never_answered_is_an_error(server, answer):
     one = server(lambda body: answer)
@@ -105,7 +118,7 @@ def test_nobody_there_ends_soon_however_many_ask(server):
     one = server()
     one.stop()
     started = time.monotonic()
-    found = backend(one, retries=4).ask(many(300))
+    found = backend(one, retries=1).ask(many(300))
     assert {a.status for a in found} == {"error"}
     assert time.monotonic() - started < 20
 
@@ -127,7 +140,7 @@ def test_both_servers_work(server):
 def test_a_filter_blocks(server):
     one = server(lambda body: (400, "content filter: the request violates our policy"))
     backend_ = backend(one)
-    backend_.servers[0].formats = True  # known to take the format: the code is about the content
+    backend_.servers[0].dialect = 0  # it has answered before: the code is about the content
     assert backend_.ask([REQUEST])[0].status == "blocked"
 
 
