@@ -27,14 +27,17 @@ if TYPE_CHECKING:
 @click.option("--level", "levels", multiple=True, default=("L1", "L0"), show_default=True, metavar="LEVEL")
 @click.option("--beside", "others", multiple=True, metavar="DIR", help="Another corpus of the same logs; repeats.")
 @click.option("--worst", "number", default=5, show_default=True, help="Worst captions to print.")
+@click.option("--sheet", "target", metavar="FILE.png", help="Draw the worst with what the cameras saw.")
 @mendable
-def score_captions(root: str, file: str, levels: tuple[str, ...], others: tuple[str, ...], number: int) -> None:
+def score_captions(
+    root: str, file: str, levels: tuple[str, ...], others: tuple[str, ...], number: int, target: str | None
+) -> None:
     """Hold captions against true events: verb, object, colour, destination, arm."""
     from pipeline import scoring
 
     corpus = Corpus(root)
     captions, events = corpus.table("captions"), corpus.table("events")
-    true = scoring.truth(file, corpus)
+    true, drawn = scoring.truth(file, corpus), list[str]()
     for level in levels:
         found = scoring.pairs(captions, events, true, level)
         unnamed = [p for p in found if not p.true.named]
@@ -55,10 +58,17 @@ def score_captions(root: str, file: str, levels: tuple[str, ...], others: tuple[
         click.echo(
             f"contradictions with signals before checks: {int((asked['contradictions'] > 0).sum())} of {asked.height}"
         )
-        for pair in scoring.worst(found, number):
+        worst = scoring.worst(found, number)
+        drawn += [pair.caption["event_id"] for pair in worst]
+        for pair in worst:
             click.echo(printable(f"  {pair.caption['event_id']}: {pair.caption['text']}"))
             click.echo(f"    true: {pair.true.verb} {pair.true.colour} {pair.true.noun}")
         click.echo()
+    if target and drawn:
+        from pipeline.explain.sheet import sheet
+
+        storage.write_bytes(storage.normalise(target), sheet(corpus, drawn))
+        click.echo(f"{target}: {len(drawn)} events")
 
 
 def _pairs(root: str, file: str, level: str) -> list[scoring.Pair]:

@@ -17,7 +17,6 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +42,12 @@ from stages.caption.vlm.episode import talk
 from stages.caption.vlm.prompts import prompts_hash
 from stages.caption.vlm.requests import Request
 from stages.episode import both_arms, signals_of
+from tests.benchmarks.segmentation import reliability
 from tests.benchmarks.segmentation.truth import sample_spans
 from tests.captioning.fake_vlm import FakeServer
 
 SAMPLE, TRUTH = "pipeline/sample", "pipeline/sample/truth.parquet"
 CONFIG, CAPTIONER = "pipeline/configs/sample.yaml", "pipeline/sample/captioner"
-BINS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.99, 1.01)
 Seen = Mapping[tuple[str, int], bytes]
 
 
@@ -125,22 +124,9 @@ def calibrated(said: Sequence[tuple[float, bool]]) -> dict[str, float]:
     return {"scale": round(float(curve.coef_[0, 0]), 4), "shift": round(float(curve.intercept_[0]), 4)}
 
 
-def reliability(captions: pl.DataFrame, corpus: Corpus) -> list[str]:
-    """How often captions so sure are right, on the half of the tasks that the curve was fitted on and on the other."""
-    halves = {"fitted on": judged(captions, corpus, False), "held out": judged(captions, corpus, True)}
-    lines = ["| confidence | " + " | ".join(f"{h}: captions | say | are right" for h in halves) + " |"]
-    lines.append("| --- " * 7 + "|")
-    errors = dict.fromkeys(halves, 0.0)
-    for low, high in pairwise(BINS):
-        cells = []
-        for name, own in halves.items():
-            some = [(c, r) for c, r in own if low <= c < high]
-            sure, right = np.mean(some, axis=0) if some else (0.0, 0.0)
-            errors[name] += abs(sure - right) * len(some) / max(1, len(own))
-            cells += [str(len(some)), *((f"{sure:.2f}", f"{right:.2f}") if some else ("", ""))]
-        lines.append(f"| {low:.2f} to {min(high, 1.0):.2f} | {' | '.join(cells)} |")
-    told = ", ".join(f"{name} {error:.3f}" for name, error in errors.items())
-    return [*lines, "", f"Expected calibration error: {told}."]
+def sure(captions: pl.DataFrame, corpus: Corpus) -> dict[str, list[tuple[float, bool]]]:
+    """(confidence, right) on the half of the tasks that the curve was fitted on, and on the other."""
+    return {"fitted on": judged(captions, corpus, False), "held out": judged(captions, corpus, True)}
 
 
 def _right(pair: scoring.Pair) -> bool:
@@ -267,6 +253,7 @@ def main() -> None:
             "",
             *report(corpus, config),
         ]
+        drawn = reliability.drawing(sure(corpus.table("captions"), corpus))
     text = "\n".join(lines) + "\n"
     print(text)
     if options.write:
@@ -274,6 +261,7 @@ def main() -> None:
         changes = list(difflib.unified_diff(before, text.splitlines(), "before", "after", lineterm="", n=0))
         print("\n".join(changes) if changes else "the same as before")
         options.write.write_text(text)
+        options.write.with_name("captions-reliability.svg").write_bytes(drawn)
 
 
 if __name__ == "__main__":
