@@ -22,11 +22,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="pipeline.recorder.captions", description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--examples", type=Path, default=None, help="folder of examples that are recorded already")
-    parser.add_argument("--episodes", type=int, default=300)
-    parser.add_argument("--looks", type=int, default=4, help="of each episode")
+    parser.add_argument("--episodes", type=int, default=600)
+    parser.add_argument("--looks", type=int, default=5, help="of each episode")
     parser.add_argument("--seed", type=int, default=1000)
-    parser.add_argument("--look-steps", type=int, default=600)
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--look-steps", type=int, default=1800)
+    parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -40,8 +40,9 @@ def main() -> None:
     sight.look(processor, model, named, train.Schedule(options.look_steps, rate=2e-3, seed=options.seed), _tell)
     schedule = train.Schedule(options.steps, rate=2e-3, seed=options.seed)
     model = train.train(processor, model, examples, schedule, told=_tell)
+    recorded = {} if options.examples else {"episodes": options.episodes, "looks": options.looks}
     told = {
-        "examples": len(examples), "episodes": options.episodes, "looks": options.looks, "seed": options.seed,
+        "examples": len(examples), **recorded, "seed": options.seed,
         "look_steps": options.look_steps, "steps": options.steps, "weights": model.num_parameters(),
         "prompts": prompts_hash(), "picture_px": [64, 256],
     }  # fmt: skip
