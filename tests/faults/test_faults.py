@@ -65,6 +65,7 @@ def test_a_worker_that_is_killed_once_costs_nothing(source, undisturbed, tmp_pat
     assert contents(corpus) == contents(undisturbed)
 
 
+@pytest.mark.soak
 def test_a_configuration_that_changes_between_kill_and_rerun_is_the_one_that_counts(build, source, tmp_path):
     corpus = tmp_path / "corpus"
     assert killed_at(Point("/ledger/caption/", "published"), arguments(source, corpus))
