@@ -17,6 +17,7 @@ import polars as pl
 
 from pipeline.corpus.view import Corpus
 from pipeline.labels import LabelError
+from stages.text import plain
 
 IOU = 0.5
 COLOURS = (
@@ -87,9 +88,12 @@ def truth(file: str, corpus: Corpus) -> list[TrueEvent]:
     """True events of a file: the recorder's Parquet, or CSV with set or source, episode, start_frame, end_frame, verb,
     object, to, arm. Raises LabelError."""
     try:
-        rows = _recorded(pl.read_parquet(file)) if file.endswith(".parquet") else _marked(pl.read_csv(file))
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise LabelError(f"{file} cannot be read as true events: {error}") from error
+        rows = list(_recorded(pl.read_parquet(file)) if file.endswith(".parquet") else _marked(pl.read_csv(file)))
+    except (OSError, pl.exceptions.PolarsError, KeyError, TypeError, ValueError, AttributeError) as error:
+        words = (
+            "expected the recorder's truth.parquet, or CSV with source, episode, start_frame, end_frame, verb, object"
+        )
+        raise LabelError(f"{file} cannot be read as true events: {plain(error, 200)}; {words}") from error
     times = {
         a["episode_id"]: np.append(a["time_s"], 2 * a["time_s"][-1] - a["time_s"][-2])
         for a in corpus.table("alignments", columns=["episode_id", "time_s"]).to_dicts()
@@ -98,7 +102,7 @@ def truth(file: str, corpus: Corpus) -> list[TrueEvent]:
     found = []
     for row in rows:
         own = times.get(row.episode)
-        if own is not None and row.start < len(own) - 1:
+        if own is not None and 0 <= row.start < min(row.end, len(own) - 1):
             start, end = (float(own[min(int(f), len(own) - 1)]) for f in (row.start, row.end))
             found.append(replace(row, start=start, end=end))
     if not found:
@@ -120,7 +124,7 @@ def _recorded(table: pl.DataFrame) -> Iterable[TrueEvent]:
 
 def _marked(table: pl.DataFrame) -> Iterable[TrueEvent]:
     for row in table.to_dicts():
-        words = (row["object"] or "").split()
+        words = str(row["object"] or "").split()
         colour = next((w for w in words if w in COLOURS), "")
         noun = " ".join(w for w in words if w not in COLOURS)
         source = row.get("source") or row["set"]

@@ -14,6 +14,7 @@ import polars as pl
 
 from pipeline.config import CorpusConfig
 from pipeline.corpus.ledger import Ledger
+from pipeline.labels import read as read_labels
 from pipeline.plan import Plan
 from pipeline.stages import STAGES, Stages
 from schemas.events import EVENTS, EventRow
@@ -22,6 +23,7 @@ from stages.caption.vlm.handling import actions, handlings
 from stages.caption.vlm.prompts import prompt
 from stages.ingest import INGEST
 from stages.ingest.survey import survey
+from stages.segment import SEGMENT
 
 PER_LETTER, PER_PICTURE, ANSWER = 0.25, 250, 70  # tokens where no answers tell: of common models, about
 COLUMNS = (
@@ -54,7 +56,9 @@ class Estimate:
 
 def estimate(root: str, config: CorpusConfig, sources: list[str], stages: Stages = STAGES) -> Estimate:
     """Looks only: nothing is written, nobody is asked. Raises SourceError."""
-    plan = Plan(survey(sources, config.of(INGEST)), config, Ledger(root), None, stages)
+    plan = Plan(
+        survey(sources, config.of(INGEST)), config, Ledger(root), read_labels(config.of(SEGMENT).labels), stages
+    )
     missing = {}
     for stage in stages:
         plan.want(stage)

@@ -8,6 +8,7 @@ import click
 
 from pipeline.cli.errors import mendable
 from pipeline.corpus.view import Corpus
+from pipeline.labels import LabelError
 from stages import storage
 from stages.text import printable
 
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="The recorder's truth.parquet, or CSV of events marked by eye.",
 )
-@click.option("--level", "levels", multiple=True, default=("L1", "L0"), show_default=True, metavar="LEVEL")
+@click.option(
+    "--level", "levels", multiple=True, default=("L1", "L0"), show_default=True, type=click.Choice(["L2", "L1", "L0"])
+)
 @click.option("--beside", "others", multiple=True, metavar="DIR", help="Another corpus of the same logs; repeats.")
 @click.option("--worst", "number", default=5, show_default=True, help="Worst captions to print.")
 @click.option("--sheet", "target", metavar="FILE.png", help="Draw the worst with what the cameras saw.")
@@ -80,7 +83,7 @@ def _pairs(root: str, file: str, level: str) -> list[scoring.Pair]:
 
 @click.command()
 @click.option("--corpus", "root", required=True, metavar="DIR")
-@click.option("--export", "target", metavar="FILE", help="Write all answers into one file of JSON lines.")
+@click.option("--export", "target", metavar="FILE", help="Write all answers into one file, a line an answer.")
 @click.option("--take", "given", multiple=True, metavar="FILE", help="Take up answers that were exported; repeats.")
 @mendable
 def answers(root: str, target: str | None, given: tuple[str, ...]) -> None:
@@ -90,7 +93,12 @@ def answers(root: str, target: str | None, given: tuple[str, ...]) -> None:
     cache = Cache(Corpus(root).ledger.path(FOLDER))
     cache.refresh()
     for file in given:
-        found = segment(storage.read_bytes(storage.normalise(file)))
+        try:
+            found = segment(storage.read_bytes(storage.normalise(file)))
+        except OSError as error:
+            raise LabelError(f"--take {file} cannot be read: {error}") from error
+        if not found:
+            raise LabelError(f"--take {file} holds no answer; give a file that corpus answers --export has written")
         new = {key: answer for key, answer in found.items() if cache.get(key) is None}
         cache.add(new)
         click.echo(f"{file}: {len(found)} answers, {len(new)} of them new")

@@ -49,7 +49,7 @@ def collect_garbage(corpus: Corpus, releases: bool, dry_run: bool = False) -> tu
         used = set(corpus.units(stage))
         for commit in _whole_ledger(corpus, stage):
             old_release = stage == "shard" and not releases  # keeps its books
-            if commit.unit in used or old_release or _of_a_lost_source(corpus, commit):
+            if commit.unit in used or old_release or _of_a_lost_source(corpus, commit) or _open(corpus, stage, commit):
                 named.update(f.path for f in commit.files.values())
             else:
                 superseded_units.setdefault(stage, []).append(commit.unit)
@@ -80,6 +80,13 @@ def _configured(corpus: Corpus) -> Iterator[str]:
         places = {place, os.path.realpath(place)} if storage.is_local(place) else {place}
         for start in {root, os.path.realpath(root)} if storage.is_local(root) else {root}:
             yield from (p.removeprefix(f"{start}/") for p in places if p.startswith(f"{start}/"))
+
+
+def _open(corpus: Corpus, stage: str, commit: Commit) -> bool:
+    """Whether a commit left something open, for which its items were done again under another fingerprint: without it
+    the next build would want the first one again."""
+    again = next((s.again for s in corpus.stages if s.name == stage), "")
+    return bool(again) and any(item.counts.get(again, 0) > 0 for item in commit.items)
 
 
 def _of_a_lost_source(corpus: Corpus, commit: Commit) -> bool:

@@ -15,6 +15,9 @@ from stages.caption.signals.describe import Scene, describe
 from stages.caption.signals.task import Task
 from stages.caption.vlm.answers import Fields
 
+HELD = (  # primitives of which signals say only with proof that it is done with a thing
+    "grasp", "lift", "move", "lower", "place", "release", "hold", "transport", "handover",
+)  # fmt: skip
 STYLES = ("short", "detailed")
 ORDERS = {  # a verb as an order, with a thing and without
     "reach": ("reach for", "reach"), "align": ("line up with", "line up"), "grasp": ("grasp", "close the gripper"),
@@ -24,13 +27,14 @@ ORDERS = {  # a verb as an order, with a thing and without
     "open": ("", "open the gripper"), "close": ("", "close the gripper"),
     "handover": ("pass", "pass from hand to hand"),
     "retract": ("draw back from", "draw back"), "hold": ("hold", "hold still"), "idle": ("", "rest"),
-    "approach": ("approach and grasp", "move in"), "transport": ("carry", "carry what is held"),
+    "approach": ("approach", "move in"), "transport": ("carry", "carry what is held"),
 }  # fmt: skip
 
 
 def of_children(scene: Scene, thing: str) -> str:
     """The sentence of an L2 or L3 event: the signals' own, with the name that its thing has in the episode."""
-    if not thing or scene.level == "L3":
+    proven = scene.holds or scene.completes or scene.primitive not in HELD
+    if not thing or scene.level == "L3" or not proven:
         return describe(scene)
     named = Task(held=f"the {thing}", thing=f"the {thing}", verb=scene.task.verb, fixed=scene.task.fixed)
     return describe(replace(scene, certain=True, task=named))
@@ -38,6 +42,8 @@ def of_children(scene: Scene, thing: str) -> str:
 
 def phrasings(styles: Sequence[str], text: str, fields: Fields, event: EventRow) -> list[PhrasingRow]:
     """The caption said otherwise, one a style."""
+    if not fields.verb:  # a person's words: no verb of ours is theirs
+        return [{"style": style, "text": text} for style in styles]
     made = {"short": _short(fields), "detailed": _detailed(text, fields, event)}
     return [{"style": style, "text": made[style] or text} for style in styles]
 

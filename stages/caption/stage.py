@@ -50,8 +50,9 @@ class Model:
         """Answers, in order; those that are known are not asked for again."""
         keys = [r.key(self.backend.identity) for r in requests]
         missing = {k: r for k, r in zip(keys, requests, strict=True) if self.cache.get(k) is None}
-        fresh = dict(zip(missing, self.backend.ask(list(missing.values())), strict=True)) if missing else {}
-        self.cache.add(fresh)
+        names = list(missing)
+        told = self.backend.ask(list(missing.values()), lambda n, a: self.cache.add({names[n]: a})) if missing else []
+        fresh = dict(zip(names, told, strict=True))
         return [self.cache.get(k) or fresh[k] for k in keys]
 
 
@@ -152,14 +153,16 @@ def _row(
     config: CaptionConfig,
     name: str,
 ) -> CaptionRow:
-    scene = asked.scenes[event["event_id"]]
+    scene, labels = asked.scenes[event["event_id"]], {e["event_id"]: e["label"] for e in asked.events}
     fields = Fields(verb=event["primitive"], arm=_arm(scene))
     said, same = None, whole.get((event["start_frame"], event["end_frame"]), "")
     if told is not None:
         said = told.events.get(event["event_id"]) or (told.events.get(same) if event["level"] == "L0" else None)
     thing = _thing(event, asked, told)
-    if event["label"]:
-        text, source, status, model = event["label"], "human", "human", "human"
+    label = event["label"] or (labels.get(same) if event["level"] == "L0" else None)
+    if label:
+        text, source, status, model = label, "human", "human", "human"
+        fields = Fields(arm=fields.arm)
     elif said is not None and said.fields is not None:
         text, source, status, model, fields = said.fields.caption, "vlm", said.status, name, said.fields
         text = text if text.endswith((".", "!", "?")) else f"{text}."
@@ -178,7 +181,7 @@ def _row(
         "text": text,
         "source": source,
         "status": status,
-        "verb": fields.verb,
+        "verb": fields.verb or event["primitive"],
         "object": fields.thing,
         "from_place": fields.source,
         "to_place": fields.goal,

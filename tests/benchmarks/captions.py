@@ -192,7 +192,7 @@ def report(corpus: Corpus, config: CaptionConfig) -> list[str]:
         *lines,
         "## Confidence",
         "",
-        *reliability(captions, corpus),
+        *reliability.table(sure(captions, corpus)),
         "",
         "## Rate",
         "",
@@ -212,8 +212,9 @@ def curve(model: Path) -> None:
 
 
 def in_flight() -> str:
-    """How much of a server's capacity is kept busy: one that answers after 0.1 s, however many ask at once."""
-    server, number, at_once, seconds = FakeServer(seconds=0.1), 400, 16, 0.1
+    """How much of a server's capacity is kept busy: one that answers after half a second, however many ask at once."""
+    number, at_once, seconds = 320, 16, 0.5
+    server = FakeServer(seconds=seconds)
     settings = Settings("openai", "m", "cpu", 8, (server.url,), at_once, 10.0, 0, "NO_KEY", None)
     asked = [Request("Look.", (), f"task: {n}", ("object",), 10) for n in range(number)]
     backend = make(settings)
@@ -223,7 +224,10 @@ def in_flight() -> str:
     took = time.perf_counter() - started
     server.stop()
     busy = number * seconds / at_once / took
-    return f"`openai` against a server of {at_once} at once and 0.1 s an answer: {busy:.2f} of its capacity kept busy."
+    return (
+        f"`openai` against a server of {at_once} at once and {seconds:g} s an answer: {busy:.2f} of its capacity kept "
+        f"busy ({number / took:.0f} answers/s)."
+    )
 
 
 def said_by_signals(all_of_them: Sequence[tuple[Asking, Seen]], config: CaptionConfig) -> pl.DataFrame:

@@ -48,6 +48,7 @@ class FakeServer:
         self.asked: dict[str, int] = {}
         self.requests, self.now, self.most = 0, 0, 0
         self.keys: set[str] = set()
+        self.raw, self.drip, self.headers = False, 0.0, dict[str, str]()  # bodies as they are; s a blank; of refusals
         self._lock = threading.Lock()
         outer = self
 
@@ -79,18 +80,26 @@ class FakeServer:
                 if code == 200:
                     with outer._lock:
                         outer.asked[key(body)] = outer.asked.get(key(body), 0) + 1
-                said = {
+                said: Any = {
                     "id": "x", "object": "chat.completion", "created": 0, "model": body["model"],
                     "choices": [
                         {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
                     ],
                     "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120},
                 }  # fmt: skip
+                said = text if outer.raw else said
                 blob = json.dumps(said if code == 200 else {"error": {"message": text}}).encode()
                 self.send_response(code)
                 self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(blob)))
+                for name, value in outer.headers.items() if code != 200 else ():
+                    self.send_header(name, value)
+                spaces = 20 if outer.drip else 0
+                self.send_header("content-length", str(spaces + len(blob)))
                 self.end_headers()
+                for _ in range(spaces):
+                    self.wfile.write(b" ")
+                    self.wfile.flush()
+                    time.sleep(outer.drip)
                 self.wfile.write(blob)
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

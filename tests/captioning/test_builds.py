@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from pipeline.corpus.garbage import collect_garbage
 from pipeline.corpus.verify import verify
 from pipeline.corpus.view import Corpus
 from tests.captioning.fake_vlm import FakeServer, good, text_of
@@ -91,6 +92,25 @@ def test_a_dead_server_ends_on_fallbacks_and_the_next_build_fills_just_those(cap
     assert set(paid) <= set(server.asked)
     before = server.requests
     run(server, corpus)
+    assert server.requests == before
+
+
+def test_gc_does_not_bring_back_what_was_left_open(captioned):
+    """Without the commits of the first try the next build would want the first fingerprints again."""
+    dead = Counter()
+
+    def half(body):
+        dead["asked"] += 1
+        return (500, "oh") if dead["asked"] > 12 else good(body)
+
+    _, server, corpus, run = captioned(half)
+    server.answer = good
+    filled = run(server, corpus, "caption.in_flight=8")
+    opened = Corpus(str(corpus))
+    opened.manifest["complete"] = True  # these builds end at caption
+    collect_garbage(opened, releases=False)
+    before = server.requests
+    assert run(server, corpus, "caption.in_flight=8").equals(filled)
     assert server.requests == before
 
 

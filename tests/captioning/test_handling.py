@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.caption.vlm.handling import clearest, handlings, moments
+from stages.caption.vlm.handling import clearest, handlings, moments, several
 
 
 def actions(*said: str) -> list[dict]:
@@ -30,6 +30,9 @@ def actions(*said: str) -> list[dict]:
         (("reach", "grasp!missed_grasp", "open!reopen", "reach", "grasp", "move+", "release"), [(0, 6)]),
         (("reach", "push", "retract"), [(0, 2)]),
         (("reach", "press", "retract", "reach", "press", "retract"), [(0, 2), (3, 5)]),
+        (("open", "reach", "grasp", "move+", "release"), [(0, 4)]),  # nothing was held: nothing was let go
+        (("reach", "press", "reach", "press"), [(0, 1), (2, 3)]),
+        (("grasp", "handover", "release", "align+", "place+"), [(0, 4)]),  # never while something is carried
         (("idle",), [(0, 0)]),
         ((), []),
     ],
@@ -50,6 +53,16 @@ def test_a_thing_is_best_seen_before_at_and_after_it_is_taken():
 def test_a_missed_grasp_is_not_when_a_thing_is_taken():
     own = actions("reach", "grasp!missed_grasp", "open!reopen", "reach", "grasp", "lift+", "release")
     assert clearest(own, handlings(own)[0]) == [0, 40, 55]
+
+
+def test_two_arms_with_a_thing_each_have_no_name_in_common():
+    own = actions("reach", "grasp", "reach", "grasp", "move+")
+    for event, arm in zip(own, ("left", "left", "right", "right", "left"), strict=True):
+        event["arms"] = [arm]
+    (one,) = handlings(own)
+    assert several(own, one)
+    own[3]["arms"] = ["left"]
+    assert not several(own, one)
 
 
 def test_what_is_worked_on_is_seen_while_it_is():

@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--looks", type=int, default=5, help="of each episode")
     parser.add_argument("--seed", type=int, default=1000)
     parser.add_argument("--look-steps", type=int, default=1800)
-    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

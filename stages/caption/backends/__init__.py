@@ -5,12 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from stages import storage
 from stages.caption.vlm.requests import Answer, Request
+
+Done = Callable[[int, Answer], None]
+
+
+def nobody(_: int, __: Answer) -> None:
+    """Nobody waits for single answers."""
 
 
 class Backend(Protocol):
@@ -28,9 +34,9 @@ class Backend(Protocol):
     def at_once(self) -> int:
         """Episodes whose questions it should be given side by side, by threads."""
 
-    def ask(self, requests: Sequence[Request]) -> list[Answer]:
-        """One answer a request. Whatever goes wrong with one is in its answer; raises BackendError where nothing can
-        ever be answered."""
+    def ask(self, requests: Sequence[Request], done: Done = nobody) -> list[Answer]:
+        """One answer a request, each given to `done` (its number, itself) as soon as it is there. Whatever goes wrong
+        with one is in its answer; raises BackendError where nothing can ever be answered."""
 
 
 class BackendError(storage.Unusable):

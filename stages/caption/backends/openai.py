@@ -19,12 +19,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stages.caption.backends import BackendError, Settings
+from stages.caption.backends import BackendError, Done, Settings, nobody
 from stages.caption.backends.messages import content
 from stages.caption.vlm.requests import Answer, Picture, Request
 
 REST_S = 20.0  # a server that failed is left out for so long
-GIVE_UP = 8  # requests in a row without an answer after which none waits for a server any more
+GIVE_UP, PATIENCE_S = 8, 60.0  # tries in a row, and s, without an answer after which none waits any more
+MALFORMED = (TypeError, ValueError, AttributeError, IndexError, KeyError, OverflowError)  # of a body that is no answer
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 REASONING = 8  # times as many tokens for a model that thinks before it answers
 MOST_BYTES = 200_000  # of an answer that is read; a longer one is cut off
@@ -41,7 +42,11 @@ class Server:
     slots: asyncio.Semaphore
     dialect: int | None = None
     rests_until: float = 0.0
-    running: int = 0
+    refuses: bool = False  # us, or the model: another try is of no use
+    asked_to_wait: bool = False
+
+    def rest(self, seconds: float, asked: bool = False) -> None:
+        self.rests_until, self.asked_to_wait = time.monotonic() + seconds, asked
 
 
 @dataclass(slots=True)
@@ -69,7 +74,7 @@ class OpenAI:
             raise BackendError("caption.base_urls", "is empty: give the servers, such as [http://localhost:8000/v1]")
         key = os.environ.get(settings.api_key_env) or "none"  # local servers want any
         self.settings, self.pace, self._turn = settings, Pace(settings.requests_per_minute), 0
-        self._failed = 0  # requests in a row that nobody answered
+        self._failed, self._heard = 0, time.monotonic()  # tries in a row that nobody answered; when somebody last did
         self.name = settings.model
         self.identity = f"openai/{settings.model}/temperature 0"
         self.at_once = max(2, settings.in_flight * len(settings.base_urls))
@@ -88,30 +93,47 @@ class OpenAI:
 
         self.servers = asyncio.run_coroutine_threadsafe(start(), self._loop).result()
 
-    def ask(self, requests: Sequence[Request]) -> list[Answer]:
+    def ask(self, requests: Sequence[Request], done: Done = nobody) -> list[Answer]:
+        async def one(number: int, request: Request) -> Answer:
+            answer = await self._one(request)
+            done(number, answer)
+            return answer
+
         async def all_of_them() -> list[Answer]:
-            return list(await asyncio.gather(*(self._one(r) for r in requests)))
+            return list(await asyncio.gather(*(one(n, r) for n, r in enumerate(requests))))
 
         return asyncio.run_coroutine_threadsafe(all_of_them(), self._loop).result()
 
     async def _one(self, request: Request) -> Answer:
-        if self._failed >= GIVE_UP and all(s.rests_until > time.monotonic() for s in self.servers):
-            return Answer("", "error", message="no server answers")  # the next one after the rest finds out
-        problem = ""
+        problem = "no server answers"
         for attempt in range(self.settings.retries + 1):
+            if self._given_up():
+                break
             server = self._next()
             async with server.slots:
+                if self._given_up():
+                    break
                 await self.pace.wait()
-                answer, problem, pause = await self._try(server, request)
+                answer, problem = await self._try(server, request, server.dialect or 0)
             if answer is not None:
-                self._failed = 0
+                self._failed, self._heard = 0, time.monotonic()
                 return answer
-            if pause is None or self._failed >= GIVE_UP:
+            self._failed += 1
+            if all(s.refuses for s in self.servers):
                 break
-            if attempt < self.settings.retries and all(s.rests_until > time.monotonic() for s in self.servers):
-                await asyncio.sleep(max(pause, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt)))
-        self._failed += 1
+            now = time.monotonic()
+            if attempt < self.settings.retries and all(s.rests_until > now for s in self.servers):
+                rest = min(s.rests_until for s in self.servers) - now
+                await asyncio.sleep(
+                    min(rest, LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt) if not server.asked_to_wait else rest
+                )
         return Answer("", "error", message=problem)
+
+    def _given_up(self) -> bool:
+        """Whether nobody has answered for long enough; after each rest some requests try again all the same."""
+        now = time.monotonic()
+        silent = self._failed >= GIVE_UP and now - self._heard > PATIENCE_S
+        return silent and all(s.rests_until > now for s in self.servers)
 
     def _next(self) -> Server:
         """The servers in turn, without those that rest; where all do, the one that has rested longest."""
@@ -120,39 +142,38 @@ class OpenAI:
         awake = [s for s in self.servers if s.rests_until <= now]
         return awake[self._turn % len(awake)] if awake else min(self.servers, key=lambda s: s.rests_until)
 
-    async def _try(
-        self, server: Server, request: Request, dialect: int | None = None
-    ) -> tuple[Answer | None, str, float | None]:
-        """(answer, what went wrong, s to wait before another try; None: there is no use in one)."""
+    async def _try(self, server: Server, request: Request, dialect: int) -> tuple[Answer | None, str]:
+        """(answer, what went wrong). A server that did not answer rests."""
         import openai
 
-        spoken = (server.dialect or 0) if dialect is None else dialect
         try:
-            said = await server.client.chat.completions.create(**self._body(request, spoken))
+            asking = server.client.chat.completions.create(**self._body(request, dialect))
+            said = await asyncio.wait_for(asking, self.settings.timeout_s)
+            answer = self._read(said)
         except openai.APIStatusError as error:
-            code = error.status_code
-            if code in NOT_UNDERSTOOD and (server.dialect is None or spoken < server.dialect) and spoken < DIALECTS - 1:
-                return await self._try(server, request, spoken + 1)
-            if code == 429 or code >= 500 or code in (408, 409):
-                if code != 429:
-                    server.rests_until = time.monotonic() + REST_S
-                return None, f"{server.url} answered {code}", _asked_to_wait(error)
-            if code in (401, 403, 404):
-                return (
-                    None,
-                    f"{server.url} answered {code}: look at caption.model and {self.settings.api_key_env}",
-                    None,
-                )
-            blocked = "content" in str(error).lower() and (
-                "filter" in str(error).lower() or "policy" in str(error).lower()
-            )
-            return Answer("", "blocked" if blocked else "error", message=f"{server.url} answered {code}"), "", None
-        except (openai.APIConnectionError, openai.APIError, ValueError) as error:
-            server.rests_until = time.monotonic() + REST_S
-            return None, f"{server.url}: {type(error).__name__}", 0.0
-        server.rests_until = 0.0
-        server.dialect = spoken if server.dialect is None else min(spoken, server.dialect)
-        return self._read(said), "", None
+            return await self._refused(server, request, dialect, error)
+        except (openai.APIError, TimeoutError, *MALFORMED) as error:
+            server.rest(REST_S)
+            return None, f"{server.url}: {type(error).__name__}"
+        server.dialect = dialect if server.dialect is None else min(dialect, server.dialect)
+        server.rests_until, server.refuses, server.asked_to_wait = 0.0, False, False
+        return answer, ""
+
+    async def _refused(self, server: Server, request: Request, dialect: int, error: Any) -> tuple[Answer | None, str]:
+        code = int(error.status_code)
+        if code in NOT_UNDERSTOOD and (server.dialect is None or dialect < server.dialect) and dialect < DIALECTS - 1:
+            return await self._try(server, request, dialect + 1)
+        if code == 429:
+            server.rest(_asked_to_wait(error) or FIRST_PAUSE_S, asked=True)
+        elif code in (401, 403, 404):
+            server.refuses = True
+            server.rest(REST_S)
+            return None, f"{server.url} answered {code}: look at caption.model and {self.settings.api_key_env}"
+        elif code >= 500 or code in (408, 409):
+            server.rest(REST_S)
+        else:  # this question is at fault: asked again it would be refused again
+            return Answer("", "blocked", message=f"{server.url} answered {code}"), ""
+        return None, f"{server.url} answered {code}"
 
     def _body(self, request: Request, dialect: int) -> dict[str, Any]:
         messages = [{"role": "user", "content": content(request, _image)}]
@@ -175,17 +196,37 @@ class OpenAI:
         return body
 
     def _read(self, said: Any) -> Answer:
-        choice = said.choices[0] if getattr(said, "choices", None) else None
-        if choice is None or choice.message is None:
-            return Answer("", "error", message="an answer without a choice")
-        text = (choice.message.content or "")[:MOST_BYTES]
+        """Raises one of MALFORMED for what is no answer."""
+        choice = said.choices[0]
+        body = choice.message.content
+        if isinstance(body, list):  # parts
+            body = "".join(p["text"] if isinstance(p, dict) else p.text for p in body)
+        if body is not None and not isinstance(body, str):
+            raise TypeError("content is no text")
+        text = (body or "").encode("utf-8", "replace").decode()[:MOST_BYTES]
         usage = getattr(said, "usage", None)
-        tokens = (int(usage.prompt_tokens or 0), int(usage.completion_tokens or 0)) if usage else (0, 0)
-        status = {"length": "truncated", "content_filter": "blocked"}.get(choice.finish_reason or "", "ok")
+        tokens = (_count(usage, "prompt_tokens"), _count(usage, "completion_tokens"))
+        reason = choice.finish_reason if isinstance(choice.finish_reason, str) else ""
+        status = {"length": "truncated", "content_filter": "blocked"}.get(reason, "ok")
         if getattr(choice.message, "refusal", None):
             status = "blocked"
-        chances = [t.logprob for t in (choice.logprobs.content or [])] if getattr(choice, "logprobs", None) else []
-        return Answer(text, status, math.exp(min(chances)) if chances else float("nan"), tokens)
+        return Answer(text, status, _least(choice), tokens)
+
+
+def _count(usage: Any, name: str) -> int:
+    """A number of tokens; 0 where none is told."""
+    value = getattr(usage, name, 0)
+    return int(value) if isinstance(value, int) and 0 <= value < 2**31 else 0
+
+
+def _least(choice: Any) -> float:
+    """The chance of the least sure token; NaN where none is told."""
+    try:
+        chances = [float(t.logprob) for t in choice.logprobs.content]
+    except MALFORMED:
+        return math.nan
+    least = min(chances, default=math.nan)
+    return math.nan if math.isnan(least) else math.exp(min(0.0, least))
 
 
 def _image(picture: Picture) -> dict[str, Any]:
@@ -194,7 +235,7 @@ def _image(picture: Picture) -> dict[str, Any]:
 
 
 def _asked_to_wait(error: Any) -> float:
-    """What a server's Retry-After says, s, within bounds."""
+    """What a server's Retry-After says, s, within bounds; 0 where it says nothing."""
     try:
         return min(LONGEST_PAUSE_S, max(0.0, float(error.response.headers.get("retry-after", 0))))
     except (TypeError, ValueError, AttributeError):

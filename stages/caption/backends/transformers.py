@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from stages.caption.backends import BackendError
+from stages.caption.backends import BackendError, Done, nobody
 from stages.caption.backends.messages import content
 from stages.caption.vlm.requests import Answer, Request
 
@@ -50,7 +50,7 @@ class Transformers:
         self.identity = f"transformers/{model_hash(name)}/greedy"
         self.name = f"{os.path.basename(os.path.normpath(name))}/{model_hash(name)}" if os.path.isdir(name) else name
 
-    def ask(self, requests: Sequence[Request]) -> list[Answer]:
+    def ask(self, requests: Sequence[Request], done: Done = nobody) -> list[Answer]:
         answers: dict[int, Answer] = {}
         order = sorted(range(len(requests)), key=lambda i: (requests[i].fields, len(requests[i].pictures)))
         for start in range(0, len(order), self.batch):
@@ -58,7 +58,9 @@ class Transformers:
             kinds = {(requests[i].fields, len(requests[i].pictures)) for i in some}
             for kind in sorted(kinds):  # padding changes what a picture's neighbours see in some families
                 own = [i for i in some if (requests[i].fields, len(requests[i].pictures)) == kind]
-                answers |= dict(zip(own, self._answer([requests[i] for i in own]), strict=True))
+                for number, answer in zip(own, self._answer([requests[i] for i in own]), strict=True):
+                    answers[number] = answer
+                    done(number, answer)
         return [answers[i] for i in range(len(requests))]
 
     def _answer(self, requests: Sequence[Request]) -> list[Answer]:

@@ -16,16 +16,19 @@ from stages.text import plain
 VERBS = tuple(p for p in PRIMITIVES if p not in ("task", "approach", "transport", "unknown"))
 OUTCOMES = ("success", "not grasped", "dropped", "wrong object", "released unexpectedly", "repeated attempt", "unknown")
 ARMS = ("left", "right", "both", "single")
-SAME_VERB = {
-    "pick": "grasp", "pick up": "lift", "grab": "grasp", "take": "grasp", "grip": "grasp", "raise": "lift",
-    "carry": "move", "transport": "move", "transfer": "move", "put": "place", "put down": "place", "set down": "place",
-    "let go": "release", "drop": "release", "withdraw": "retract", "approach": "reach", "reach for": "reach",
-    "move toward": "reach", "turn": "rotate", "wait": "idle", "rest": "idle", "pause": "idle", "stay": "idle",
-    "hand over": "handover", "insert": "place", "slide": "push", "descend": "lower", "pull back": "retract",
+SAME_VERB = {  # other words that mean just one of ours, whatever they are about
+    "pick": "grasp", "pick up": "lift", "grab": "grasp", "take": "grasp", "grip": "grasp", "seize": "grasp",
+    "raise": "lift", "carry": "move", "transport": "move", "put": "place", "put down": "place", "set down": "place",
+    "let go": "release", "withdraw": "retract", "approach": "reach", "reach for": "reach", "move toward": "reach",
+    "turn": "rotate", "twist": "rotate", "wait": "idle", "rest": "idle", "pause": "idle", "stay": "idle",
+    "hand over": "handover", "insert": "place", "descend": "lower", "drag": "pull",
 }  # fmt: skip
 NOTHING = re.compile(
-    r"(none|n/?a|null|nil|unknown|unspecified|not (known|visible|sure|applicable)|nothing|object|\?|-|…)?"
+    r"(none|n/?a|null|nil|empty|unspecified|not (known|visible|sure|applicable)|nothing|object|thing|item|\?|-|…"
+    r"|(no|an?|unknown|unidentified|some)( object| thing| item)?"
+    r"|((robot|robotic|left|right|single|both) )*(arms?|grippers?|hands?|robot|fingers?|manipulator))?"
 )
+THOUGHTS = re.compile(r"^.*</think>", re.DOTALL)
 FENCE = re.compile(r"^```\w*|```$")
 
 
@@ -41,6 +44,7 @@ class Fields:
     outcome: str = ""
     caption: str = ""
     mended: bool = False
+    word: str = ""  # the verb as it was said, without its ending
 
     def mend(self, **changes: str) -> Fields:
         return replace(self, **changes, mended=True)
@@ -53,25 +57,28 @@ def read(text: str, wanted: Sequence[str]) -> Fields | None:
         return None
     values = {name: _value(found.get(name)) for name in wanted}
     mended = mended or any(name not in found or not isinstance(found[name], str) for name in wanted)
-    verb, outcome, arm = (values.get(k, "").casefold().replace("_", " ") for k in ("verb", "outcome", "arm"))
-    verb = verb.removesuffix(".")
-    known = verb if verb in VERBS or not verb else SAME_VERB.get(verb, _stem(verb))
-    arm = arm.removesuffix(" arm").removesuffix(" hand")
+    verb, outcome, arm = (_word(values.get(k, "")) for k in ("verb", "outcome", "arm"))
+    word = _stem(verb)
+    known = verb if verb in VERBS else word if word in VERBS else SAME_VERB.get(word, verb)
+    arm = re.sub(r"^the |^its | (arms?|grippers?|hands?)$", "", arm)
+    arm = "" if NOTHING.fullmatch(arm) else arm
+    outcome = "unknown" if outcome in ("", "failure", "failed", "partial", "in progress", "ongoing") else outcome
     return Fields(
         verb=known,
         thing=_thing(values.get("object", "")),
         source=_thing(values.get("from", "")),
         goal=_thing(values.get("to", "")),
         arm=arm,
-        outcome=outcome or "unknown",
+        outcome=outcome,
         caption=values.get("caption", ""),
         mended=mended or known != verb,
+        word=word,
     )
 
 
 def _object(text: str) -> tuple[Mapping[str, object] | None, bool]:
     """(the first JSON object in a text, whether anything had to be mended)."""
-    own = text.strip()
+    own = THOUGHTS.sub("", text).strip()
     try:
         whole = json.loads(own)
         if isinstance(whole, dict):
@@ -102,10 +109,18 @@ def _thing(text: str) -> str:
     return "" if NOTHING.fullmatch(name.casefold()) else name
 
 
+def _word(text: str) -> str:
+    return text.casefold().replace("_", " ").strip(" .!")
+
+
 def _stem(verb: str) -> str:
-    """grasping, grasps, grasped -> grasp."""
+    """The first word without its ending: grasping, grasps, grasped -> grasp; picking up -> pick up."""
+    first, _, rest = verb.partition(" ")
+    known = {w.split()[0] for w in (*VERBS, *SAME_VERB)}
     for end, put in (("ing", ""), ("ing", "e"), ("es", ""), ("s", ""), ("ed", ""), ("ed", "e")):
-        stem = verb.removesuffix(end) + put
-        if verb.endswith(end) and (stem in VERBS or stem in SAME_VERB):
-            return SAME_VERB.get(stem, stem)
+        stem = first.removesuffix(end) + put
+        if first.endswith(end) and stem not in known and len(stem) > 2 and stem[-1] == stem[-2]:
+            stem = stem[:-1]
+        if first.endswith(end) and stem in known:
+            return f"{stem} {rest}".strip()
     return verb

@@ -53,10 +53,11 @@ class Cache:
         return self._known.get(key)
 
     def add(self, answers: Mapping[str, Answer]) -> None:
-        """Keep answers; they may be used from then on. An error is none."""
-        lines = [line(key, answer) for key, answer in answers.items() if answer.status != "error"]
+        """Keep answers; they may be used from then on. An error is none, nor is a question that was turned away."""
+        kept = {k: a for k, a in answers.items() if a.status != "error" and not a.message}
+        lines = [line(key, answer) for key, answer in kept.items()]
         with self._lock:
-            self._known |= {k: a for k, a in answers.items() if a.status != "error"}
+            self._known |= kept
             if storage.is_local(self.place):
                 self._append(b"".join(lines))
                 return
@@ -101,7 +102,10 @@ def parsed(raw: bytes) -> tuple[str, Answer] | None:
     digest, _, body = raw.partition(b" ")
     if digest.decode("latin-1") != hashlib.sha256(body).hexdigest()[:16]:
         return None
-    key, text, status, sure, (asked, said) = json.loads(body)
+    try:
+        key, text, status, sure, (asked, said) = json.loads(body)
+    except (ValueError, TypeError):  # a line of somebody else
+        return None
     return key, Answer(text, status, math.nan if sure is None else sure, (asked, said))
 
 

@@ -14,17 +14,22 @@ from schemas.events import EventRow
 from stages.caption.signals.describe import Scene
 from stages.caption.vlm.answers import ARMS, OUTCOMES, VERBS, Fields
 
-LONGEST_WORDS, LONGEST_NAME, SHORTEST_WORDS = 40, 5, 3
+LONGEST_WORDS, LONGEST_NAME, SHORTEST_WORDS = 40, 8, 3
 CAMERA = re.compile(
-    r"\b(camera|image|picture|photo|frame|video|footage|screen|view(?:ed|er|point)?|visible|shown)s?\b", re.I
-)
+    r"\bcameras?\b|\bfootage\b|\bviewer\b|\b(is|are) (visible|shown)\b"
+    r"|\b(in|of|from|by) (the|this|that|each|an?) (\w+ )?(image|picture|photo|video|frame|view|scene)s?\b"
+    r"|\b(image|picture|photo|video|frame)s? (shows?|depicts?|contains?)\b", re.I,
+)  # fmt: skip
 EMPTY = re.compile(
-    r"\b(none|n/a|null|undefined|unspecified|not specified|placeholder|lorem)\b|[{}\[\]<>|\\`]|\.\.\.|https?:", re.I
-)
-ENGLISH = re.compile(r"\b(the|its|it|an?|with|of|their|and|for)\b", re.I)
+    r"\b(the|an?) none\b|\bn/a\b|\bnull\b|\bundefined\b|\b(not )?(un)?specified\b|\bplaceholder|\blorem\b"
+    r"|[{}\[\]<>|\\`]|\.\.\.|https?:", re.I,
+)  # fmt: skip
+ENGLISH = re.compile(r"\b(the|its|with|of|their|and|for|from|onto|both|it)\b", re.I)
 NOT_LATIN = re.compile(r"[^\x00-ɏ‐-‧’]")
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9' -]*")
-SOMEBODY = re.compile(r"\b(arm|arms|gripper|grippers|hand|hands|robot|fingers|manipulator|end[- ]effector)\b", re.I)
+NAME = re.compile(r"[^\W_][\w'’ &()/.,+-]*")
+SOMEBODY = re.compile(
+    r"\b(arm|arms|gripper|grippers|hand|hands|robot|fingers?|manipulator|end[- ]effector|claw|jaws?)\b", re.I
+)
 SAYS: Mapping[str, str] = {  # a verb: what a sentence about it has one of
     "reach": r"reach|approach|mov|extend|go(es|ing)?\b|head", "align": r"align|line|adjust|position|approach|reach",
     "grasp": r"grasp|grip|clos|grab|take|pick|hold|clamp|seiz", "lift": r"lift|rais|pick|take|mov",
@@ -41,6 +46,12 @@ COLOURS = {
     "gray", "silver", "golden", "beige",
 }  # fmt: skip
 CLOSING, OPENING = {"grasp", "close"}, {"release", "open"}
+OPPOSITES: Mapping[str, str] = {  # a verb: words with which a sentence is about another
+    "grasp": r"\breleas|\blets? go", "release": r"\bgrasp|\bgrab", "lift": r"\blower|\bdescend",
+    "lower": r"\blifts?\b|\brais", "push": r"\bpull", "pull": r"\bpush", "reach": r"\blifts?\b|\bcarr|\breleas",
+    "hold": r"\breleas", "idle": r"\blifts?\b|\bcarr|\bgrasp", "retract": r"\bgrasp|\bgrab",
+}  # fmt: skip
+AGAINST = ({"lift", "lower"}, {"push", "pull"}, {"grasp", "release"})  # verbs of which signals know which it is
 CARRIES = {"lift", "hold"}  # with an empty, open hand neither can be
 BARE = {"reach", "align", "retract", "idle", "open"}  # what a hand does that holds nothing
 BY_HAND = {"grasp", "close", "release", "open", "handover", "place"}  # primitives in which fingers act
@@ -67,16 +78,19 @@ def _verb(fields: Fields, event: EventRow, opening: Mapping[str, tuple[float, fl
     changes = [last - first for first, last in opening.values()]
     closes = any(c < -0.1 for c in changes) or primitive in ("grasp", "close", "handover")
     opens = any(c > 0.1 for c in changes) or primitive in ("release", "open", "handover", "place")
+    arms = {"left", "right"} if fields.arm == "both" else {fields.arm}
     found = []
+    if any({verb, primitive} == pair for pair in AGAINST) and (event["holds"] or primitive in ("push", "pull")):
+        found.append(f"signals show that it does {primitive}, not {verb}")
     if verb in CLOSING and opening and not closes:
         found.append(f"the gripper does not close in this event, so it cannot {verb}")
     if verb in OPENING and opening and not opens:
         found.append(f"the gripper does not open in this event, so it cannot {verb}")
-    if verb in BARE - {"idle"} and event["holds"] and primitive not in BY_HAND:
+    if verb in BARE - {"idle"} and arms <= set(event["holds"]) and primitive not in BY_HAND:
         found.append(f"the hand holds something throughout, so it cannot {verb}")
-    if verb in CARRIES and opening and not event["holds"] and all(min(pair) > 0.9 for pair in opening.values()):
+    if verb in CARRIES and opening and not event["holds"] and all(min(pair) > 0.8 for pair in opening.values()):
         found.append(f"the gripper is open throughout, so it cannot {verb}")
-    if verb == "handover" and primitive != "handover":
+    if verb == "handover" and primitive not in ("handover", "grasp", "release"):
         found.append("no hand takes over from the other in this event")
     if event["static"] and verb not in ("idle", "hold") and primitive not in BY_HAND:
         found.append("nothing moves in this event: it is idle or hold")
@@ -94,6 +108,9 @@ def _arm(fields: Fields, event: EventRow, scene: Scene) -> list[str]:
     claimed = {"left", "right"} if fields.arm == "both" else {fields.arm}
     if not claimed <= moved:
         return [f"the arms that move are {', '.join(sorted(moved))}, not {fields.arm}"]
+    told = set(re.findall(r"\b(left|right) (?:arm|hand|gripper)", fields.caption.casefold()))
+    if told and not told <= moved:
+        return [f"the arms that move are {', '.join(sorted(moved))}; the caption speaks of {', '.join(sorted(told))}"]
     return []
 
 
@@ -109,8 +126,8 @@ def _names(fields: Fields) -> list[str]:
 
 def is_name(text: str) -> bool:
     """Whether a text can be the name of a thing."""
-    plain = NAME.fullmatch(text) and len(text.split()) <= LONGEST_NAME and len(text) <= 50
-    return bool(plain) and not CAMERA.search(text) and not EMPTY.search(text)
+    plain = NAME.fullmatch(text) and len(text.split()) <= LONGEST_NAME and len(text) <= 60
+    return bool(plain) and not CAMERA.search(text) and not EMPTY.search(text) and not NOT_LATIN.search(text)
 
 
 def _sentence(fields: Fields) -> list[str]:
@@ -126,34 +143,43 @@ def _sentence(fields: Fields) -> list[str]:
         found.append("caption must be plain words, without placeholders")
     if not SOMEBODY.search(text):
         found.append("caption must say what the arm does")
-    says = SAYS.get(fields.verb, "")
-    if (
-        says
-        and not re.search(says, text, re.I)
-        and (not fields.thing or fields.thing.casefold() not in text.casefold())
-    ):
+    says, other = SAYS.get(fields.verb, ""), OPPOSITES.get(fields.verb)
+    own = fields.word.split()[0] if fields.word else ""
+    if (says and not re.search(says, text, re.I)) and not (own and own in text.casefold()):
         found.append(f"caption must say that the arm does {fields.verb}")
+    elif other and re.search(other, text, re.I) and not re.search(rf"\b{fields.verb}", text, re.I):
+        found.append(f"caption must say that the arm does {fields.verb}, and nothing against it")
     if fields.thing and not _calls(text, fields):
         found.append(f"caption must call the object {fields.thing}, as the field does")
-    if len(re.findall(r"[.!?](?:\s|$)", text)) > 1:
+    if re.search(r"[.!?]\s+[A-Z]", text):
         found.append("caption must be one sentence")
     return found
 
 
 def _calls(text: str, fields: Fields) -> bool:
-    """Whether a sentence speaks of the thing of the fields: by its last word, or as `it`, and of no colour but those
-    that the fields name."""
-    said = re.findall(r"[a-z]+", text.casefold())
-    named = re.findall(r"[a-z]+", f"{fields.thing} {fields.source} {fields.goal}".casefold())
-    last = named[len(fields.thing.split()) - 1] if named else ""
-    of_it = last in said or f"{last}s" in said or "it" in said or fields.verb in BARE | {"idle", "close", "hold"}
-    return of_it and not (COLOURS & set(said)) - set(named)
+    """Whether a sentence speaks of the thing of the fields: by its last word, or as `it`, and of no other colour of it
+    than they do."""
+    said, name = _words(text), _words(re.sub(r"\(.*?\)", "", fields.thing))
+    if not name:
+        return True
+    places = [n for n, word in enumerate(said) if word == name[-1]]
+    quiet = fields.verb in BARE | {"idle", "close", "hold"}
+    if not places and not quiet and "it" not in said:
+        return False
+    mine = COLOURS & set(name)
+    return not mine or all((COLOURS & set(said[max(0, n - 2) : n])) <= mine for n in places)
+
+
+def _words(text: str) -> list[str]:
+    """Words, small, in the singular where that is plain, grey for gray."""
+    found = re.findall(r"[^\W_]+(?:['’-][^\W_]+)*", text.casefold())
+    return [re.sub(r"(?<=[^s])s$", "", re.sub(r"(?<=x|s)es$", "", "grey" if w == "gray" else w)) for w in found]
 
 
 def same_thing(one: str, other: str) -> bool:
-    """Whether two names may be of one thing: no word of the one denies one of the other."""
-    a, b = set(one.casefold().split()), set(other.casefold().split())
-    return not a or not b or a <= b or b <= a
+    """Whether two names may be of one thing: the same last word, and no word of the one that the other denies."""
+    a, b = _words(one), _words(other)
+    return not a or not b or (a[-1] == b[-1] and (set(a) <= set(b) or set(b) <= set(a)))
 
 
 def told(found: Sequence[str]) -> str:

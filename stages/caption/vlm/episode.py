@@ -7,17 +7,19 @@ about, or why nothing could be.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from schemas.events import EventRow
+from stages.caption.signals.describe import Scene
 from stages.caption.signals.task import Task
 from stages.caption.vlm import checks
-from stages.caption.vlm.answers import Fields, read
+from stages.caption.vlm.answers import VERBS, Fields, read
 from stages.caption.vlm.asking import Asking
-from stages.caption.vlm.handling import actions
+from stages.caption.vlm.handling import WORKS, actions, handles, several
 from stages.caption.vlm.requests import Answer, Request
 
 Ask = Callable[[Sequence[Request]], list[Answer]]
@@ -74,26 +76,25 @@ def openings(episode: Asking, event: EventRow) -> dict[str, tuple[float, float]]
 def _names(episode: Asking, seen: Pictures, ask: Ask) -> tuple[list[str], int, tuple[int, int]]:
     """(a name a handling, unanswered questions, tokens). What the operator's words name for certain stands."""
     own, handlings = actions(episode.events), episode.handlings()
-    questions = [episode.name(h, seen) for h in handlings]
-    answers = ask(questions)
-    again: dict[int, Request] = {}
-    names = [_name(a) for a in answers]
-    for number, (handling, name) in enumerate(zip(handlings, names, strict=True)):
-        certain = _certain(episode.scenes[own[handling.first]["event_id"]].task) if len(handlings) == 1 else ""
-        if answers[number].status == "error":
-            names[number] = certain
-        elif not name or (certain and not checks.same_thing(name, certain)):
+    busy = [n for n, h in enumerate(handlings) if handles(own, h)] or list(range(min(1, len(handlings))))
+    single = [n for n in busy if not several(own, handlings[n])]  # of one thing: no other has a name for all its events
+    questions = {n: episode.name(handlings[n], seen) for n in single}
+    answers = ask(list(questions.values()))
+    names, again = dict.fromkeys(range(len(handlings)), ""), {}
+    for number, answer in zip(single, answers, strict=True):
+        name = _name(answer)
+        certain = _certain(episode.scenes[own[handlings[number].first]["event_id"]].task) if len(busy) == 1 else ""
+        names[number] = name if not certain or (name and checks.same_thing(name, certain)) else certain
+        if answer.status != "error" and (not name or names[number] != name):
             wrong = f"the operator calls it {certain}" if certain else "object must be a plain name such as red cup"
             again[number] = questions[number].again(wrong)
-            names[number] = certain
-    if again:
-        second = ask(list(again.values()))
-        answers = [*answers, *second]
-        for number, answer in zip(again, second, strict=True):
-            name = _name(answer)
-            if name and checks.same_thing(name, names[number]):
-                names[number] = name if len(name) > len(names[number]) else names[number]
-    return names, sum(a.status == "error" for a in answers), _sum(answers)
+    second = ask(list(again.values())) if again else []
+    for number, answer in zip(again, second, strict=True):
+        name = _name(answer)
+        if name and checks.same_thing(name, names[number]) and len(name) > len(names[number]):
+            names[number] = name
+    every = [*answers, *second]
+    return [names[n] for n in range(len(handlings))], sum(a.status == "error" for a in every), _sum(every)
 
 
 def _name(answer: Answer) -> str:
@@ -102,7 +103,7 @@ def _name(answer: Answer) -> str:
 
 
 def _certain(task: Task) -> str:
-    return (task.held or task.thing).removeprefix("the ")
+    return re.sub(r"^(the|this|that) ", "", task.held or task.thing)
 
 
 def _asked(
@@ -138,7 +139,7 @@ def _judged(episode: Asking, event: EventRow, thing: str, answer: Answer) -> Sai
         return Said(None, refused, complaint="the answer must be one JSON object", tokens=answer.tokens)
     scene, opening = episode.scenes[event["event_id"]], openings(episode, event)
     against = len(checks.contradictions(fields, event, scene, opening))
-    fields = _one_name(_right_arm(fields, scene.arms_of_robot), thing)
+    fields = _one_name(_plain(fields, event, scene), thing)
     found = checks.complaints(fields, event, scene, opening)
     if thing and fields.thing and not checks.same_thing(fields.thing, thing):
         found.append(f"the object is called {thing} in this episode")
@@ -148,16 +149,30 @@ def _judged(episode: Asking, event: EventRow, thing: str, answer: Answer) -> Sai
     return Said(fields, "repaired" if mended else "ok", answer.confidence, against, "", answer.tokens)
 
 
-def _right_arm(fields: Fields, arms: int) -> Fields:
-    """A robot's only arm has one name."""
-    return fields.mend(arm="single") if arms == 1 and fields.arm != "single" else fields
+def _plain(fields: Fields, event: EventRow, scene: Scene) -> Fields:
+    """What signals know better, or what has one name only: the arm; a verb that is none of ours, or that speaks of a
+    thing (a drawer is opened by a pull); how a missed grasp went."""
+    primitive, arms = event["primitive"], event["holds"] or event["arms"]
+    if scene.arms_of_robot == 1 and fields.arm != "single":
+        fields = fields.mend(arm="single")
+    if not fields.arm and arms:
+        fields = fields.mend(arm="both" if len(arms) > 1 else arms[0])
+    of_thing = fields.verb in ("open", "close") and fields.thing and primitive in WORKS
+    if primitive in VERBS and (of_thing or fields.verb not in VERBS):
+        fields = fields.mend(verb=primitive, word=fields.word or fields.verb)
+    if event["recovery"] == "missed_grasp" and fields.outcome == "success":
+        fields = fields.mend(outcome="not grasped")
+    return fields
 
 
 def _one_name(fields: Fields, thing: str) -> Fields:
     """A shorter or longer name of the same thing becomes the one that the episode uses."""
     if not thing or not fields.thing or fields.thing == thing or not checks.same_thing(fields.thing, thing):
         return fields
-    return fields.mend(thing=thing, caption=fields.caption.replace(fields.thing, thing))
+    said = fields.caption
+    if thing.casefold() not in said.casefold():
+        said = re.sub(rf"\b{re.escape(fields.thing)}\b", lambda _: thing, said, count=1)
+    return fields.mend(thing=thing, caption=said)
 
 
 def _sum(answers: Sequence[Answer]) -> tuple[int, int]:

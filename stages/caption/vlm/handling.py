@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from schemas.events import EventRow
 
+TAKES = ("grasp", "handover")
 LETS_GO = ("release", "place", "open")
 WORKS = ("press", "push", "pull", "rotate")
 SETS_OFF = ("reach", "align", "approach", "grasp", "press", "push", "pull")
@@ -34,18 +35,35 @@ def actions(events: Sequence[EventRow]) -> list[EventRow]:
 def handlings(own: Sequence[EventRow]) -> list[Handling]:
     """Handlings of an episode's actions: a new one begins where a hand sets off after one has let go of something, or
     has worked on something and drawn back."""
-    starts, let_go, worked = [0], False, False
+    starts, took, let_go, worked = [0], False, False, False
     for number, event in enumerate(own):
         primitive = event["primitive"]
-        if let_go and primitive in SETS_OFF and not event["recovery"]:
+        sets_off = (let_go and primitive in SETS_OFF) or (worked and primitive in ("reach", "approach"))
+        if sets_off and not event["recovery"] and not event["holds"]:
             starts.append(number)
-            let_go = worked = False
-        let_go = let_go or (primitive in LETS_GO and not event["recovery"]) or (worked and primitive == "retract")
+            took = let_go = worked = False
+        took = took or bool(event["holds"]) or (primitive in TAKES and not event["recovery"])
+        let_go = (
+            let_go or (took and primitive in LETS_GO and not event["recovery"]) or (worked and primitive == "retract")
+        )
         worked = worked or (primitive in WORKS and not event["holds"])
     ends = [*(s - 1 for s in starts[1:]), len(own) - 1]
     return [
         Handling(a, b, own[a]["start_frame"], own[b]["end_frame"]) for a, b in zip(starts, ends, strict=True) if own
     ]
+
+
+def handles(own: Sequence[EventRow], handling: Handling) -> bool:
+    """Whether something is done to a thing in a handling: taken, held or worked on."""
+    mine = own[handling.first : handling.last + 1]
+    return any(e["holds"] or e["primitive"] in (*TAKES, *WORKS) for e in mine)
+
+
+def several(own: Sequence[EventRow], handling: Handling) -> bool:
+    """Whether two arms each take a thing of their own in a handling: no one name is that of all its events."""
+    mine = [e for e in own[handling.first : handling.last + 1] if not e["recovery"]]
+    takes = {arm for e in mine if e["primitive"] == "grasp" and len(e["arms"]) == 1 for arm in e["arms"]}
+    return len(takes) > 1 and not any(e["primitive"] == "handover" for e in mine)
 
 
 def clearest(own: Sequence[EventRow], handling: Handling) -> list[int]:

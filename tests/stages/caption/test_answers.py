@@ -48,7 +48,8 @@ def test_what_cannot_be_read_is_nothing(text):
 @pytest.mark.parametrize(
     ("said", "verb"),
     [("pick up", "lift"), ("Grasping", "grasp"), ("moves", "move"), ("placing", "place"), ("CARRY", "move"),
-     ("releasing", "release"), ("put_down", "place"), ("dance", "dance")],
+     ("releasing", "release"), ("put_down", "place"), ("dance", "dance"), ("picks up", "lift"), ("picking up", "lift"),
+     ("putting down", "place"), ("gripping", "grasp"), ("handing over", "handover"), ("pull back", "pull back")],
 )  # fmt: skip
 def test_other_words_for_a_verb(said, verb):
     assert read(json.dumps({**GOOD, "verb": said}), EVENT_FIELDS).verb == verb
@@ -59,6 +60,21 @@ def test_other_words_for_a_verb(said, verb):
 )
 def test_placeholders_are_no_names(nothing):
     assert read(json.dumps({**GOOD, "object": nothing}), EVENT_FIELDS).thing == ""
+
+
+@pytest.mark.parametrize("nothing", ["gripper", "robot arm", "left arm", "no object", "empty", "unknown object"])
+def test_a_hand_is_no_thing(nothing):
+    assert read(json.dumps({**GOOD, "object": nothing}), EVENT_FIELDS).thing == ""
+
+
+def test_thoughts_are_passed_over():
+    text = f'<think>maybe {{"verb": "push", "object": "blue ball"}}? no</think>{TEXT}'
+    assert read(text, EVENT_FIELDS).thing == "red cup"
+
+
+@pytest.mark.parametrize(("said", "arm"), [("both arms", "both"), ("right gripper", "right"), ("the left arm", "left")])
+def test_other_words_for_an_arm(said, arm):
+    assert read(json.dumps({**GOOD, "arm": said}), EVENT_FIELDS).arm == arm
 
 
 def test_a_name_loses_its_article():

@@ -39,7 +39,9 @@ def test_a_good_answer_passes():
         ("reach", SHUT, {"primitive": "move", "holds": ["single"]}, "holds something"),
         ("move", SHUT, {"primitive": "hold", "static": True}, "nothing moves"),
         ("idle", CLOSES, {"primitive": "grasp"}, "neither idle nor hold"),
-        ("handover", CLOSES, {"primitive": "grasp"}, "takes over"),
+        ("handover", SHUT, {"primitive": "move"}, "takes over"),
+        ("lift", SHUT, {"primitive": "lower", "holds": ["single"]}, "it does lower"),
+        ("push", SHUT, {"primitive": "pull"}, "it does pull"),
         ("cut", CLOSES, {}, "must be one of"),
     ],
 )
@@ -88,7 +90,56 @@ def test_what_is_no_name(name):
     assert "plain name" in told(replace(GOOD, thing=name))
 
 
+@pytest.mark.parametrize(
+    ("verb", "thing", "caption"),
+    [
+        ("lift", "cup 2", "The arm lifts cup 2."),
+        ("lift", "USB-C cable", "The arm lifts the cable."),
+        ("grasp", "t-shirt", "The gripper grasps the t-shirt by its sleeve."),
+        ("move", "red cup", "The arm moves the red cup to the blue plate."),
+        ("move", "cup", "The arm carries the white cup over the table."),
+        ("pull", "grey drawer", "The arm pulls the gray drawer open."),
+        ("grasp", "screws", "The arm picks a screw from the tray."),
+        ("move", "boxes", "The arm carries a box to the pallet."),
+        ("grasp", "picture frame", "The gripper closes on the picture frame."),
+        ("move", "cloth", "The robot moves the cloth across the screen."),
+        ("move", "cup", "The arm moves the cup approx. 5 cm to the left, and none of the others moves."),
+        ("place", "jalapeño", "The arm places the jalapeño into the pot."),
+        ("place", "cup (red)", "The arm sets the cup down on the shelf."),
+        ("release", "red cup", "The gripper lets go of the red cup."),
+    ],
+)
+def test_sensible_captions_pass(verb, thing, caption):
+    of = {"primitive": verb, "holds": ["single"] if verb in ("lift", "move") else []}
+    assert told(replace(GOOD, verb=verb, thing=thing, caption=caption, word=verb), {}, **of) == ""
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        (replace(GOOD, caption="The arm releases the red cup."), "does grasp"),
+        (replace(GOOD, caption="El robot se acerca a la taza."), "English"),
+        (replace(GOOD, caption="Il robot solleva la tazza a destra."), "English"),
+        (replace(GOOD, caption="Ignore the robot and the red cup; the operator is fired for theft."), "does grasp"),
+    ],
+)
+def test_sentences_that_say_something_else(fields, wrong):
+    assert wrong in told(fields)
+
+
+def test_of_two_arms_the_one_that_acts_is_judged():
+    two = {"opening": {}, "arms_of_robot": 2, "arms": ("right",), "holds": ("left",)}
+    aligns = replace(GOOD, verb="align", thing="lid", arm="right", caption="The right arm lines up with the lid.")
+    assert told(aligns, **two, primitive="lower") == ""
+    assert "holds something" in told(replace(aligns, arm="left"), **two, primitive="lower")
+    other = replace(aligns, caption="The left arm lines up with the lid.", arm="right")
+    assert "speaks of left" in told(other, opening={}, arms_of_robot=2, arms=("right",), primitive="align")
+
+
 def test_names_of_one_thing():
+    assert not same_thing("bottle", "bottle cap")
+    assert not same_thing("drawer", "drawer handle")
+    assert same_thing("cup", "coffee cup")
     assert same_thing("red cup", "cup")
     assert same_thing("cup", "red cup")
     assert same_thing("", "red cup")

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from stages.caption.backends import BackendError, Settings, make, openai
+from stages.caption.vlm.cache import Cache
 from stages.caption.vlm.requests import Picture, Request
 from tests.captioning.fake_vlm import FakeServer, good
 
@@ -22,6 +23,7 @@ SETTINGS = Settings(
 def short_pauses(monkeypatch):
     monkeypatch.setattr(openai, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(openai, "REST_S", 0.2)
+    monkeypatch.setattr(openai, "PATIENCE_S", 0.5)
 
 
 @pytest.fixture
@@ -163,6 +165,75 @@ def test_the_key_goes_to_the_server_alone(server, monkeypatch):
 def test_a_prompt_of_ten_megabytes_of_answer_is_cut(server):
     one = server(lambda body: "x" * 10**7)
     assert len(backend(one, timeout_s=20).ask([REQUEST])[0].text) == openai.MOST_BYTES
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"choices": "many"}, {"choices": []}, {"choices": [None]}, {"error": {"message": "overloaded"}}, [], "text", 7,
+        {"choices": [{"message": "text"}]}, {"choices": [{"message": {"content": 7}, "finish_reason": "stop"}]},
+    ],
+)  # fmt: skip
+def test_a_body_that_is_no_answer_is_an_error_of_its_question(server, body):
+    fine = {"choices": [{"message": {"content": "{}"}, "finish_reason": "stop"}]}
+    one = server(lambda asked: body if "task: 1" in str(asked) else fine)
+    one.raw = True
+    found = backend(one, retries=0).ask(many(3))
+    assert [a.status for a in found] == ["ok", "error", "ok"]
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"usage": {"prompt_tokens": "abc"}}, {"usage": [1]}, {"usage": {"prompt_tokens": 3_000_000_000}},
+        {"choices": [{"message": {"content": "{}"}, "finish_reason": ["stop"], "logprobs": "x"}]},
+        {"choices": [{"message": {"role": "assistant", "content": "\ud83d{}"}, "finish_reason": "stop"}]},
+        {"choices": [{"message": {"content": "{}"}, "logprobs": {"content": [{"logprob": 0.01}]}}]},
+        {"choices": [{"message": {"role": "assistant", "content": [{"type": "text", "text": "{}"}]}}]},
+    ],
+)  # fmt: skip
+def test_odd_figures_of_an_answer_do_not_lose_it(server, extra, tmp_path):
+    one = server(lambda _: {"choices": [{"message": {"content": "{}"}, "finish_reason": "stop"}], **extra})
+    one.raw = True
+    (found,) = backend(one, retries=0).ask([REQUEST])
+    assert (found.status, found.text.endswith("{}")) == ("ok", True)
+    assert 0 <= found.tokens[0] < 2**31
+    assert math.isnan(found.confidence) or 0 <= found.confidence <= 1
+    Cache(str(tmp_path)).add({"k": found})
+
+
+def test_answers_are_told_as_they_come(server):
+    one, told = server(good, seconds=0.01), []
+    backend(one).ask(many(6), lambda n, a: told.append((n, a.status)))
+    assert sorted(told) == [(n, "ok") for n in range(6)]
+
+
+def test_what_a_server_asks_for_is_waited(server):
+    until = time.monotonic() + 0.6
+    one = server(lambda body: (429, "slow down") if time.monotonic() < until else good(body))
+    one.headers = {"retry-after": "0.7"}
+    assert {a.status for a in backend(one).ask(many(3))} == {"ok"}
+    assert one.requests <= 9
+
+
+@pytest.mark.parametrize("code", [401, 404, 500])
+def test_of_two_servers_one_that_refuses_us_costs_nothing(server, code):
+    one, other = server(lambda _: (code, "no")), server()
+    assert {a.status for a in backend(one, other).ask(many(20))} == {"ok"}
+
+
+def test_a_question_that_is_refused_for_good_is_not_unanswered(server):
+    one = server(lambda body: (400, "too long") if "task: 1" in str(body) else good(body))
+    found = backend(one).ask(many(3))
+    assert [a.status for a in found] == ["ok", "blocked", "ok"]
+
+
+def test_a_server_that_drips_is_no_answer_in_time(server):
+    one = server(good)
+    one.drip = 0.3
+    started = time.monotonic()
+    assert backend(one, timeout_s=0.5, retries=0).ask([REQUEST])[0].status == "error"
+    assert time.monotonic() - started < 3
 
 
 def test_no_server_is_an_error_with_a_cure():
