@@ -64,7 +64,12 @@ CAPTIONS: Table[CaptionRow] = Table(
         Column("to_place", pa.string(), "where it goes; empty: not said"),
         Column("arm", pa.string(), "left, right, both, single; empty: none"),
         Column("outcome", pa.string(), "success, not grasped, dropped, wrong object, ...; empty: not said"),
-        Column("confidence", pa.float32(), "0 to 1: how sure the captioner is; null: not told", nullable=True),
+        Column(
+            "confidence",
+            pa.float32(),
+            "0 to 1: by the model's token probabilities, else by whether its verb agrees with signals; null: no model",
+            nullable=True,
+        ),
         Column("phrasings", pa.list_(PHRASING), "the same said otherwise, by caption.phrasings"),
         Column("next_text", pa.string(), "caption of the next event of its level; empty: it is the last"),
         Column("remaining_s", pa.float64(), "s from the event's start to the end of the task that holds it"),

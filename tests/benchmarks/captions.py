@@ -212,8 +212,8 @@ def curve(model: Path) -> None:
 
 
 def in_flight() -> str:
-    """How much of a server's capacity is kept busy: one that answers after half a second, however many ask at once."""
-    number, at_once, seconds = 320, 16, 0.5
+    """How much of a server's capacity is kept busy: one that answers after two seconds, however many ask at once."""
+    number, at_once, seconds = 160, 16, 2.0
     server = FakeServer(seconds=seconds)
     settings = Settings("openai", "m", "cpu", 8, (server.url,), at_once, 10.0, 0, "NO_KEY", None)
     asked = [Request("Look.", (), f"task: {n}", ("object",), 10) for n in range(number)]

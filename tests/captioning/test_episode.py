@@ -9,7 +9,7 @@ import pytest
 from stages.caption.signals.describe import Scene
 from stages.caption.signals.task import Task, read
 from stages.caption.vlm.asking import Asking
-from stages.caption.vlm.episode import talk
+from stages.caption.vlm.episode import AGREES, DIFFERS, talk
 from stages.caption.vlm.requests import Answer
 from tests.captioning.test_handling import actions
 
@@ -88,6 +88,15 @@ def test_the_operators_words_are_not_overruled():
     told = talk(episode("reach", "grasp", "move+", "release", task="put the red cup on the shelf"), {}, ask)
     assert list(told.things) == ["red cup"]
     assert "the operator calls it red cup" in log.questions[1].facts
+
+
+def test_a_model_without_probabilities_is_as_sure_as_it_agrees_with_signals():
+    agrees, differs = (
+        Answer(answer(verb=verb, object="", arm="single", caption=f"The arm {does}."), "ok")
+        for verb, does in (("reach", "reaches out"), ("align", "lines up"))
+    )
+    ask, _ = model([answer(object="red cup")], [agrees, differs])
+    assert [s.confidence for s in talk(episode("reach", "reach"), {}, ask).events.values()] == [AGREES, DIFFERS]
 
 
 def test_the_only_arm_of_a_robot_has_one_name():

@@ -22,6 +22,9 @@ from stages.caption.vlm.asking import Asking
 from stages.caption.vlm.handling import WORKS, actions, handles, several
 from stages.caption.vlm.requests import Answer, Request
 
+# how sure an answer is whose model tells no probabilities: how often the sample's captions were right whose verb agrees
+# with the signals' own, or does not (of 253 and 13, docs/captions.md of 2026-11-27)
+AGREES, DIFFERS = 0.96, 0.08
 Ask = Callable[[Sequence[Request]], list[Answer]]
 Pictures = Mapping[tuple[str, int], bytes]
 
@@ -146,7 +149,10 @@ def _judged(episode: Asking, event: EventRow, thing: str, answer: Answer) -> Sai
     if found:
         return Said(None, refused, answer.confidence, against, checks.told(found), answer.tokens)
     mended = fields.mended or answer.status == "truncated"
-    return Said(fields, "repaired" if mended else "ok", answer.confidence, against, "", answer.tokens)
+    sure = answer.confidence
+    if math.isnan(sure):
+        sure = AGREES if fields.verb == event["primitive"] else DIFFERS
+    return Said(fields, "repaired" if mended else "ok", sure, against, "", answer.tokens)
 
 
 def _plain(fields: Fields, event: EventRow, scene: Scene) -> Fields:
