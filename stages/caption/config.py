@@ -36,7 +36,7 @@ class CaptionConfig(BaseModel):
     api_key_env: str = Field("OPENAI_API_KEY", description="openai: environment variable with the key of the servers")
 
     prices: tuple[float, float] | None = Field(
-        None, description="of a million tokens, of questions and of answers: what --dry-run and the report reckon with"
+        None, description="of a million tokens, of questions and of answers: what --dry-run reckons with"
     )
 
     @model_validator(mode="after")
