@@ -52,6 +52,7 @@ def test_killed_in_the_middle_of_a_publish_the_rerun_makes_the_same_corpus(build
     assert verify(Corpus(str(corpus))) == []
 
 
+@pytest.mark.soak
 def test_a_worker_that_is_killed_once_costs_nothing(source, undisturbed, tmp_path):
     """And neither does a wall clock that jumps a day to and fro in every worker."""
     corpus = tmp_path / "corpus"
