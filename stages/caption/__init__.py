@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from schemas.alignments import ALIGNMENTS
@@ -11,11 +12,13 @@ from schemas.events import EVENTS
 from schemas.observations import OBSERVATIONS
 from schemas.signals import SIGNALS
 from stages.caption.config import CaptionConfig
-from stages.stage import Plan, Scope, Stage, inputs_of
+from stages.stage import Plan, Scope, Stage
 from stages.work import Inputs, Outcome, Unit, Workspace
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from stages.caption.stills import CaptionWork
 
 VERSION = 5
 
@@ -52,20 +55,38 @@ def _also(plan: Plan) -> pl.DataFrame:
     return pl.DataFrame({"also": [f"{name} {prompts_hash()}"]})
 
 
-def _run(unit: Unit[Inputs], work: Workspace, config: CaptionConfig) -> Outcome:
+def _work(plan: Plan, items: Sequence[str], inputs: Inputs) -> CaptionWork:
+    """Input tables and proxies, and the sources' files where full-size pictures are wanted."""
+    import polars as pl
+
+    from schemas.ids import source_of
+    from stages.caption.stills import CaptionWork
+    from stages.observe import File, span_of
+
+    config, files = plan.config(CAPTION), dict[str, list[File]]()
+    if config.stills == "source" and config.captioner != "signals":
+        cameras = plan.survey.cameras.filter(pl.col("uri").is_not_null(), pl.col("episode_id").is_in(list(items)))
+        for row in cameras.iter_rows(named=True):
+            name, camera = row["episode_id"], plan.survey.camera(row["item"])
+            dataset = plan.survey.datasets[source_of(name)]
+            files.setdefault(name, []).append(File(dataset, camera, (span_of(camera, name, dataset, row, ""),)))
+    return CaptionWork(inputs.parts, inputs.media, files)
+
+
+def _run(unit: Unit[CaptionWork], work: Workspace, config: CaptionConfig) -> Outcome:
     from stages.caption.stage import caption
 
     return caption(unit, work, config)
 
 
-CAPTION: Stage[CaptionConfig, Inputs] = Stage(
+CAPTION: Stage[CaptionConfig, CaptionWork] = Stage(
     name="caption",
     version=VERSION,
     config=CaptionConfig,
     scope=Scope.EPISODE,
     reads=(EPISODES, SIGNALS, OBSERVATIONS, ALIGNMENTS, EVENTS),
     writes=(CAPTIONS,),
-    payload=inputs_of,
+    payload=_work,
     run=_run,
     also=_also,
     unhashed=UNHASHED,

@@ -22,6 +22,11 @@ class CaptionConfig(BaseModel):
     )
     moments: int = Field(3, ge=1, description="moments of an event that are shown, by all cameras")
     static: bool = Field(False, description="whether events in which nothing moves are asked about too")
+    stills: Literal["proxy", "source"] = Field(
+        "proxy",
+        description="which pictures are shown: the proxies' (short side 256 px), or full-size ones of the source, for "
+        "which its files are decoded once more",
+    )
     picture_side: int = Field(384, ge=32, description="longest side of a picture that is shown, px")
     phrasings: tuple[Literal["short", "detailed"], ...] = Field(
         ("short", "detailed"), description="how each caption is also said"

@@ -6,14 +6,11 @@ about, and L2 and L3 are put together.
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-
-from PIL import Image
 
 from schemas.alignments import ALIGNMENTS, AlignmentRow
 from schemas.captions import CAPTIONS, CaptionRow
@@ -24,6 +21,7 @@ from schemas.signals import SIGNALS
 from stages.caption import backends, compose
 from stages.caption.config import CaptionConfig
 from stages.caption.signals.describe import Scene, describe, template_hash
+from stages.caption.stills import CaptionWork, full_size, jpeg
 from stages.caption.vlm.answers import Fields
 from stages.caption.vlm.asking import Asking, asking
 from stages.caption.vlm.cache import Cache
@@ -33,9 +31,8 @@ from stages.caption.vlm.prompts import prompts_hash
 from stages.caption.vlm.requests import Answer, Request
 from stages.episode import both_arms, signals_of
 from stages.video.decode import picked
-from stages.work import Inputs, Outcome, Unit, Workspace
+from stages.work import Outcome, Unit, Workspace
 
-JPEG_QUALITY = 90
 Media = Callable[[str], AbstractContextManager[str]]
 
 
@@ -56,9 +53,9 @@ class Model:
         return [self.cache.get(k) or fresh[k] for k in keys]
 
 
-def caption(unit: Unit[Inputs], work: Workspace, config: CaptionConfig) -> Outcome:
+def caption(unit: Unit[CaptionWork], work: Workspace, config: CaptionConfig) -> Outcome:
     """Sentences for the events of a unit's episodes."""
-    outcome, model = Outcome(), _model(work, config)
+    outcome, model, decoded = Outcome(), _model(work, config), dict[str, int]()
 
     def one(name: str) -> tuple[list[CaptionRow], int]:
         (episode,), (alignment,) = work.rows(EPISODES, name), work.rows(ALIGNMENTS, name)
@@ -68,7 +65,11 @@ def caption(unit: Unit[Inputs], work: Workspace, config: CaptionConfig) -> Outco
         told = None
         if model is not None and clips:  # without a camera there is nothing to see
             frames = asked.frames(asked.handlings(), asked.asked())
-            told = talk(asked, pictures(work.media, clips, alignment, frames, config.picture_side), model.ask)
+            if name in unit.payload.files:
+                seen, decoded[name] = full_size(unit.payload.files[name], alignment, frames, config.picture_side)
+            else:
+                seen = pictures(work.media, clips, alignment, frames, config.picture_side)
+            told = talk(asked, seen, model.ask)
         name = model.backend.name if model else ""
         return caption_rows(asked, told, config, name), told.unanswered if told else 0
 
@@ -84,6 +85,8 @@ def caption(unit: Unit[Inputs], work: Workspace, config: CaptionConfig) -> Outco
     for name, (rows, unanswered) in made.items():
         outcome.add(CAPTIONS, rows)
         outcome.count(name, captions=len(rows), **_figures(rows), **({"unanswered": unanswered} if unanswered else {}))
+        if name in decoded:
+            outcome.count(name, full_size_frames=decoded[name])
     if model is not None:
         model.cache.flush()
     return outcome
@@ -123,15 +126,9 @@ def pictures(
             size = (max(1, round(clip["width"] * shrink)), max(1, round(clip["height"] * shrink)))
             numbers = {f: int(index[clip["camera"]][f]) for f in frames}
             decoded = picked(path, sorted(set(numbers.values())), clip["gop"], size)
-            encoded = {n: _jpeg(picture) for n, picture in decoded.items()}
+            encoded = {n: jpeg(picture) for n, picture in decoded.items()}
             found |= {(clip["camera"], f): encoded[n] for f, n in numbers.items()}
     return found
-
-
-def _jpeg(picture: object) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=JPEG_QUALITY)  # type: ignore[arg-type]
-    return buffer.getvalue()
 
 
 def caption_rows(asked: Asking, told: Told | None, config: CaptionConfig, model: str = "") -> list[CaptionRow]:

@@ -1,5 +1,7 @@
 """Whole builds with a model behind a server: what is asked, what is paid, and what a dead or mad server leaves."""
 
+import base64
+import io
 import json
 import os
 import re
@@ -7,10 +9,13 @@ import shutil
 import signal
 import time
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 
 from pipeline.corpus.garbage import collect_garbage
 from pipeline.corpus.verify import verify
@@ -175,6 +180,34 @@ def test_one_moved_boundary_asks_only_about_what_it_touches(captioned, source, t
     assert times
     assert all(a < middle["end_s"] + 3.0 and b > middle["start_s"] - 3.0 for a, b in times)
     assert len(server.asked) < all_of_them / 2
+
+
+def test_full_size_pictures_are_the_sources_own(captioned):
+    """The same moments of the same cameras, decoded from the logs' files: their bytes would be the same here, so that
+    they are asked for smaller, to be asked about at all."""
+    shown: dict[str, list] = {}
+
+    def looks(body):
+        parts = body["messages"][0]["content"]
+        for label, part in pairwise(parts):
+            if part["type"] == "image_url":
+                blob = base64.b64decode(part["image_url"]["url"].split(",")[1])
+                shown.setdefault(label["text"], []).append(Image.open(io.BytesIO(blob)).convert("RGB"))
+        return good(body)
+
+    captions, server, corpus, run = captioned(looks)
+    proxies = dict(shown)  # by camera and time, of all episodes
+    shown.clear()
+    again = run(server, corpus, "caption.stills=source", "caption.picture_side=100")
+    assert again.select("event_id", "text").equals(captions.select("event_id", "text"))
+    assert shown.keys() == proxies.keys()
+    for label, found in shown.items():
+        assert {max(picture.size) for picture in found} == {100}
+        small = [np.asarray(p.resize(found[0].size), dtype=float) for p in proxies[label]]
+        for picture in found:
+            assert min(np.abs(own - np.asarray(picture)).mean() for own in small) < 8, label
+    figures = Corpus(str(corpus)).state("caption").rows("item", ["counts"])["counts"].to_list()
+    assert sum(f["value"] for own in figures for f in own if f["name"] == "full_size_frames") > 0
 
 
 @pytest.mark.soak
