@@ -30,6 +30,7 @@ AGREES: Mapping[str, frozenset[str]] = {  # a true verb: verbs that say the same
     "push": frozenset({"push", "press"}), "press": frozenset({"push", "press"}), "lower": frozenset({"lower", "place"}),
     "reach": frozenset({"reach", "align"}), "align": frozenset({"align", "reach"}), "pull": frozenset({"pull"}),
 }  # fmt: skip
+BRINGS = ("move", "lower", "place", "insert")  # true verbs of which a sentence can say where to
 FACTS = ("verb", "object", "colour", "to", "arm")
 
 
@@ -118,7 +119,8 @@ def _recorded(table: pl.DataFrame) -> Iterable[TrueEvent]:
         bare = row["phase"] == "idle"
         yield TrueEvent(
             name, row["start_frame"], row["end_frame"], row["phase"], "" if bare else of["object"],
-            "" if bare else of["colour"], "", "single", of["named_in_text"],
+            "" if bare else of["colour"], of["to_place"] if row["phase"] in BRINGS else "", "single",
+            of["named_in_text"],
         )  # fmt: skip
 
 

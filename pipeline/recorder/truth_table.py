@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .captions.truth import PLACES
 from .dataset import LAG_FRAMES
 from .worker import Recording, colour_rgb
 
@@ -30,6 +31,8 @@ SCHEMA = pa.schema(
         ("colour", pa.string()),
         ("rgb", pa.list_(pa.float64())),
         ("named_in_text", pa.bool_()),
+        ("from_place", pa.string()),
+        ("to_place", pa.string()),
         ("lag_frames", pa.int64()),
         ("n_missed_grasps", pa.int64()),
         ("success", pa.bool_()),
@@ -66,6 +69,8 @@ def _rows(cell: str, recording: Recording) -> Iterator[dict[str, Any]]:
         "colour": plan.colour,
         "rgb": colour_rgb(plan.colour),
         "named_in_text": plan.named_in_text,
+        "from_place": PLACES.get(plan.task, ("", ""))[0],
+        "to_place": PLACES.get(plan.task, ("", ""))[1],
         "lag_frames": LAG_FRAMES[cell],
         "n_missed_grasps": sum(phase.name == "missed_grasp" for phase in recording.phases),
         "success": True,
