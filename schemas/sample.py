@@ -56,6 +56,7 @@ class Described(TypedDict):
     to_place: str
     arm: str
     outcome: str
+    confidence: float | None  # of the captioner; null: not told
     phrasings: dict[str, str]  # {style: the same said otherwise}
     next: str  # caption of the next event of the level; empty: it is the last
     remaining_s: float  # from the event's start to the end of its task

@@ -13,6 +13,7 @@ from typing import cast
 import polars as pl
 
 from pipeline.config import CorpusConfig
+from pipeline.corpus import record
 from pipeline.corpus.ledger import Ledger
 from pipeline.labels import read as read_labels
 from pipeline.plan import Plan
@@ -93,7 +94,9 @@ def _tokens(plan: Plan, names: int, events: int, pictures: int) -> tuple[tuple[i
     is said."""
     figures = plan.ledger.state(CAPTION.name).rows("item", ["counts"]).explode("counts").drop_nulls().unnest("counts")
     sums = dict(figures.group_by("name").agg(pl.col("value").sum()).iter_rows())
-    answered = sum(sums.get(f"caption_{status}", 0) for status in ("ok", "repaired", "fallback", "truncated"))
+    before = (record.copy(plan.ledger.root) or {}).get("config", {}).get("caption", {})
+    same = all(before.get(key) == getattr(plan.config(CAPTION), key) for key in ("captioner", "model", "picture_side"))
+    answered = same and sum(sums.get(f"caption_{status}", 0) for status in ("ok", "repaired", "fallback", "truncated"))
     if answered and sums.get("question_tokens"):
         each = tuple(sums[k] / answered for k in ("question_tokens", "answer_tokens"))
         return (round(each[0] * (names + events)), round(each[1] * (names + events))), True

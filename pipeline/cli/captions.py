@@ -67,6 +67,12 @@ def score_captions(
             click.echo(printable(f"  {pair.caption['event_id']}: {pair.caption['text']}"))
             click.echo(f"    true: {pair.true.verb} {pair.true.colour} {pair.true.noun}")
         click.echo()
+    click.echo(
+        "right of all, by the caption's own words; one that names no object is not right, nor false (contradicted)"
+    )
+    click.echo(
+        "shuffled: the same captions dealt out anew among events of one verb; invented: a thing where none is handled"
+    )
     if target and drawn:
         from pipeline.explain.sheet import sheet
 

@@ -31,6 +31,14 @@ FATES = {  # of an event of the shard level, in words
     "bad_pictures": "without pictures (a camera shows nothing for most of them)",
     "quarantined": "in quarantine",
 }
+ASKED = {  # how a question to a captioning model went
+    "ok": "ok",
+    "repaired": "repaired (mended, or asked twice)",
+    "fallback": "fell back (the answer was refused twice)",
+    "truncated": "cut off",
+    "blocked": "refused by the server",
+    "error": "not answered",
+}
 SPACES = {"vl": "vl (what is seen and said)", "action": "action (how the arms move)"}
 
 
@@ -125,6 +133,21 @@ def _counts(corpus: Corpus) -> Iterator[str]:
     levels = ", ".join(f"{level} {int(segment[level])} {words}" for level, words in names.items() if level in segment)
     if levels:
         yield f"events     {levels}"
+    yield from _captions(corpus)
+
+
+def _captions(corpus: Corpus) -> Iterator[str]:
+    """How the questions to a model went; nothing where none was asked."""
+    figures = corpus.counts("caption")
+    counts = {status: int(figures.get(f"caption_{status}", 0)) for status in ASKED}
+    if not any(counts.values()):
+        return
+    words = ", ".join(f"{counts[status]} {text}" for status, text in ASKED.items() if counts[status])
+    yield f"captions   {sum(counts.values())} events by a model: {words}"
+    if counts["error"]:
+        captions = corpus.table("captions", columns=["status", "complaint"]).filter(status="error")
+        why = captions["complaint"].value_counts().sort("count", "complaint", descending=[True, False])
+        yield f"           {why['complaint'][0]}: the next build asks for those again"
 
 
 def _sources(corpus: Corpus, barren: Iterable[str], left_out: int) -> Iterator[str]:

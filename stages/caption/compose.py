@@ -50,6 +50,8 @@ def phrasings(styles: Sequence[str], text: str, fields: Fields, event: EventRow)
 
 def _short(fields: Fields) -> str:
     with_thing, without = ORDERS.get(fields.verb, ("", ""))
+    if fields.outcome == "not grasped":
+        return without
     if fields.thing and with_thing:
         where = f" from the {fields.source}" if fields.source and fields.verb in ("grasp", "lift") else ""
         where = f" to the {fields.goal}" if fields.goal and fields.verb in ("move", "lower", "transport") else where
@@ -61,9 +63,16 @@ def _detailed(text: str, fields: Fields, event: EventRow) -> str:
     ways = [f" from the {fields.source}"] if fields.source and fields.verb in ("grasp", "lift", "move") else []
     ways += [f" to the {fields.goal}"] if fields.goal and fields.verb in ("move", "lower") else []
     seconds, plain = event["end_s"] - event["start_s"], text.rstrip(".")
-    plain += "".join(way for way in ways if way.split("the ")[1] not in plain)
-    more = [f"which fails ({fields.outcome})"] if fields.outcome not in ("", "success", "unknown") else []
-    return ", ".join([plain, *more, f"in {seconds:.1f} s"]) + "."
+    if fields.goal and fields.goal in plain:  # the way is told already
+        ways = []
+    plain += "".join(ways)
+    more = (
+        [f"which fails ({fields.outcome})"]
+        if fields.outcome not in ("", "success", "unknown", "repeated attempt")
+        else []
+    )
+    lasts = f"for {seconds:.1f} s" if fields.verb in ("idle", "hold") else f"in {seconds:.1f} s"
+    return ", ".join([plain, *more, lasts]) + "."
 
 
 def next_texts(events: Sequence[EventRow], texts: Mapping[str, str]) -> dict[str, str]:

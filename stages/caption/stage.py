@@ -7,6 +7,7 @@ about, and L2 and L3 are put together.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
@@ -166,9 +167,12 @@ def _row(
     elif told is None or said is not None:
         text, source, model = describe(scene), "signals", "signals/2"
         status = said.status if said else "ok"
+        named = scene.task.held or scene.task.thing
+        if named and named in text and "(task:" not in text:
+            fields = Fields(verb=event["primitive"], thing=re.sub(r"^(the|this|that) ", "", named), arm=_arm(scene))
     else:
         text, source, status, model = compose.of_children(scene, thing), "composed", "ok", "composed/1"
-        fields = Fields(verb=event["primitive"], thing=thing, arm=_arm(scene))
+        fields = Fields(verb=event["primitive"], thing=thing if thing and thing in text else "", arm=_arm(scene))
     paid = said.tokens if said and event["event_id"] in (told.events if told else {}) else (0, 0)
     sure = said.confidence if said and said.fields else math.nan
     return {
@@ -211,4 +215,6 @@ def _thing(event: EventRow, asked: Asking, told: Told | None) -> str:
 
 def _arm(scene: Scene) -> str:
     arms = list(scene.arms)
+    if scene.arms_of_robot == 1:
+        return "single"
     return "" if not arms else arms[0] if len(arms) == 1 else "both"

@@ -92,6 +92,7 @@ def _described(said: CaptionRow) -> Described:
         "to_place": said["to_place"],
         "arm": said["arm"],
         "outcome": said["outcome"],
+        "confidence": None if said["confidence"] is None else round(said["confidence"], 4),
         "phrasings": {p["style"]: p["text"] for p in said["phrasings"]},
         "next": said["next_text"],
         "remaining_s": round(said["remaining_s"], 6),

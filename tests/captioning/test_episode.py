@@ -99,6 +99,13 @@ def test_a_model_without_probabilities_is_as_sure_as_it_agrees_with_signals():
     assert [s.confidence for s in talk(episode("reach", "reach"), {}, ask).events.values()] == [AGREES, DIFFERS]
 
 
+def test_who_closes_a_box_with_a_lid_takes_the_lid():
+    lid = answer(verb="reach", object="purple lid", arm="single", caption="The arm reaches for the purple lid.")
+    box = episode("reach", "grasp", "move+", "release", task="close the box with the purple lid")
+    told = talk(box, {}, model([answer(object="purple lid")], [lid])[0])
+    assert list(told.things) == ["purple lid"]
+
+
 def test_the_only_arm_of_a_robot_has_one_name():
     said = answer(verb="reach", object="", arm="right", caption="The arm reaches for the red cup.")
     (one,) = talk(episode("reach"), {}, model([answer(object="red cup")], [said])[0]).events.values()

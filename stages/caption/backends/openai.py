@@ -74,6 +74,7 @@ class OpenAI:
             raise BackendError("caption.base_urls", "is empty: give the servers, such as [http://localhost:8000/v1]")
         key = os.environ.get(settings.api_key_env) or "none"  # local servers want any
         self.settings, self.pace, self._turn = settings, Pace(settings.requests_per_minute), 0
+        self._problem = "no server answers"
         self._failed, self._heard = 0, time.monotonic()  # tries in a row that nobody answered; when somebody last did
         self.name = settings.model
         self.identity = f"openai/{settings.model}/temperature 0"
@@ -105,7 +106,7 @@ class OpenAI:
         return asyncio.run_coroutine_threadsafe(all_of_them(), self._loop).result()
 
     async def _one(self, request: Request) -> Answer:
-        problem = "no server answers"
+        problem = self._problem
         for attempt in range(self.settings.retries + 1):
             if self._given_up():
                 break
@@ -118,7 +119,7 @@ class OpenAI:
             if answer is not None:
                 self._failed, self._heard = 0, time.monotonic()
                 return answer
-            self._failed += 1
+            self._failed, self._problem = self._failed + 1, problem
             if all(s.refuses for s in self.servers):
                 break
             now = time.monotonic()

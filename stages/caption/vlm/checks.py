@@ -54,12 +54,17 @@ OPPOSITES: Mapping[str, str] = {  # a verb: words with which a sentence is about
 AGAINST = ({"lift", "lower"}, {"push", "pull"}, {"grasp", "release"})  # verbs of which signals know which it is
 CARRIES = {"lift", "hold"}  # with an empty, open hand neither can be
 BARE = {"reach", "align", "retract", "idle", "open"}  # what a hand does that holds nothing
+WORKS = {"push", "pull", "press", "rotate"}
+MOVES = {"reach", "lift", "move", "lower", "push", "pull", "press", "rotate", "retract"}  # primitives of a moving arm
 BY_HAND = {"grasp", "close", "release", "open", "handover", "place"}  # primitives in which fingers act
 
 
 def complaints(fields: Fields, event: EventRow, scene: Scene, opening: Mapping[str, tuple[float, float]]) -> list[str]:
     """All that is wrong with an answer. opening: {arm: gripper's opening at the first and at the last frame}."""
-    return [*_verb(fields, event, opening), *_arm(fields, event, scene), *_names(fields), *_sentence(fields)]
+    found = [*_verb(fields, event, opening), *_arm(fields, event, scene), *_names(fields), *_sentence(fields)]
+    if event["recovery"] == "second_approach" and fields.verb == "reach" and _up(scene):
+        found.append("the hand goes up in this event, away from what it missed: it is retract")
+    return found
 
 
 def contradictions(
@@ -67,6 +72,11 @@ def contradictions(
 ) -> list[str]:
     """Those in which signals and answer cannot both be right."""
     return [*_verb(fields, event, opening), *_arm(fields, event, scene)]
+
+
+def _up(scene: Scene) -> bool:
+    """Whether all arms go mostly upward."""
+    return bool(scene.shift) and all(z > 0.01 and z > 0.5 * (x * x + y * y + z * z) ** 0.5 for x, y, z in scene.shift)
 
 
 def _verb(fields: Fields, event: EventRow, opening: Mapping[str, tuple[float, float]]) -> list[str]:
@@ -94,6 +104,10 @@ def _verb(fields: Fields, event: EventRow, opening: Mapping[str, tuple[float, fl
         found.append("no hand takes over from the other in this event")
     if event["static"] and verb not in ("idle", "hold") and primitive not in BY_HAND:
         found.append("nothing moves in this event: it is idle or hold")
+    if verb in ("idle", "hold") and not event["static"] and primitive in MOVES:
+        found.append(f"the arm moves in this event ({primitive}): it is neither idle nor hold")
+    if verb in WORKS and primitive in ("grasp", "release", "handover"):
+        found.append(f"the hand does {primitive} in this event, not {verb}")
     if verb in ("idle", "hold") and primitive in BY_HAND and not event["static"] and (closes or opens):
         found.append("the gripper acts in this event, so it is neither idle nor hold")
     return found

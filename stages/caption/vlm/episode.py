@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,12 +19,13 @@ from stages.caption.signals.task import Task
 from stages.caption.vlm import checks
 from stages.caption.vlm.answers import VERBS, Fields, read
 from stages.caption.vlm.asking import Asking
-from stages.caption.vlm.handling import WORKS, actions, handles, several
+from stages.caption.vlm.handling import WORKS, actions, handles, several, takes
 from stages.caption.vlm.requests import Answer, Request
 
 # how sure an answer is whose model tells no probabilities: how often the sample's captions were right whose verb agrees
 # with the signals' own, or does not (of 253 and 13, docs/captions.md of 2026-11-27)
 AGREES, DIFFERS = 0.96, 0.08
+FROM, TO = ("grasp", "lift", "move"), ("move", "lower", "place", "push", "handover")  # verbs that say from or to where
 Ask = Callable[[Sequence[Request]], list[Answer]]
 Pictures = Mapping[tuple[str, int], bytes]
 
@@ -86,7 +87,8 @@ def _names(episode: Asking, seen: Pictures, ask: Ask) -> tuple[list[str], int, t
     names, again = dict.fromkeys(range(len(handlings)), ""), {}
     for number, answer in zip(single, answers, strict=True):
         name = _name(answer)
-        certain = _certain(episode.scenes[own[handlings[number].first]["event_id"]].task) if len(busy) == 1 else ""
+        task = episode.scenes[own[handlings[number].first]["event_id"]].task
+        certain = _certain(task, takes(own, handlings[number])) if len(busy) == 1 else ""
         names[number] = name if not certain or (name and checks.same_thing(name, certain)) else certain
         if answer.status != "error" and (not name or names[number] != name):
             wrong = f"the operator calls it {certain}" if certain else "object must be a plain name such as red cup"
@@ -105,8 +107,10 @@ def _name(answer: Answer) -> str:
     return fields.thing if fields and checks.is_name(fields.thing) else ""
 
 
-def _certain(task: Task) -> str:
-    return re.sub(r"^(the|this|that) ", "", task.held or task.thing)
+def _certain(task: Task, taken: bool) -> str:
+    """What the operator's words name for certain: of a thing that is taken what is held, else what is worked on (who
+    closes the box with the lid takes the lid)."""
+    return re.sub(r"^(the|this|that) ", "", task.held if taken else task.held or task.thing)
 
 
 def _asked(
@@ -168,7 +172,8 @@ def _plain(fields: Fields, event: EventRow, scene: Scene) -> Fields:
         fields = fields.mend(verb=primitive, word=fields.word or fields.verb)
     if event["recovery"] == "missed_grasp" and fields.outcome == "success":
         fields = fields.mend(outcome="not grasped")
-    return fields
+    comes = fields.source if fields.verb in FROM and fields.outcome != "not grasped" else ""
+    return replace(fields, source=comes, goal=fields.goal if fields.verb in TO else "")
 
 
 def _one_name(fields: Fields, thing: str) -> Fields:

@@ -59,6 +59,12 @@ def handles(own: Sequence[EventRow], handling: Handling) -> bool:
     return any(e["holds"] or e["primitive"] in (*TAKES, *WORKS) for e in mine)
 
 
+def takes(own: Sequence[EventRow], handling: Handling) -> bool:
+    """Whether a hand takes or holds something in a handling."""
+    mine = own[handling.first : handling.last + 1]
+    return any(e["holds"] or (e["primitive"] in TAKES and not e["recovery"]) for e in mine)
+
+
 def several(own: Sequence[EventRow], handling: Handling) -> bool:
     """Whether two arms each take a thing of their own in a handling: no one name is that of all its events."""
     mine = [e for e in own[handling.first : handling.last + 1] if not e["recovery"]]

@@ -18,7 +18,7 @@ CLOSES, OPENS, OPEN, SHUT = (
 
 
 def event(primitive="grasp", holds=(), static=False, arms=("single",)) -> dict:
-    return {"primitive": primitive, "holds": list(holds), "static": static, "arms": list(arms)}
+    return {"primitive": primitive, "holds": list(holds), "static": static, "arms": list(arms), "recovery": None}
 
 
 def told(fields: Fields, opening=CLOSES, arms_of_robot=1, **of) -> str:
@@ -43,6 +43,9 @@ def test_a_good_answer_passes():
         ("lift", SHUT, {"primitive": "lower", "holds": ["single"]}, "it does lower"),
         ("push", SHUT, {"primitive": "pull"}, "it does pull"),
         ("cut", CLOSES, {}, "must be one of"),
+        ("idle", OPEN, {"primitive": "retract"}, "the arm moves"),
+        ("idle", SHUT, {"primitive": "move", "holds": ["single"]}, "the arm moves"),
+        ("push", CLOSES, {"primitive": "grasp"}, "the hand does grasp"),
     ],
 )
 def test_a_verb_that_signals_contradict(verb, opening, of, wrong):
@@ -134,6 +137,14 @@ def test_of_two_arms_the_one_that_acts_is_judged():
     assert "holds something" in told(replace(aligns, arm="left"), **two, primitive="lower")
     other = replace(aligns, caption="The left arm lines up with the lid.", arm="right")
     assert "speaks of left" in told(other, opening={}, arms_of_robot=2, arms=("right",), primitive="align")
+
+
+def test_who_backs_off_after_a_missed_grasp_does_not_reach_again():
+    again = {**event(primitive="reach"), "recovery": "second_approach"}
+    fields = replace(GOOD, verb="reach", caption="The arm reaches for the red cup again.")
+    up, ahead = (Scene("L1", "reach", shift=[way]) for way in ((0.0, 0.01, 0.1), (0.1, 0.0, 0.01)))
+    assert "away from what it missed" in "; ".join(complaints(fields, again, up, OPEN))
+    assert complaints(fields, again, ahead, OPEN) == []
 
 
 def test_names_of_one_thing():
