@@ -172,7 +172,9 @@ def _row(
             fields = Fields(verb=event["primitive"], thing=re.sub(r"^(the|this|that) ", "", named), arm=_arm(scene))
     else:
         text, source, status, model = compose.of_children(scene, thing), "composed", "ok", "composed/1"
-        fields = Fields(verb=event["primitive"], thing=thing if thing and thing in text else "", arm=_arm(scene))
+        fields = Fields(
+            verb=event["primitive"], thing=thing if thing and thing in text.split(" (task:")[0] else "", arm=_arm(scene)
+        )
     paid = said.tokens if said and event["event_id"] in (told.events if told else {}) else (0, 0)
     sure = said.confidence if said and said.fields else math.nan
     return {
