@@ -51,8 +51,9 @@ bench: $(VENV)/.installed  ## Measure builds against the floor, memory, growth, 
 gpu-check:  ## Run the models on this machine's GPU, held to the CPU, and print their rates (needs torch and transformers alone)
 	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m tests.benchmarks.gpu_check
 
-bench-segment: $(VENV)/.installed  ## Score boundaries against the truth, beside other methods; writes docs/segmentation.md, or EVENTS=e.parquet TRUTH=t.csv
+bench-segment: $(VENV)/.installed  ## Score boundaries against the truth, beside other methods; writes docs/segmentation.md, docs/gold.md, or EVENTS=e.parquet TRUTH=t.csv
 	$(BIN)/python -m tests.benchmarks.segmentation.bench $(if $(EVENTS),--events $(EVENTS) --truth $(TRUTH),--write docs/segmentation.md)
+	$(if $(EVENTS),,@test ! -d ../shared/data || $(BIN)/python -m tests.benchmarks.gold --write docs/gold.md)
 
 bench-captions: $(VENV)/.installed  ## Score captions against the truth, before and after a prompt changes; writes docs/captions.md, docs/gold.md
 	$(BIN)/python -m tests.benchmarks.captions --write docs/captions.md
