@@ -157,8 +157,13 @@ def main() -> None:
         sys.exit("the real recordings are not beside the checkout: nothing to score")
     with tempfile.TemporaryDirectory() as folder:
         corpus = Corpus(options.corpus) if options.corpus else built(folder)
-        head = ["# Against events that were marked by eye", "", f"{datetime.now(UTC):%Y-%m-%d}, `make bench-captions` or `make bench-segment`. "
-                "How the set was made, and by whom: `tests/gold/rules.md`.", ""]  # fmt: skip
+        head = [
+            "# Against events that were marked by eye",
+            "",
+            f"{datetime.now(UTC):%Y-%m-%d}, `make bench-captions` or `make bench-segment`. How the set was made, and by "
+            "whom: `tests/gold/rules.md`.",
+            "",
+        ]
         text = "\n".join([*head, *sections(corpus)]) + "\n"
     print(text)
     if options.write:
