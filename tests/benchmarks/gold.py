@@ -160,8 +160,8 @@ def main() -> None:
         head = [
             "# Against events that were marked by eye",
             "",
-            f"{datetime.now(UTC):%Y-%m-%d}, `make bench-captions` or `make bench-segment`. How the set was made, and by "
-            "whom: `tests/gold/rules.md`.",
+            f"{datetime.now(UTC):%Y-%m-%d}, `make bench-captions` or `make bench-segment`. How the set was made, and "
+            "by whom: `tests/gold/rules.md`.",
             "",
         ]
         text = "\n".join([*head, *sections(corpus)]) + "\n"
