@@ -11,6 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -64,14 +65,11 @@ class FakeServer:
                     outer.now += 1
                     outer.most = max(outer.most, outer.now)
                     outer.keys.add(self.headers.get("authorization", ""))
-                try:
-                    time.sleep(outer.seconds)
+                time.sleep(outer.seconds)
+                with outer._lock:  # before the answer goes out, upon which the next question may come
+                    outer.now -= 1
+                with suppress(BrokenPipeError, ConnectionResetError):
                     self._reply(raw)
-                except (BrokenPipeError, ConnectionResetError):
-                    pass
-                finally:
-                    with outer._lock:
-                        outer.now -= 1
 
             def _reply(self, raw: bytes) -> None:
                 body = json.loads(raw)
