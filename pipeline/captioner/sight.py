@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.captioner.examples import Example
-from pipeline.captioner.train import Schedule, collated, drawn, prepared
+from pipeline.captioner.train import Schedule, batches
 
 OFTEN = 5  # times that a word must occur
 
@@ -39,15 +39,10 @@ def look(
     tower = model.model
     parts = [*tower.vision_model.parameters(), *tower.connector.parameters(), *votes.parameters()]
     optimizer = torch.optim.AdamW(parts, lr=schedule.rate, weight_decay=0.05)
-    pad, started, losses, right = processor.tokenizer.pad_token_id, time.perf_counter(), [], []
-    ready: dict[int, Any] = {}
-    for step, some in enumerate(drawn(len(examples), schedule, rng)):
+    started, losses, right = time.perf_counter(), [], []
+    for step, (some, inputs) in enumerate(batches(processor, examples, schedule, rng)):
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate_at(step)
-        for number in some:
-            if number not in ready:
-                ready[number] = prepared(processor, examples[number])
-        inputs = collated([ready[n] for n in some], pad, rng)
         inputs = {k: v for k, v in inputs.items() if k.startswith("pixel")}
         seen = tower.get_image_features(**inputs, return_dict=True).pooler_output
         strongest = torch.stack([votes(tokens).logsumexp(0) - np.log(len(tokens)) for tokens in seen])

@@ -60,14 +60,9 @@ def train(
     weights = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=schedule.rate, weight_decay=0.05, betas=(0.9, 0.98))
     started, losses = time.perf_counter(), []
-    ready: dict[int, Prepared] = {}
-    for step, some in enumerate(drawn(len(examples), schedule, rng)):
+    for step, (_, inputs) in enumerate(batches(processor, examples, schedule, rng)):
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate_at(step)
-        for number in some:
-            if number not in ready:
-                ready[number] = prepared(processor, examples[number])
-        inputs = collated([ready[n] for n in some], processor.tokenizer.pad_token_id, rng)
         loss = model(**{k: v.to(device) for k, v in inputs.items()}).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
@@ -97,6 +92,18 @@ def adapted(model: Any) -> Any:
 def merged(model: Any) -> Any:
     """Adapters folded into the weights."""
     return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+
+
+def batches(
+    processor: Any, examples: Sequence[Example], schedule: Schedule, rng: np.random.Generator
+) -> Iterator[tuple[list[int], dict[str, Any]]]:
+    """(numbers of examples, model inputs), one a step; what the processor makes of an example is kept."""
+    ready: dict[int, Prepared] = {}
+    for some in drawn(len(examples), schedule, rng):
+        for number in some:
+            if number not in ready:
+                ready[number] = prepared(processor, examples[number])
+        yield some, collated([ready[n] for n in some], processor.tokenizer.pad_token_id, rng)
 
 
 def drawn(count: int, schedule: Schedule, rng: np.random.Generator) -> Iterator[list[int]]:

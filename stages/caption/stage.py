@@ -58,7 +58,7 @@ def caption(unit: Unit[CaptionWork], work: Workspace, config: CaptionConfig) -> 
     """Sentences for the events of a unit's episodes."""
     outcome, model, decoded = Outcome(), _model(work, config), dict[str, int]()
 
-    def one(name: str) -> tuple[list[CaptionRow], int]:
+    def one(name: str) -> tuple[list[CaptionRow], Told | None]:
         (episode,), (alignment,) = work.rows(EPISODES, name), work.rows(ALIGNMENTS, name)
         signals, events = signals_of(work.rows(SIGNALS, name)), both_arms(work.rows(EVENTS, name))
         clips = work.rows(OBSERVATIONS, name)
@@ -71,10 +71,9 @@ def caption(unit: Unit[CaptionWork], work: Workspace, config: CaptionConfig) -> 
             else:
                 seen = pictures(work.media, clips, alignment, frames, config.picture_side)
             told = talk(asked, seen, model.ask)
-        name = model.backend.name if model else ""
-        return caption_rows(asked, told, config, name), told.unanswered if told else 0
+        return caption_rows(asked, told, config, model.backend.name if model else ""), told
 
-    made: dict[str, tuple[list[CaptionRow], int]] = {}
+    made: dict[str, tuple[list[CaptionRow], Told | None]] = {}
     at_once = model.backend.at_once if model else 1
     with ThreadPoolExecutor(max(1, min(at_once, len(unit.names)))) as pool:
         running = {name: pool.submit(one, name) for name in unit.names}
@@ -83,9 +82,13 @@ def caption(unit: Unit[CaptionWork], work: Workspace, config: CaptionConfig) -> 
             made[name] = running[name].result()
 
         outcome.each(unit.names, collect)
-    for name, (rows, unanswered) in made.items():
+    for name, (rows, told) in made.items():
         outcome.add(CAPTIONS, rows)
-        outcome.count(name, captions=len(rows), **_figures(rows), **({"unanswered": unanswered} if unanswered else {}))
+        outcome.count(name, captions=len(rows), **_figures(rows))
+        if told is not None:
+            outcome.count(name, question_tokens=told.tokens[0], answer_tokens=told.tokens[1])  # of names
+        if told is not None and told.unanswered:
+            outcome.count(name, unanswered=told.unanswered)
         if name in decoded:
             outcome.count(name, full_size_frames=decoded[name])
     if model is not None:
@@ -134,7 +137,7 @@ def pictures(
 
 def caption_rows(asked: Asking, told: Told | None, config: CaptionConfig, model: str = "") -> list[CaptionRow]:
     """One row an event, in order. model: what it is called."""
-    whole = {(e["start_frame"], e["end_frame"]): e["event_id"] for e in actions(asked.events)}
+    whole = {(e["start_frame"], e["end_frame"]): e for e in actions(asked.events)}
     rows = [_row(event, asked, told, whole, config, model) for event in asked.events]
     after = compose.next_texts(asked.events, {r["event_id"]: r["text"] for r in rows})
     left = compose.remaining(asked.events)
@@ -147,17 +150,19 @@ def _row(
     event: EventRow,
     asked: Asking,
     told: Told | None,
-    whole: Mapping[tuple[int, int], str],
+    whole: Mapping[tuple[int, int], EventRow],
     config: CaptionConfig,
     name: str,
 ) -> CaptionRow:
-    scene, labels = asked.scenes[event["event_id"]], {e["event_id"]: e["label"] for e in asked.events}
+    scene = asked.scenes[event["event_id"]]
     fields = Fields(verb=event["primitive"], arm=_arm(scene))
-    said, same = None, whole.get((event["start_frame"], event["end_frame"]), "")
+    # a local event that is a whole action has that action's words
+    same = whole.get((event["start_frame"], event["end_frame"])) if event["level"] == "L0" else None
+    said = None
     if told is not None:
-        said = told.events.get(event["event_id"]) or (told.events.get(same) if event["level"] == "L0" else None)
+        said = told.events.get(event["event_id"]) or (told.events.get(same["event_id"]) if same else None)
     thing = _thing(event, asked, told)
-    label = event["label"] or (labels.get(same) if event["level"] == "L0" else None)
+    label = event["label"] or (same["label"] if same else None)
     if label:
         text, source, status, model = label, "human", "human", "human"
         fields = Fields(arm=fields.arm)

@@ -12,7 +12,7 @@ from schemas.alignments import AlignmentRow
 from schemas.captions import CaptionRow
 from schemas.episodes import EpisodeRow
 from schemas.events import EventRow
-from schemas.sample import Described, Sample
+from schemas.sample import Child, Described, Sample
 from schemas.samples import SampleRow
 from stages.shard.layout import layout_key
 
@@ -49,14 +49,7 @@ def sample_meta(
         "gripper_arms": list(grippers),
         "captions": chain,
         "described": _described(captions[event["event_id"]]),
-        "children": [
-            {
-                "start": e["start_frame"] - start,
-                "end": e["end_frame"] - start,
-                "caption": captions[e["event_id"]]["text"],
-            }
-            for e in inside
-        ],
+        "children": [_child(e, start, captions) for e in inside],
         "pictures": [
             {
                 "camera": p["camera"],
@@ -80,6 +73,11 @@ def sample_meta(
         "marks": json.loads(episode["marks"]),
         "layout": layout_key(episode["layout"]),
     }
+
+
+def _child(event: EventRow, start: int, captions: Mapping[str, CaptionRow]) -> Child:
+    caption = captions[event["event_id"]]["text"]
+    return {"start": event["start_frame"] - start, "end": event["end_frame"] - start, "caption": caption}
 
 
 def _described(said: CaptionRow) -> Described:

@@ -12,6 +12,7 @@ import inspect
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from stages.caption.signals import task as grammar
 from stages.caption.signals import words
@@ -61,6 +62,7 @@ def describe(scene: Scene) -> str:
     return _sentence(f"{text} (task: {goal})" if goal and (not thing or thing not in text) else text)
 
 
+@cache
 def template_hash() -> str:
     """Hash of these modules' sources: another wording is another prompt."""
     sources = "".join(inspect.getsource(module) for module in (grammar, words, inspect.getmodule(describe)) if module)

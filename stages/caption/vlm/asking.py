@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from schemas.alignments import DEAD, AlignmentRow
 from schemas.episodes import EpisodeRow
 from schemas.events import EventRow
@@ -85,7 +83,7 @@ class Asking:
         return Request(prompt("event"), self._pictures(self._moments(event), seen), text, EVENT_FIELDS, EVENT_TOKENS)
 
     def _moments(self, event: EventRow) -> list[int]:
-        return moments(event, self.most, np.asarray(self.alignment["time_s"]).tolist())
+        return moments(event, self.most, self.alignment["time_s"])
 
     def _pictures(self, frames: Sequence[int], seen: Mapping[tuple[str, int], bytes]) -> tuple[Picture, ...]:
         """By moment, then by camera; pictures in which nothing is to be seen are left out."""

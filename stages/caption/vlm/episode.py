@@ -118,7 +118,7 @@ def _asked(
 ) -> list[Said]:
     first = ask(questions)
     said = [_judged(episode, e, t, a) for e, t, a in zip(events, things, first, strict=True)]
-    wrong = [n for n, s in enumerate(said) if s.fields is None and s.status != "error"]
+    wrong = [n for n, s in enumerate(said) if s.fields is None and s.status not in ("error", "blocked")]
     if wrong:
         second = ask([questions[n].again(said[n].complaint) for n in wrong])
         for n, answer in zip(wrong, second, strict=True):

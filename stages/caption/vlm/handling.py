@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from schemas.events import EventRow
 
 TAKES = ("grasp", "handover")
@@ -87,20 +90,17 @@ def clearest(own: Sequence[EventRow], handling: Handling) -> list[int]:
     return sorted({first, at, min(middle, handling.end - 1)})
 
 
-def moments(event: EventRow, most: int, times: Sequence[float]) -> list[int]:
+def moments(event: EventRow, most: int, times: Sequence[float] | npt.NDArray[np.float64]) -> list[int]:
     """At most `most` frames of an event, its first and its last among them: between those the instants of what bounds
     it, strongest first, then even ones. times: s of each canonical frame."""
     start, last = event["start_frame"], event["end_frame"] - 1
     chosen = [start, last][:most]
     apart = max(1, (last - start) // 4)  # frames: a picture next to another shows nothing new
     causes = sorted(event["evidence"], key=lambda e: -e["strength"])
-    inside = [_nearest(e["time_s"], times, start, last) for e in causes]
+    own = np.asarray(times[start : last + 1])
+    inside = [start + int(np.abs(own - e["time_s"]).argmin()) for e in causes]
     even = [start + (last - start) * k // most for k in range(1, most)]
     for frame in [*inside, *even]:
         if len(chosen) < most and all(abs(frame - c) >= apart for c in chosen):
             chosen.append(frame)
     return sorted(set(chosen))
-
-
-def _nearest(time_s: float, times: Sequence[float], start: int, last: int) -> int:
-    return min(range(start, last + 1), key=lambda k: abs(times[k] - time_s))

@@ -15,6 +15,7 @@ def prompt(name: str) -> str:
     return resources.files(__name__).joinpath(f"{name}.txt").read_text(encoding="utf-8").strip()
 
 
+@cache
 def prompts_hash() -> str:
     """Hash of all prompts."""
     return hashlib.sha256("\0".join(prompt(n) for n in NAMES).encode()).hexdigest()[:12]
