@@ -1,0 +1,126 @@
+"""From fractions to whole samples, margins and all: controlled rounding (Cox 1987; Causey, Cox and Ernst 1985).
+
+In: wanted samples of each cell. Out: copies of each cell, floor or ceiling of what its pair is wanted, rows and columns
+floor or ceiling of theirs, the whole exactly N. Which pairs are rounded up is a linear program over the fractional ones
+(a network: its vertices are whole numbers, and the fractions themselves show that there is one). A pair costs its
+permanent random number less its fraction: alone, it would be rounded up where its fraction is the larger, as in Poisson
+sampling, so that a table that moves little is rounded much the same; the margins shift that by a price a cluster.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.optimize import Bounds, LinearConstraint, milp
+
+from stages.balance.cells import Float, Labels, Pairs, derived
+
+WHOLE = 1e-7  # a pair so near a whole number is that number
+WHOLE_MARGIN = 1e-4  # and a row or column; all of them together stay below one sample, so that a solution remains
+SHY = 1e-3  # recoveries: a sum that falls short of a whole number by less is that number
+SPLIT, CLASSES = 1, 2  # purposes of permanent random numbers
+
+
+def rounded(pairs: Pairs, wanted: Float, max_repeats: int, samples: int) -> Labels:
+    """int64[K]: copies of each cell in the order of `Pairs`, 0 <= copies <= max_repeats * n, sum `samples`.
+
+    wanted: float64[K] of that sum, within those bounds. Recoveries come within a sample of what is wanted of them
+    wherever the pairs that hold both kinds leave room; weights within a pair are met in the mean.
+    """
+    own = pairs.cells
+    most = max_repeats * own.n
+    of_pair = controlled(pairs.vl, pairs.action, pairs.sums(wanted), samples, pairs.u)
+    recoveries = divided(
+        pairs.sums(np.where(own.recovery, wanted, 0.0)),
+        pairs.sums(np.where(own.recovery, 0.0, wanted)),
+        pairs.sums(np.where(own.recovery, most, 0)).astype(np.int64),
+        pairs.sums(np.where(own.recovery, 0, most)).astype(np.int64),
+        of_pair,
+        int(np.ceil(float(wanted[own.recovery].sum()) - SHY)),
+        derived(pairs.u, SPLIT),
+    )
+    kind = pairs.of * 2 + own.recovery
+    of_kind = np.stack([of_pair - recoveries, recoveries], axis=1).ravel()
+    start = np.repeat(derived(pairs.u, CLASSES), 2)
+    return systematic(kind, wanted, most, of_kind, start)
+
+
+def controlled(row: Labels, column: Labels, x: Float, samples: int, u: Float) -> Labels:
+    """int64[P]: floor or ceiling of each x, sums of rows and of columns floor or ceiling of theirs, `samples` in all.
+
+    row, column: int64[P], each combination once; u: float64[P], permanent random numbers.
+    """
+    near = np.rint(x)
+    base = np.where(np.abs(x - near) <= WHOLE, near, np.floor(x))
+    fraction = np.where(np.abs(x - near) <= WHOLE, 0.0, x - base)
+    loose = np.flatnonzero(fraction > 0)
+    whole = base.astype(np.int64)
+    if not len(loose):
+        return whole
+    left, right = int(row.max()) + 1, int(column.max()) + 1
+    margin = np.concatenate([np.bincount(row, weights=x), np.bincount(column, weights=x)])
+    given = np.concatenate([np.bincount(row, weights=base), np.bincount(column, weights=base)])
+    which = np.concatenate([row[loose], left + column[loose], np.full(len(loose), left + right)])
+    entries = (np.ones(3 * len(loose)), (which, np.tile(np.arange(len(loose)), 3)))
+    sums = sp.csr_array(entries, shape=(left + right + 1, len(loose)))
+    for slack in (min(WHOLE_MARGIN, 0.1 / len(margin)), 0.0, -1.0):  # the last: a float64 too far off what it should be
+        low = np.append(np.floor(margin + slack) - given, samples - base.sum())
+        high = np.append(np.ceil(margin - slack) - given, samples - base.sum())
+        result = milp(u[loose] - fraction[loose], constraints=LinearConstraint(sums, low, high), bounds=Bounds(0, 1))
+        if result.x is not None:
+            whole[loose] += np.rint(result.x).astype(np.int64)
+            return whole
+    raise ValueError(f"no rounding of a table of {x.sum():.6f} to {samples} samples: {result.message}")
+
+
+def divided(
+    one: Float, other: Float, most_one: Labels, most_other: Labels, total: Labels, goal: int, u: Float
+) -> Labels:
+    """int64[P]: how many of each `total` are of the first kind; their sum is `goal`, as near as floors and ceilings go.
+
+    one, other: float64[P], wanted of both kinds; most_one, most_other: int64[P], bounds. Each is floor or ceiling of
+    its part of `total`; rounded up are those whose fraction is most above their permanent random number.
+    """
+    part = _fitted(one, most_one, one + other, most_one + most_other, total)
+    near = np.rint(part)
+    whole = np.abs(part - near) <= WHOLE
+    low = np.where(whole, near, np.floor(part)).astype(np.int64)
+    loose = np.flatnonzero(~whole)
+    ranked = loose[np.argsort(u[loose] - (part - low)[loose], kind="stable")]
+    low[ranked[: max(0, goal - int(low.sum()))]] += 1
+    return low
+
+
+def systematic(group: Labels, wanted: Float, most: Labels, total: Labels, start: Float) -> Labels:
+    """int64[K]: parts of the whole `total` of each group, each floor or ceiling of its share, none beyond `most`.
+
+    group: int64[K] ascending; total: int64[G]; start: float64[G] in [0, 1): the running sum within a group is counted
+    from there, which rounds each part up as often as its fraction says, over groups (largest remainders would never
+    take a class that is small in each of many pairs).
+    """
+    groups = len(total)
+    held = np.bincount(group, weights=wanted, minlength=groups)
+    room = np.bincount(group, weights=most, minlength=groups)
+    part = _fitted(wanted, most, held[group], room[group], total[group])
+    run = np.cumsum(np.rint(part / WHOLE).astype(np.int64))  # in whole units, so that what is whole stays so
+    first = np.diff(group, prepend=-1) > 0
+    before = np.maximum.accumulate(np.where(first, run - np.rint(part / WHOLE).astype(np.int64), 0))
+    units = round(1 / WHOLE)
+    count = (run - before + np.floor(start[group] * units).astype(np.int64)) // units
+    last = np.append(first[1:], True)[: len(group)]
+    count = np.where(last, total[group], np.minimum(count, total[group]))
+    parts = np.where(first, count, np.diff(count, prepend=0)).astype(np.int64)
+    for over in np.flatnonzero(parts > most):  # by a unit of rounding, about never
+        room_left = np.flatnonzero((group == group[over]) & (parts < most))
+        parts[room_left[0]] += 1
+        parts[over] -= 1
+    return parts
+
+
+def _fitted(wanted: Float, most: Labels, held: Float | Labels, room: Float | Labels, total: Labels) -> Float:
+    """Parts of a group with the sum `total` instead of `held`: all less in proportion, or all nearer their bounds."""
+    short = total - held
+    less = wanted * np.where(held > 0, total / np.where(held > 0, held, 1.0), 0.0)
+    space = room - held
+    more = wanted + (most - wanted) * np.where(space > 0, short / np.where(space > 0, space, 1.0), 0.0)
+    return np.asarray(np.clip(np.where(short > 0, more, less), 0.0, most))
