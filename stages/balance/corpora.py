@@ -38,12 +38,12 @@ def agree(tables: Sequence[Cells], wish: Wish) -> Agreement:
         raise ValueError("no table of cells: at least one corpus is needed")
     union, of = _union(tables)
     whole = balance(union, wish)
-    left, rest = whole.copies.copy(), union.n.copy()
+    left, rest = whole.copies, union.n
     copies = []
     for number, (table, cell) in enumerate(zip(tables, of, strict=True)):
         n = np.zeros(len(union), dtype=np.int64)
         n[cell] = table.n
-        share: Float = left * np.divide(n.astype(np.float64), rest, out=np.zeros(len(union)), where=rest > 0)
+        share: Float = left * (n / np.maximum(rest, 1))
         u = derived(union.u, CORPUS + number)
         bounds = (wish.max_repeats * n, wish.max_repeats * (rest - n))
         part = divided(share, left - share, bounds[0], bounds[1], left, round(float(share.sum())), u)

@@ -25,7 +25,8 @@ FIRM = 1e9  # L where the margins can be met: they are, within 1e-9 of themselve
 GIVING = 1e6  # L where they cannot: logarithms of factors grow with it, and float64 tells them apart no farther
 STEPS = 60  # of Newton's method for each L
 TOLERANCE = 1e-5  # samples, largest slope of the dual
-HALVINGS = 40
+HALVINGS = 60
+FLAT = 1e-10  # curvature that is added, in margins: steps are then no longer than HALVINGS bring back
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,8 +125,9 @@ def _dual(problem: Problem, at: Float, stiff: float) -> tuple[float, Float, Floa
     curve[:left, -1] = np.bincount(problem.row, weights=loose, minlength=left)
     curve[left:-1, -1] = np.bincount(problem.column, weights=loose, minlength=right)
     curve += curve.T
-    soft = np.concatenate([soft_rows, soft_columns]) / stiff
-    curve[np.arange(len(at)), np.arange(len(at))] = np.append(curve[:-1, -1] + soft, loose.sum())
+    flat = FLAT * np.append(np.concatenate([problem.rows, problem.columns]), total)  # where all cells are full
+    soft = np.append(np.concatenate([soft_rows, soft_columns]) / stiff, 0.0)
+    curve[np.arange(len(at)), np.arange(len(at))] = np.append(curve[:-1, -1], loose.sum()) + soft + flat
     return value, slope, curve
 
 

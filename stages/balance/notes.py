@@ -13,13 +13,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from stages.balance.cells import Float, Labels, Side, Wish
-from stages.balance.feasibility import Cut
+from stages.balance.feasibility import LEAST, Cut
 from stages.balance.figures import gini
 from stages.balance.raking import Raked
 from stages.balance.result import Margin
 
 SAME = 1e-9  # Gini: what float64 makes of equal tables
-SHORT = 1e-3  # samples: a fit nearer than this is one
 
 
 def notes(
@@ -31,10 +30,10 @@ def notes(
         moved = sum(float(np.abs(m.attainable - m.target).sum()) for m in (vl, action))
         found.append(
             f"the nearest margins that can be had are used: {moved / 2:.0f} of {wish.samples} samples lie in another "
-            "VL or action cluster than was wanted (fewer shard.samples, more shard.max_repeats, or shard.alpha nearer 1 "
-            "make that less)"
+            "cluster than was wanted, VL or action (fewer shard.samples, larger shard.max_repeats or shard.alpha "
+            "nearer 1 would help)"
         )
-    elif raked.residual > SHORT:
+    elif raked.residual > LEAST:
         found.append(f"the margins are met within {raked.residual:.3g} samples: the fit stopped there")
     found += _share(wish, recoveries, raked)
     found += _evenness("vl", wish, vl, bool(cuts))

@@ -16,6 +16,8 @@ from stages.balance.result import Balance, Margin
 from stages.balance.rounding import rounded
 from stages.balance.targets import targets
 
+EXACT = 1e-3  # samples: margins that are met nearer than this are met
+
 
 def balance(cells: Cells, wish: Wish) -> Balance:
     """The plan of `wish.samples` samples. ValueError where there cannot be so many, or the table is not one."""
@@ -30,16 +32,16 @@ def balance(cells: Cells, wish: Wish) -> Balance:
     wanted, copies = np.zeros(len(cells)), np.zeros(len(cells), dtype=np.int64)
     wanted[pairs.order] = raked.wanted
     copies[pairs.order] = rounded(pairs, raked.wanted, wish.max_repeats, wish.samples)
-    vl = _margin(cells.vl, recorded_vl, target_vl, wanted, copies, bool(cut))
-    action = _margin(cells.action, recorded_action, target_action, wanted, copies, bool(cut))
+    vl = _margin(cells.vl, recorded_vl, target_vl, wanted, copies, raked.residual > EXACT)
+    action = _margin(cells.action, recorded_action, target_action, wanted, copies, raked.residual > EXACT)
     shares = _shares(pairs, raked, copies[pairs.order])
     words = notes(wish, vl, action, raked, shares, cut)
     return Balance(cells, copies, wanted, vl, action, raked.rounds, raked.residual, raked.boost, shares, cut, words)
 
 
-def _margin(labels: Labels, recorded: Labels, target: Float, wanted: Float, copies: Labels, cut: bool) -> Margin:
+def _margin(labels: Labels, recorded: Labels, target: Float, wanted: Float, copies: Labels, off: bool) -> Margin:
     size = len(recorded)
-    attainable = np.bincount(labels, weights=wanted, minlength=size) if cut else target
+    attainable = np.bincount(labels, weights=wanted, minlength=size) if off else target
     return Margin(recorded, target, np.asarray(attainable), _sums(labels, copies, size))
 
 

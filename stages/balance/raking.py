@@ -18,6 +18,7 @@ import numpy as np
 
 from stages.balance.cells import Flags, Float, Labels, Pairs
 from stages.balance.dual import Problem, filled, minimise, unscaled
+from stages.balance.targets import water_fill
 
 ROUNDS = 60  # of proportional fitting
 TOLERANCE = 1e-6  # samples: converged where no margin is farther than this from its target
@@ -70,6 +71,8 @@ def rake(pairs: Pairs, vl: Float, action: Float, max_repeats: int, share: float,
     if found < share and recovery.any():
         x, boost, more = _boosted(problem, recovery, share, feasible, x, start)
         rounds, found = rounds + more, float(x[recovery].sum()) / total
+    if abs(x.sum() - total) > TOLERANCE:
+        x = water_fill(x + TOLERANCE * prior / prior.sum(), most, total)
     wanted[live] = x
     residual = max(
         float(np.abs(np.bincount(labels, weights=wanted, minlength=len(side)) - side).max())

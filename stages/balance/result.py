@@ -14,7 +14,7 @@ from stages.balance.feasibility import Cut
 @dataclass(frozen=True, slots=True, eq=False)
 class Margin:
     """One clustering of C clusters. recorded int64[C] events; target float64[C], what alpha, tree and repeat bound ask
-    for; attainable float64[C], the nearest that both clusterings can have at once (target where there is no cut);
+    for; attainable float64[C], the nearest that both clusterings can have at once (target where that is possible);
     drawn int64[C], within one of it."""
 
     recorded: Labels

@@ -15,8 +15,10 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from stages.balance.cells import Float, Labels, Pairs, derived
 
-WHOLE = 1e-7  # a pair so near a whole number is that number
-WHOLE_MARGIN = 1e-4  # and a row or column; all of them together stay below one sample, so that a solution remains
+WHOLE = 1e-5  # a pair so near a whole number is that number,
+WHOLE_MARGIN = 1e-4  # and a row or column,
+IN_ALL = 0.1  # all of them together by no more samples, so that a solution remains
+UNITS = 10**7  # a sample, where running sums are counted in whole units
 SHY = 1e-3  # recoveries: a sum that falls short of a whole number by less is that number
 SPLIT, CLASSES = 1, 2  # purposes of permanent random numbers
 
@@ -51,9 +53,10 @@ def controlled(row: Labels, column: Labels, x: Float, samples: int, u: Float) ->
     row, column: int64[P], each combination once; u: float64[P], permanent random numbers.
     """
     near = np.rint(x)
-    base = np.where(np.abs(x - near) <= WHOLE, near, np.floor(x))
-    fraction = np.where(np.abs(x - near) <= WHOLE, 0.0, x - base)
-    loose = np.flatnonzero(fraction > 0)
+    exact = np.abs(x - near) <= min(WHOLE, IN_ALL / max(1, len(x)))
+    base = np.where(exact, near, np.floor(x))
+    fraction = np.where(exact, 0.0, x - base)
+    loose = np.flatnonzero(~exact)
     whole = base.astype(np.int64)
     if not len(loose):
         return whole
@@ -63,7 +66,11 @@ def controlled(row: Labels, column: Labels, x: Float, samples: int, u: Float) ->
     which = np.concatenate([row[loose], left + column[loose], np.full(len(loose), left + right)])
     entries = (np.ones(3 * len(loose)), (which, np.tile(np.arange(len(loose)), 3)))
     sums = sp.csr_array(entries, shape=(left + right + 1, len(loose)))
-    for slack in (min(WHOLE_MARGIN, 0.1 / len(margin)), 0.0, -1.0):  # the last: a float64 too far off what it should be
+    for slack in (
+        min(WHOLE_MARGIN, IN_ALL / len(margin)),
+        0.0,
+        -1.0,
+    ):  # the last: a float64 too far off what it should be
         low = np.append(np.floor(margin + slack) - given, samples - base.sum())
         high = np.append(np.ceil(margin - slack) - given, samples - base.sum())
         result = milp(u[loose] - fraction[loose], constraints=LinearConstraint(sums, low, high), bounds=Bounds(0, 1))
@@ -102,11 +109,11 @@ def systematic(group: Labels, wanted: Float, most: Labels, total: Labels, start:
     held = np.bincount(group, weights=wanted, minlength=groups)
     room = np.bincount(group, weights=most, minlength=groups)
     part = _fitted(wanted, most, held[group], room[group], total[group])
-    run = np.cumsum(np.rint(part / WHOLE).astype(np.int64))  # in whole units, so that what is whole stays so
+    steps = np.rint(part * UNITS).astype(np.int64)  # whole units, so that what is whole stays so
+    run = np.cumsum(steps)
     first = np.diff(group, prepend=-1) > 0
-    before = np.maximum.accumulate(np.where(first, run - np.rint(part / WHOLE).astype(np.int64), 0))
-    units = round(1 / WHOLE)
-    count = (run - before + np.floor(start[group] * units).astype(np.int64)) // units
+    before = np.maximum.accumulate(np.where(first, run - steps, 0))
+    count = (run - before + np.floor(start[group] * UNITS).astype(np.int64)) // UNITS
     last = np.append(first[1:], True)[: len(group)]
     count = np.where(last, total[group], np.minimum(count, total[group]))
     parts = np.where(first, count, np.diff(count, prepend=0)).astype(np.int64)
