@@ -23,7 +23,8 @@ from stages.balance.cells import Float, Labels
 
 FIRM = 1e9  # L where the margins can be met: they are, within 1e-9 of themselves for each e that a factor is off 1
 GIVING = 1e6  # L where they cannot: logarithms of factors grow with it, and float64 tells them apart no farther
-STEPS = 60  # of Newton's method for each L
+NEAR = 30  # steps from a start that should be near
+STEPS = 200  # of Newton's method for each L
 TOLERANCE = 1e-5  # samples, largest slope of the dual
 HALVINGS = 60
 FLAT = 1e-10  # curvature that is added, in margins: steps are then no longer than HALVINGS bring back
@@ -50,7 +51,7 @@ def minimise(problem: Problem, feasible: bool, start: Float | None) -> tuple[Flo
     last = FIRM if feasible else GIVING
     steps = 0
     if start is not None:
-        at, steps, done = _newton(problem, start, last)
+        at, steps, done = _newton(problem, start, last, NEAR)
         if done:
             return at, steps
     at = before = unscaled(problem)
@@ -58,9 +59,13 @@ def minimise(problem: Problem, feasible: bool, start: Float | None) -> tuple[Flo
     while stiff <= last:
         # where margins give way, logarithms grow with L: the next ones lie on the line through the last two
         guess = at + (at - before) * 10 if stiff > 1 else at
-        before = at
-        at, more, _ = _newton(problem, guess, stiff)
+        if _dual(problem, at, stiff)[0] < _dual(problem, guess, stiff)[0]:
+            guess = at
+        found, more, done = _newton(problem, guess, stiff, STEPS)
         steps += more
+        if not done and stiff > 1:
+            break  # margins then give way a little more than they must
+        before, at = at, found
         stiff *= 10
     return at, steps
 
@@ -79,10 +84,10 @@ def filled(problem: Problem, at: Float) -> Float:
     return np.asarray(np.exp(np.minimum(log, np.log(problem.most))))
 
 
-def _newton(problem: Problem, at: Float, stiff: float) -> tuple[Float, int, bool]:
+def _newton(problem: Problem, at: Float, stiff: float, most: int) -> tuple[Float, int, bool]:
     """(logarithms, steps, whether they converged)."""
     value, slope, curve = _dual(problem, at, stiff)
-    for step in range(STEPS):
+    for step in range(most):
         if np.abs(slope).max() <= TOLERANCE:
             return at, step, True
         along = _solved(curve, -slope)
@@ -97,7 +102,7 @@ def _newton(problem: Problem, at: Float, stiff: float) -> tuple[Float, int, bool
             return at, step, False  # as far as float64 tells values apart
         at = at + length * along
         value, slope, curve = ahead
-    return at, STEPS, False
+    return at, most, False
 
 
 def _dual(problem: Problem, at: Float, stiff: float) -> tuple[float, Float, Float]:
@@ -107,10 +112,12 @@ def _dual(problem: Problem, at: Float, stiff: float) -> tuple[float, Float, Floa
     over = np.log(problem.prior) + row[problem.row] + column[problem.column] + at[-1] - np.log(problem.most)
     full = over >= 0
     x = problem.most * np.exp(np.minimum(over, 0.0))
-    soft_rows, soft_columns = problem.rows * np.exp(-row / stiff), problem.columns * np.exp(-column / stiff)
     total = float(problem.rows.sum())
-    value = float((x + problem.most * np.maximum(over, 0.0)).sum()) - total * at[-1]
-    value -= stiff * float(problem.rows @ -np.expm1(-row / stiff) + problem.columns @ -np.expm1(-column / stiff))
+    with np.errstate(over="ignore"):  # a step too long: its value is then infinite, and the search takes less of it
+        give_rows, give_columns = np.expm1(-row / stiff), np.expm1(-column / stiff)
+        soft_rows, soft_columns = problem.rows * (1 + give_rows), problem.columns * (1 + give_columns)
+        value = float((x + problem.most * np.maximum(over, 0.0)).sum()) - total * at[-1]
+        value += stiff * float(np.dot(problem.rows, give_rows) + np.dot(problem.columns, give_columns))
     slope = np.concatenate(
         [
             np.bincount(problem.row, weights=x, minlength=left) - soft_rows,

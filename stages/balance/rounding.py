@@ -20,6 +20,7 @@ WHOLE_MARGIN = 1e-4  # and a row or column,
 IN_ALL = 0.1  # all of them together by no more samples, so that a solution remains
 UNITS = 10**7  # a sample, where running sums are counted in whole units
 SHY = 1e-3  # recoveries: a sum that falls short of a whole number by less is that number
+FAVOURS = (0.0, 0.5, 1.0, 2.0, 4.0)  # of pairs of recoveries, as long as too few of them are rounded up
 SPLIT, CLASSES = 1, 2  # purposes of permanent random numbers
 
 
@@ -31,16 +32,17 @@ def rounded(pairs: Pairs, wanted: Float, max_repeats: int, samples: int) -> Labe
     """
     own = pairs.cells
     most = max_repeats * own.n
-    of_pair = controlled(pairs.vl, pairs.action, pairs.sums(wanted), samples, pairs.u)
-    recoveries = divided(
-        pairs.sums(np.where(own.recovery, wanted, 0.0)),
-        pairs.sums(np.where(own.recovery, 0.0, wanted)),
-        pairs.sums(np.where(own.recovery, most, 0)).astype(np.int64),
-        pairs.sums(np.where(own.recovery, 0, most)).astype(np.int64),
-        of_pair,
-        int(np.ceil(float(wanted[own.recovery].sum()) - SHY)),
-        derived(pairs.u, SPLIT),
+    one, other = (pairs.sums(np.where(own.recovery == kind, wanted, 0.0)) for kind in (True, False))
+    room_one, room_other = (
+        pairs.sums(np.where(own.recovery == kind, most, 0)).astype(np.int64) for kind in (True, False)
     )
+    goal = int(np.ceil(float(one.sum()) - SHY))
+    part = one / np.maximum(one + other, np.finfo(float).tiny)
+    for favour in FAVOURS:
+        of_pair = controlled(pairs.vl, pairs.action, one + other, samples, pairs.u - favour * part)
+        recoveries = divided(one, other, room_one, room_other, of_pair, goal, derived(pairs.u, SPLIT))
+        if recoveries.sum() >= goal - 1:
+            break
     kind = pairs.of * 2 + own.recovery
     of_kind = np.stack([of_pair - recoveries, recoveries], axis=1).ravel()
     start = np.repeat(derived(pairs.u, CLASSES), 2)
