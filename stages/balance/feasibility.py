@@ -19,7 +19,8 @@ from stages.balance.cells import Clustering, Flags, Float, Labels, Pairs, Side
 
 UNITS = 1024  # at most so many units of flow a sample, since the flow is of whole units
 LARGEST = 2**30  # of the flow in all: it is counted in int32
-LEAST = 0.5  # samples: a smaller gap goes down in rounding to whole samples
+LEAST = 0.5  # samples: a smaller gap in all goes down in rounding to whole samples,
+LEAST_PART = 0.01  # and one of a set of clusters in what units are off
 NAMED = 8  # clusters that a message names, at most
 
 
@@ -155,7 +156,7 @@ def _named_cuts(
         these = np.flatnonzero(starved & (part[: len(starved)] == label))
         those = np.flatnonzero(served & (part[len(starved) :] == label))
         most = float(of_others[those].sum() + elsewhere[these].sum())
-        if wanted[these].sum() - most > LEAST / 2:
+        if wanted[these].sum() - most > LEAST_PART:
             groups = _group(side, these, wanted), _group("action" if side == "vl" else "vl", those, of_others)
             result.append(Cut(*groups, float(wanted[these].sum()), most, int(elsewhere[these].sum())))
     return tuple(sorted(result, key=lambda cut: cut.attainable - cut.wanted))

@@ -1,7 +1,9 @@
 """The joint balance: how many copies of each cell are drawn, and what there is to say about it.
 
 In: the table of cells, the wish. Out: a `Balance`. Targets of each clustering; whether both can be met; fractions that
-meet them; whole copies; notes wherever the result is not what was asked, or less even than the recording.
+meet them; whole copies; notes wherever the result is not what was asked, or less even than the recording. Of a million
+events in 256 x 256 clusters, one event more changed how often 4 to 15 others are drawn in the mean of ten tries, by
+corpus, and 49 at most; a plan took half a second (tests/benchmarks/balance.py).
 """
 
 from __future__ import annotations

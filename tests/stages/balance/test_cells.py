@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stages.balance import Cells, Clustering, Wish, permanent, table
-from tests.balance_tables import cells_of
+from tests.stages.balance.tables import cells_of
 
 
 def test_a_table_from_labels():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from stages.balance import Wish, agree, balance
 from stages.balance.cells import table
-from tests.balance_tables import cells_of, some_events
+from tests.stages.balance.tables import cells_of, some_events
 
 
 def test_copies_go_by_the_events_of_each():

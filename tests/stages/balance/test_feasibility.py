@@ -9,7 +9,7 @@ from stages.balance import Clustering, Wish, balance
 from stages.balance.cells import pairs_of
 from stages.balance.feasibility import cuts, in_units
 from stages.balance.targets import targets
-from tests.balance_tables import cells_of, some_events
+from tests.stages.balance.tables import cells_of, some_events
 
 PLAIN = Clustering()
 
@@ -95,7 +95,7 @@ def test_cuts_are_there_just_where_a_linear_program_finds_a_gap(events):
     gap = wish.samples + flow.fun
     told = sum(cut.wanted - cut.attainable for cut in found)
     if gap > 0.6:
-        assert told == pytest.approx(gap, abs=0.26 * len(found) + 0.05)  # sets with a gap of a quarter are passed over
+        assert told == pytest.approx(gap, abs=0.15)  # up to 14 sets, each within a hundredth
     if gap < 0.4:
         assert not found
 

@@ -7,7 +7,7 @@ import pytest
 
 from stages.balance import Wish, balance, explained
 from stages.balance.figures import at_random, effective_sample_size, entropy, filled, gini, repeats, tail_share
-from tests.balance_tables import cells_of
+from tests.stages.balance.tables import cells_of
 
 
 def test_figures_of_counts():

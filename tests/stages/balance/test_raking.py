@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from stages.balance.cells import Cells, pairs_of
 from stages.balance.dual import Problem, filled, minimise
 from stages.balance.raking import rake
-from tests.balance_tables import cells_of, some_events
+from tests.stages.balance.tables import cells_of, some_events
 
 
 def raked(cells, vl, action, max_repeats=1, share=0.0, feasible=True):

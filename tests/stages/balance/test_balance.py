@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.balance import Cells, Clustering, Wish, balance, draw
-from tests.balance_tables import cells_of, some_events
+from tests.stages.balance.tables import cells_of, some_events
 
 
 def test_both_margins_are_met_at_once():
