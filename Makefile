@@ -18,7 +18,7 @@ BUILD = $(BIN)/corpus build $(foreach s,$(SOURCE),--source $(call quoted,$(s))) 
 	$(if $(CONFIG),--config $(call quoted,$(CONFIG))) $(foreach s,$(SET),--set $(call quoted,$(s)))
 
 .DEFAULT_GOAL := help
-.PHONY: corpus report test cluster-test store-test serve-test soak gpu-check bench bench-segment bench-captions lint sample captioner lock clean help
+.PHONY: corpus report test cluster-test store-test serve-test soak gpu-check bench bench-segment bench-captions lint sample captioner pictures lock clean help
 
 corpus: $(VENV)/.installed  ## Build the corpus of the sample, or of SOURCE="dir1 name=dir2" [CORPUS=out] [CONFIG=my.yaml] [SET="a.b=1"]
 	$(BUILD)
@@ -71,6 +71,10 @@ sample: $(VENV)/.installed  ## Record the sample again (simulator: MuJoCo; needs
 captioner: $(VENV)/.installed  ## Train the sample's captioner again (simulator, as for sample; about an hour on two cores)
 	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[sample]'
 	$(BIN)/python -m pipeline.recorder.captions --out pipeline/sample/captioner
+
+pictures: $(VENV)/.installed  ## Quantise the picture network again (the same bytes, on the same pins)
+	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[convert]'
+	$(BIN)/python -m pipeline.recorder.pictures
 
 lock: $(VENV)/.installed  ## Choose new pins for all dependencies (needs uv)
 	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-annotate --no-header --quiet --upgrade \

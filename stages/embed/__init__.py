@@ -12,7 +12,7 @@ from stages.embed.config import EmbedConfig
 from stages.stage import Scope, Stage, inputs_of
 from stages.work import Inputs, Outcome, Unit, Workspace
 
-VERSION = 3
+VERSION = 4
 
 __all__ = ["EMBED", "VERSION", "EmbedConfig"]
 

@@ -18,7 +18,11 @@ class EmbedConfig(BaseModel):
     )
     frames_per_event: int = Field(1, ge=1, description="pictures per event and camera, evenly inside the event")
     device: Literal["cpu", "cuda"] = Field("cpu", description="where the encoders run; cuda needs run.gpus.embed too")
-    image_encoder: Literal["efficientnet-lite0"] = Field("efficientnet-lite0", description="1280-d pooled features")
+    image_encoder: Literal["efficientnet-lite0", "efficientnet-lite0-float"] = Field(
+        "efficientnet-lite0",
+        description="1280-d pooled features: in 8-bit integers on a cpu, in floats on cuda; or in floats on both, at a "
+        "quarter of the speed on a cpu (docs/picture-encoders.md)",
+    )
     text_encoder: Literal["use-multilingual-v3", "all-minilm-l6-v2"] = Field(
         "use-multilingual-v3",
         description="512-d sentence vectors of 16 languages; or 384-d ones of English alone (docs/text-encoders.md)",

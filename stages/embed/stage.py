@@ -24,7 +24,7 @@ from schemas.signals import SIGNALS
 from stages.embed.action import action_vector
 from stages.embed.config import EmbedConfig
 from stages.episode import Signal, both_arms, signals_of
-from stages.models import image, multilingual, text
+from stages.models import image, multilingual, quantised, text
 from stages.video.decode import picked
 from stages.work import Inputs, Outcome, Unit, Workspace
 
@@ -33,8 +33,14 @@ from stages.work import Inputs, Outcome, Unit, Workspace
 class Encoders:
     """The models of embed: made once in the life of a worker."""
 
-    image: image.ImageEncoder
+    image: ImageEncoder
     text: TextEncoder
+
+
+class ImageEncoder(Protocol):
+    """RGB pictures uint8[SIDE, SIDE, 3] to unit vectors."""
+
+    def encode(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]: ...
 
 
 class TextEncoder(Protocol):
@@ -43,7 +49,10 @@ class TextEncoder(Protocol):
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]: ...
 
 
-IMAGE_WEIGHTS = {"efficientnet-lite0": image.packaged_weights}  # by embed.image_encoder
+IMAGE_ENCODERS: Mapping[str, Callable[[str], ImageEncoder]] = {  # by embed.image_encoder, on a device
+    "efficientnet-lite0": lambda device: quantised.QuantisedEncoder() if device == "cpu" else float_pictures(device),
+    "efficientnet-lite0-float": lambda device: float_pictures(device),
+}
 TEXT_ENCODERS: Mapping[str, Callable[[str], TextEncoder]] = {  # by embed.text_encoder, on a device
     "use-multilingual-v3": lambda _: multilingual.MultilingualEncoder(),
     "all-minilm-l6-v2": lambda device: text.TextEncoder(device, text.packaged_folder()),
@@ -51,8 +60,11 @@ TEXT_ENCODERS: Mapping[str, Callable[[str], TextEncoder]] = {  # by embed.text_e
 
 
 def load_encoders(image_encoder: str, text_encoder: str, device: str) -> Encoders:
-    weights = IMAGE_WEIGHTS[image_encoder]()
-    return Encoders(image.ImageEncoder(device, weights), TEXT_ENCODERS[text_encoder](device))
+    return Encoders(IMAGE_ENCODERS[image_encoder](device), TEXT_ENCODERS[text_encoder](device))
+
+
+def float_pictures(device: str) -> ImageEncoder:
+    return image.ImageEncoder(device, image.packaged_weights())
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +128,7 @@ def embedding_rows(
 
 
 def _see(
-    events: Sequence[EventRow], proxies: Sequence[Proxy], encoder: image.ImageEncoder, config: EmbedConfig
+    events: Sequence[EventRow], proxies: Sequence[Proxy], encoder: ImageEncoder, config: EmbedConfig
 ) -> tuple[npt.NDArray[np.float32], int]:
     """float32[N, 1280]: mean over cameras and pictures of an event, normalised; zeros for an episode without video.
 

@@ -2,7 +2,7 @@
 picture; same codecs, same settings, same cores, and nothing else.
 
 In: video files and a number of pictures. Out: seconds. Processes are started, libraries and weights loaded before the
-clock runs. Pictures come as ready tensors in the build's own batch size.
+clock runs. Pictures come decoded and scaled.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from functools import cache, partial
 from pathlib import Path
 
-from stages.models.image import ImageEncoder
+from stages.models.quantised import QuantisedEncoder
 from stages.observe import ObserveConfig
 
 CHUNK = 200  # pictures
@@ -35,10 +35,8 @@ def floor_seconds(files: list[tuple[str, float]], pictures: int, cores: int) -> 
 
 
 @cache
-def _encoder() -> ImageEncoder:
-    from stages.models.image import packaged_weights
-
-    return ImageEncoder("cpu", packaged_weights())
+def _encoder() -> QuantisedEncoder:
+    return QuantisedEncoder()
 
 
 def _load() -> None:
@@ -69,12 +67,10 @@ def _transcode(file: tuple[str, float]) -> None:
 
 
 def _forward(pictures: int) -> None:
-    import torch
+    import numpy as np
 
     from stages.models.image import SIDE
 
-    encoder = _encoder()
-    batch = torch.zeros(encoder.batch, 3, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
-    with torch.inference_mode():
-        for _ in range(pictures // encoder.batch):
-            encoder.pooled(batch)
+    encoder, picture = _encoder(), np.zeros((SIDE, SIDE, 3), np.uint8)
+    for _ in range(pictures):
+        encoder.pooled(picture)

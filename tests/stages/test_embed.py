@@ -1,5 +1,6 @@
 """Vectors mean something: the packaged weights know pictures and sentences, trajectories keep their shape."""
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,9 @@ from stages.embed import EmbedConfig
 from stages.embed.action import CHANNELS, action_vector
 from stages.embed.stage import Proxy, _shown, load_encoders
 from stages.episode import Signal
+from stages.models.image import SIDE
 from stages.models.multilingual import MultilingualEncoder
+from stages.models.quantised import FILE
 from stages.work import Inputs
 from tests.benchmarks.text_encoders import TASKS
 
@@ -22,15 +25,51 @@ CONFIG = EmbedConfig()
 DAISY, BELL_COTE = 985, 442  # ImageNet classes
 
 
+QUANTISED = "b79a3c88a5eb818ae2ea9c715a397884789172712a78ed857aff469e5d3a4470"  # of the file that make pictures writes
+
+
 @pytest.fixture(scope="module")
 def encoders():
     return load_encoders(CONFIG.image_encoder, CONFIG.text_encoder, "cpu")
 
 
-def test_the_image_network_and_its_weights_belong_together(encoders):
+@pytest.fixture(scope="module")
+def floats():
+    return load_encoders("efficientnet-lite0-float", CONFIG.text_encoder, "cpu").image
+
+
+def test_the_quantised_network_is_the_one_that_was_measured():
+    data = (ROOT / "stages" / "models" / FILE).read_bytes()
+    assert hashlib.sha256(data).hexdigest() == QUANTISED
+
+
+def test_quantised_vectors_point_where_those_in_floats_do(encoders, floats):
+    china, flower = load_sample_images().images
+    pictures = [china, flower, china[100:400, 100:400], flower[:200, :200], np.full((96, 128, 3), 90, np.uint8)]
+    both = (encoders.image.encode(pictures) * floats.encode(pictures)).sum(axis=1)
+    assert both.min() > 0.88  # 0.90 for a petal from near by, 0.97 to 0.99 for the others
+
+
+def test_a_picture_gives_the_same_bytes_alone_in_company_and_in_another_process(encoders):
+    pictures = list(np.random.default_rng(3).integers(0, 256, (5, SIDE, SIDE, 3), dtype=np.uint8))
+    together = encoders.image.encode(pictures)
+    assert all((encoders.image.encode([p])[0] == v).all() for p, v in zip(pictures, together, strict=True))
+    assert (encoders.image.encode(pictures[::-1]) == together[::-1]).all()
+    code = (
+        "import hashlib, numpy as np\n"
+        "from stages.models.quantised import QuantisedEncoder\n"
+        f"p = np.random.default_rng(3).integers(0, 256, (5, {SIDE}, {SIDE}, 3), dtype=np.uint8)\n"
+        "print(hashlib.sha256(QuantisedEncoder().encode(list(p[2:])).tobytes()).hexdigest())\n"
+        "import sys; assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == hashlib.sha256(together[2:].tobytes()).hexdigest()
+
+
+def test_the_image_network_and_its_weights_belong_together(floats):
     china, flower = load_sample_images().images  # a temple and a flower
-    assert int(np.argmax(encoders.image.classify(china))) == BELL_COTE
-    assert int(np.argmax(encoders.image.classify(flower))) == DAISY
+    assert int(np.argmax(floats.classify(china))) == BELL_COTE
+    assert int(np.argmax(floats.classify(flower[:, 107:534]))) == DAISY  # its middle
 
 
 def test_a_picture_is_nearer_to_itself_darkened_than_to_another(encoders):
@@ -80,11 +119,12 @@ def test_models_import_neither_ray_nor_codecs_nor_tables():
     """They run where numpy, torch and transformers are and nothing else is: make gpu-check."""
     code = (
         "import sys\n"
-        "from stages.models import image, text\n"
+        "from stages.models import image, quantised, text\n"
         "import numpy as np, torch\n"
         "print(image.ImageEncoder().encode([np.zeros((224, 224, 3), np.uint8)]).shape)\n"
         "print(tuple(text.TextEncoder().pooled({'input_ids': torch.ones(1, 4, dtype=torch.int64)}).shape))\n"
-        "print({'ray', 'av', 'polars', 'faiss', 'webdataset', 'decord', 'schemas', 'pipeline'} & set(sys.modules))\n"
+        "others = {'ray', 'av', 'polars', 'faiss', 'webdataset', 'decord', 'onnxruntime', 'schemas', 'pipeline'}\n"
+        "print(others & set(sys.modules))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.stdout.splitlines() == ["(1, 1280)", "(1, 384)", "set()"], done.stderr

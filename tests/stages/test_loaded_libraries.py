@@ -15,11 +15,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 WHAT_WE_LOAD = (
-    "av, faiss, matplotlib, numpy, polars, pyarrow.dataset, ray, scipy.ndimage, sklearn.decomposition, torch, "
-    "transformers, webdataset"
+    "av, faiss, matplotlib, numpy, onnxruntime, polars, pyarrow.dataset, ray, scipy.ndimage, sklearn.decomposition, "
+    "torch, transformers, webdataset"
 )
 OWN = "pipeline.cli, pipeline.build.driver, pipeline.build.worker, pipeline.report, pipeline.corpus.verify"
-STAGES = "stages.observe.stage, stages.models.image, stages.models.text, stages.cluster.kmeans, stages.shard.tar"
+STAGES = (
+    "stages.observe.stage, stages.models.image, stages.models.quantised, stages.models.text, stages.cluster.kmeans, "
+    "stages.shard.tar"
+)
 
 
 @pytest.fixture
