@@ -128,13 +128,19 @@ def _found(config: CorpusConfig, path: str | None) -> CorpusConfig:
             raise ConfigError(f"{key}={file}: there is no such file")
     segment = config.of(SEGMENT).model_copy(update={"labels": tuple(_absolute(f) for f in labels)})
     cluster = config.of(CLUSTER).model_copy(update={"centroids": centroids and storage.normalise(centroids)})
-    caption = config.of(CAPTION)
-    beside = os.path.join(os.path.dirname(path or ""), caption.model)
-    for place in (caption.model, beside) if caption.model else ():
-        if os.path.isdir(place):
-            caption = caption.model_copy(update={"model": os.path.abspath(place)})
-            break
-    return config.model_copy(update={"segment": segment, "cluster": cluster, "caption": caption})
+    caption, embed = config.of(CAPTION), config.of(EMBED)
+    caption = caption.model_copy(update={"model": _model(caption.model, path)})
+    if embed.encoder:
+        embed = embed.model_copy(update={"encoder": _model(embed.encoder, path)})
+        if embed.encoder.startswith(("/", ".", "~")) and not os.path.isdir(embed.encoder):
+            raise ConfigError(f"embed.encoder={embed.encoder}: there is no such directory")
+    return config.model_copy(update={"segment": segment, "cluster": cluster, "caption": caption, "embed": embed})
+
+
+def _model(name: str, path: str | None) -> str:
+    """A model's directory by its whole path, found from here or beside the YAML file; any other name as it is."""
+    beside = os.path.join(os.path.dirname(path or ""), name)
+    return next((os.path.abspath(place) for place in (name, beside) if name and os.path.isdir(place)), name)
 
 
 def _absolute(file: str) -> str:

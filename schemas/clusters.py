@@ -20,6 +20,8 @@ class EmbeddingRow(TypedDict):
     episode_id: str
     vl: npt.NDArray[Any]
     action: npt.NDArray[Any]
+    layout: str
+    encoder: str
 
 
 EMBEDDINGS: Table[EmbeddingRow] = Table(
@@ -28,8 +30,10 @@ EMBEDDINGS: Table[EmbeddingRow] = Table(
     columns=(
         Column("event_id", pa.string(), "event"),
         Column("episode_id", pa.string(), "source/000003"),
-        Column("vl", pa.list_(pa.float32()), "float32[Dv], L2-normalised image part then L2-normalised text part"),
-        Column("action", pa.list_(pa.float32()), "float32[Da], the trajectory resampled; see stages.embed.action"),
+        Column("vl", pa.list_(pa.float16()), "float16[Dv], L2-normalised image part then L2-normalised text part"),
+        Column("action", pa.list_(pa.float16()), "float16[Da], the arms' course; its channels: stages.embed.action"),
+        Column("layout", pa.string(), "arms and streams that `action` is of: comparable where this is the same"),
+        Column("encoder", pa.string(), "what made `vl`, with widths: picture encoder Di + text encoder Dt"),
     ),
 )
 

@@ -48,8 +48,8 @@ def _also(plan: Plan) -> pl.DataFrame:
     config = plan.config(CAPTION)
     if config.captioner == "signals":
         return pl.DataFrame({"also": [""]})
-    from stages.caption.backends.transformers import model_hash
     from stages.caption.vlm.prompts import prompts_hash
+    from stages.models.weights import model_hash
 
     name = model_hash(config.model) if config.captioner == "transformers" else config.model
     return pl.DataFrame({"also": [f"{name} {prompts_hash()}"]})

@@ -18,6 +18,11 @@ class EmbedConfig(BaseModel):
     )
     frames_per_event: int = Field(1, ge=1, description="pictures per event and camera, evenly inside the event")
     device: Literal["cpu", "cuda"] = Field("cpu", description="where the encoders run; cuda needs run.gpus.embed too")
+    encoder: str | None = Field(
+        None,
+        description="directory or hub name (NAME@REVISION pins it) of a model of transformers with both towers in one "
+        "space, such as CLIP or SigLIP; null: image_encoder and text_encoder",
+    )
     image_encoder: Literal["efficientnet-lite0", "efficientnet-lite0-float"] = Field(
         "efficientnet-lite0",
         description="1280-d pooled features: in 8-bit integers on a cpu, in floats on cuda; or in floats on both, at a "
@@ -28,6 +33,4 @@ class EmbedConfig(BaseModel):
         description="512-d sentence vectors of 16 languages; or 384-d ones of English alone (docs/text-encoders.md)",
     )
     steps: int = Field(16, ge=2, description="instants that a trajectory is resampled to")
-    position_scale_m: float = Field(0.1, gt=0, description="displacement that counts as 1 in the action vector, m")
-    joint_scale_rad: float = Field(0.5, gt=0, description="joint displacement that counts as 1, rad")
     seconds_scale: float = Field(3.0, gt=0, description="duration whose logarithm counts as 0, s")

@@ -7,10 +7,9 @@ part.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,50 +20,12 @@ from schemas.clusters import EMBEDDINGS, EmbeddingRow
 from schemas.events import EVENTS, EventRow
 from schemas.observations import OBSERVATIONS
 from schemas.signals import SIGNALS
-from stages.embed.action import action_vector
+from stages.embed.action import action_vector, layout_of
 from stages.embed.config import EmbedConfig
+from stages.embed.encoders import Encoders, ImageEncoder, load_encoders
 from stages.episode import Signal, both_arms, signals_of
-from stages.models import image, multilingual, quantised, text
 from stages.video.decode import picked
 from stages.work import Inputs, Outcome, Unit, Workspace
-
-
-@dataclass(frozen=True, slots=True)
-class Encoders:
-    """The models of embed: made once in the life of a worker."""
-
-    image: ImageEncoder
-    text: TextEncoder
-
-
-class ImageEncoder(Protocol):
-    """RGB pictures uint8[SIDE, SIDE, 3] to unit vectors."""
-
-    def encode(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]: ...
-
-
-class TextEncoder(Protocol):
-    """Sentences to unit vectors, each of which depends on its sentence alone."""
-
-    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]: ...
-
-
-IMAGE_ENCODERS: Mapping[str, Callable[[str], ImageEncoder]] = {  # by embed.image_encoder, on a device
-    "efficientnet-lite0": lambda device: quantised.QuantisedEncoder() if device == "cpu" else float_pictures(device),
-    "efficientnet-lite0-float": lambda device: float_pictures(device),
-}
-TEXT_ENCODERS: Mapping[str, Callable[[str], TextEncoder]] = {  # by embed.text_encoder, on a device
-    "use-multilingual-v3": lambda _: multilingual.MultilingualEncoder(),
-    "all-minilm-l6-v2": lambda device: text.TextEncoder(device, text.packaged_folder()),
-}
-
-
-def load_encoders(image_encoder: str, text_encoder: str, device: str) -> Encoders:
-    return Encoders(IMAGE_ENCODERS[image_encoder](device), TEXT_ENCODERS[text_encoder](device))
-
-
-def float_pictures(device: str) -> ImageEncoder:
-    return image.ImageEncoder(device, image.packaged_weights())
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +40,9 @@ class Proxy:
 def embed(unit: Unit[Inputs], work: Workspace, config: EmbedConfig) -> Outcome:
     """Vectors for the events of a unit's episodes."""
     outcome = Outcome()
-    encoders: Encoders = work.kept(load_encoders, config.image_encoder, config.text_encoder, config.device)
+    encoders: Encoders = work.kept(
+        load_encoders, config.encoder, config.image_encoder, config.text_encoder, config.device
+    )
 
     def one(name: str) -> None:
         (alignment,) = work.rows(ALIGNMENTS, name)
@@ -113,15 +76,17 @@ def embedding_rows(
     times = np.asarray(alignment["signal_time_s"], dtype=np.float64)
     seen, pictures = _see(wanted, proxies, encoders.image, config)
     said = encoders.text.encode([captions[e["event_id"]] for e in wanted])
-    rows: list[EmbeddingRow] = []
+    layout, rows = layout_of(signals), list[EmbeddingRow]()
     for event, looks, says in zip(wanted, seen, said, strict=True):
         span = times[event["start_frame"] : event["end_frame"]]
         rows.append(
             {
                 "event_id": event["event_id"],
                 "episode_id": event["episode_id"],
-                "vl": np.concatenate([looks, says]),
-                "action": action_vector(signals, span, config),
+                "vl": np.concatenate([looks, says]).astype(np.float16),
+                "action": action_vector(signals, span, config).astype(np.float16),
+                "layout": layout,
+                "encoder": encoders.name,
             }
         )
     return rows, pictures
@@ -130,33 +95,34 @@ def embedding_rows(
 def _see(
     events: Sequence[EventRow], proxies: Sequence[Proxy], encoder: ImageEncoder, config: EmbedConfig
 ) -> tuple[npt.NDArray[np.float32], int]:
-    """float32[N, 1280]: mean over cameras and pictures of an event, normalised; zeros for an episode without video.
+    """float32[N, width]: mean over cameras of the mean over an event's pictures, normalised; zeros for an episode
+    without video.
 
     A frame that several events look at (an action that is a segment by itself, say) is decoded and encoded once.
     """
     if not proxies or not events:
-        return np.zeros((len(events), image.WIDTH), dtype=np.float32), 0
-    pictures: list[npt.NDArray[np.uint8]] = []
-    rows = []
+        return np.zeros((len(events), encoder.width), dtype=np.float32), 0
+    mean, encoded = np.zeros((len(events), encoder.width), dtype=np.float32), 0
     for proxy in proxies:
-        index = np.array([_shown(e, proxy, config.frames_per_event) for e in events])
-        wanted, place = np.unique(index, return_inverse=True)
-        frames = picked(proxy.path, wanted.tolist(), proxy.gop, (image.SIDE, image.SIDE))
-        rows.append(len(pictures) + place.reshape(index.shape))
-        pictures += [frames[i] for i in wanted.tolist()]
-    mean = encoder.encode(pictures)[np.stack(rows)].mean(axis=(0, 2))
-    return np.asarray(mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)), len(pictures)
+        shown = [_shown(event, proxy, config.frames_per_event) for event in events]
+        wanted = sorted({frame for frames in shown for frame in frames})
+        pictures = picked(proxy.path, wanted, proxy.gop, encoder.size)
+        vectors = dict(zip(wanted, encoder.encode([pictures[frame] for frame in wanted]), strict=True))
+        mean += [np.mean([vectors[frame] for frame in frames], axis=0) for frames in shown]
+        encoded += len(wanted)
+    return np.asarray(mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)), encoded
 
 
 def _shown(event: EventRow, proxy: Proxy, number: int) -> list[int]:
-    """Proxy frames that stand for an event: in the middle of `number` equal parts of it, or the keyframe next to that
-    (half a part away at most) where it lies inside the event: it is decoded without the frames before it."""
+    """Proxy frames that stand for an event, none twice: in the middle of `number` equal parts of it (of as many as it
+    has frames, where those are fewer), or the keyframe next to that (half a part away at most) where it lies inside the
+    event: it is decoded without the frames before it."""
     start, end = event["start_frame"], event["end_frame"]
     first, last = int(proxy.frame_index[start]), int(proxy.frame_index[end - 1])
-    chosen = []
-    for i in range(number):
-        middle = int(proxy.frame_index[start + int((i + 0.5) * (end - start) / number)])
+    parts, chosen = max(1, min(number, last - first + 1)), []
+    for i in range(parts):
+        middle = int(proxy.frame_index[start + int((i + 0.5) * (end - start) / parts)])
         keyframe = round(middle / proxy.gop) * proxy.gop
-        near = abs(keyframe - middle) * 2 * number <= last - first + 1
+        near = abs(keyframe - middle) * 2 * parts <= last - first + 1
         chosen.append(keyframe if near and first <= keyframe <= last else middle)
-    return chosen
+    return sorted(set(chosen))

@@ -43,6 +43,8 @@ class ImageEncoder:
     """The network on a device, cpu or cuda; `weights`: its state in the order of its own layers, as the package has it;
     None: random ones, which only speed can be measured with."""
 
+    name, width, size = f"efficientnet-lite0/float/{SIDE}px", WIDTH, (SIDE, SIDE)
+
     def __init__(self, device: str = "cpu", weights: dict[str, Any] | None = None) -> None:
         import torch
 

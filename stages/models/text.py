@@ -32,6 +32,8 @@ class TextEncoder:
     """The model on a device, cpu or cuda; `folder`: where its tokenizer and weights are; None: a network of the same
     shape with random weights and no tokenizer, which only speed can be measured with."""
 
+    name, width = "all-minilm-l6-v2", WIDTH
+
     def __init__(self, device: str = "cpu", folder: str | None = None) -> None:
         import torch
         from transformers import AutoModel, AutoTokenizer, BertConfig

@@ -1,4 +1,4 @@
-"""Vectors mean something: the packaged weights know pictures and sentences, trajectories keep their shape."""
+"""Vectors mean something: the packaged weights know pictures and sentences."""
 
 import hashlib
 import subprocess
@@ -11,9 +11,8 @@ from sklearn.datasets import load_sample_images
 
 from pipeline.build.worker import CorpusWorkspace
 from stages.embed import EmbedConfig
-from stages.embed.action import CHANNELS, action_vector
-from stages.embed.stage import Proxy, _shown, load_encoders
-from stages.episode import Signal
+from stages.embed.encoders import load_encoders
+from stages.embed.stage import Proxy, _shown
 from stages.models.image import SIDE
 from stages.models.multilingual import MultilingualEncoder
 from stages.models.quantised import FILE
@@ -30,12 +29,12 @@ QUANTISED = "b79a3c88a5eb818ae2ea9c715a397884789172712a78ed857aff469e5d3a4470"  
 
 @pytest.fixture(scope="module")
 def encoders():
-    return load_encoders(CONFIG.image_encoder, CONFIG.text_encoder, "cpu")
+    return load_encoders(None, CONFIG.image_encoder, CONFIG.text_encoder, "cpu")
 
 
 @pytest.fixture(scope="module")
 def floats():
-    return load_encoders("efficientnet-lite0-float", CONFIG.text_encoder, "cpu").image
+    return load_encoders(None, "efficientnet-lite0-float", CONFIG.text_encoder, "cpu").image
 
 
 def test_the_quantised_network_is_the_one_that_was_measured():
@@ -94,6 +93,9 @@ def test_sentences_of_one_meaning_lie_together(encoders):
         ((4, 8), 1, [6]),
         ((0, 40), 2, [10, 30]),
         ((0, 20), 4, [0, 7, 10, 17]),  # a keyframe within half a part, 2.5 frames; no frame twice
+        ((4, 8), 3, [4, 6, 7]),
+        ((4, 6), 3, [4, 5]),  # no more pictures than frames
+        ((7, 8), 3, [7]),
     ],
 )
 def test_an_event_is_shown_by_a_keyframe_near_its_middle(span, number, frames):
@@ -152,57 +154,3 @@ def test_the_same_task_is_near_in_any_language_and_unlike_tasks_are_not(encoders
     assert np.diag(own @ english.T).mean() > least
     unlike = (own @ own.T)[~np.eye(len(own), dtype=bool)]
     assert unlike.max() < 0.8  # where all is [UNK] it is 0.995
-
-
-def arm(kind: str, values: np.ndarray, name: str = "single", unit: str = "m") -> Signal:
-    return Signal(kind, name, unit, np.arange(len(values)) / 20, values)
-
-
-def test_an_action_vector_starts_at_zero_and_forgets_where_it_started():
-    path = np.cumsum(np.full((41, 3), 0.01), axis=0)
-    times = np.arange(41) / 20
-    here = action_vector({"position/single": arm("position", path)}, times, CONFIG)
-    there = action_vector({"position/single": arm("position", path + 5.0)}, times, CONFIG)
-    assert here == pytest.approx(there, abs=1e-5)
-    assert len(here) == 2 * CONFIG.steps * CHANNELS + 2
-    block = here[:-2].reshape(2, CONFIG.steps, CHANNELS)
-    assert block[0, 0, 2:5] == pytest.approx([0, 0, 0])
-    assert block[0, -1, 2:5] * np.sqrt(CONFIG.steps) == pytest.approx([4.0, 4.0, 4.0], abs=1e-5)  # 0.4 m / 0.1 m
-    assert not block[1].any()  # the second slot is for a second arm
-
-
-def test_the_same_motion_logged_faster_gives_the_same_vector():
-    slow = np.linspace(0, 1, 21)[:, None] * [0.3, 0.0, 0.0]
-    fast = np.linspace(0, 1, 101)[:, None] * [0.3, 0.0, 0.0]
-    a = action_vector(
-        {"position/single": Signal("position", "single", "m", np.linspace(0, 1, 21), slow)},
-        np.linspace(0, 1, 21),
-        CONFIG,
-    )
-    b = action_vector(
-        {"position/single": Signal("position", "single", "m", np.linspace(0, 1, 101), fast)},
-        np.linspace(0, 1, 21),
-        CONFIG,
-    )
-    assert a == pytest.approx(b, abs=1e-5)
-
-
-def test_two_arms_take_both_slots():
-    signals = {
-        f"joints/{side}": arm("joints", np.linspace(0, n, 30)[:, None].repeat(6, 1), side, "rad")
-        for n, side in ((1, "left"), (2, "right"))
-    }
-    block = action_vector(signals, np.arange(30) / 20, CONFIG)[:-2].reshape(2, CONFIG.steps, CHANNELS)
-    assert block[1, -1, 5] == pytest.approx(2 * block[0, -1, 5])
-
-
-@pytest.mark.parametrize("unit", ["raw", "percent"])
-@pytest.mark.parametrize("scale", [1.0, 57.3, 4096.0])
-def test_a_unit_that_nobody_has_said_does_not_drown_the_others(unit, scale):
-    """The same motion in ticks, degrees or shares gives one vector, about as long as in radians."""
-    values = np.column_stack([np.linspace(0, 1.2, 60), np.linspace(0.3, -0.4, 60)])
-    times = np.arange(20, 40) / 20
-    known = action_vector({"joints/single": arm("joints", values, unit="rad")}, times, EmbedConfig())
-    told = action_vector({"joints/single": arm("joints", values * scale, unit=unit)}, times, EmbedConfig())
-    assert np.linalg.norm(told) == pytest.approx(np.linalg.norm(known), rel=0.3)
-    assert told @ known / np.linalg.norm(told) / np.linalg.norm(known) > 0.98

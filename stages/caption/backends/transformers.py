@@ -7,7 +7,6 @@ workers.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import math
@@ -18,20 +17,9 @@ from typing import Any
 from stages.caption.backends import BackendError, Done, nobody
 from stages.caption.backends.messages import content
 from stages.caption.vlm.requests import Answer, Request
+from stages.models.weights import model_hash, model_name
 
 LEAST = 1e-6  # of a chance, so that its odds are finite
-WEIGHTS = (".safetensors", ".bin", ".json", ".jinja", ".txt", ".model")
-
-
-def model_hash(name: str) -> str:
-    """A directory by what its files hold; a hub name as it is (`name@revision` pins it)."""
-    if not os.path.isdir(name):
-        return name
-    digest = hashlib.sha256()
-    for file in sorted(f for f in os.listdir(name) if f.endswith(WEIGHTS)):
-        with open(os.path.join(name, file), "rb") as opened:
-            digest.update(file.encode() + hashlib.file_digest(opened, "sha256").digest())
-    return digest.hexdigest()[:16]
 
 
 class Transformers:
@@ -48,7 +36,7 @@ class Transformers:
         self.processor.tokenizer.padding_side = "left"
         self.sure = calibration(name)
         self.identity = f"transformers/{model_hash(name)}/greedy"
-        self.name = f"{os.path.basename(os.path.normpath(name))}/{model_hash(name)}" if os.path.isdir(name) else name
+        self.name = model_name(name)
 
     def ask(self, requests: Sequence[Request], done: Done = nobody) -> list[Answer]:
         answers: dict[int, Answer] = {}
