@@ -131,9 +131,10 @@ def _found(config: CorpusConfig, path: str | None) -> CorpusConfig:
     caption, embed = config.of(CAPTION), config.of(EMBED)
     caption = caption.model_copy(update={"model": _model(caption.model, path)})
     if embed.encoder:
-        embed = embed.model_copy(update={"encoder": _model(embed.encoder, path)})
-        if embed.encoder.startswith(("/", ".", "~")) and not os.path.isdir(embed.encoder):
-            raise ConfigError(f"embed.encoder={embed.encoder}: there is no such directory")
+        encoder = _model(embed.encoder, path)
+        if encoder.startswith(("/", ".", "~")) and not os.path.isdir(encoder):
+            raise ConfigError(f"embed.encoder={encoder}: there is no such directory")
+        embed = embed.model_copy(update={"encoder": encoder})
     return config.model_copy(update={"segment": segment, "cluster": cluster, "caption": caption, "embed": embed})
 
 

@@ -16,7 +16,7 @@ class EmbedConfig(BaseModel):
         ("L0", "L1", "L2", "L3"),
         description="levels whose events are embedded and clustered; shard.level must be one of them",
     )
-    frames_per_event: int = Field(1, ge=1, description="pictures per event and camera, evenly inside the event")
+    frames_per_event: int = Field(3, ge=1, description="pictures per event and camera, evenly inside the event")
     device: Literal["cpu", "cuda"] = Field("cpu", description="where the encoders run; cuda needs run.gpus.embed too")
     encoder: str | None = Field(
         None,

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from pipeline.corpus.view import Corpus
 from pipeline.recorder.pictures import calibration_pictures, float_model, quantised
@@ -44,7 +45,7 @@ floats run, at 192 px too: a corpus is built on one of the two.
 """
 SIZES = (224, 192, 160)
 ROUNDS, PICTURES = 7, 48
-REFERENCE = "torch float 224 px"
+REFERENCE, PACKAGED = "torch float 224 px", "packaged: int8 192 px"
 Encode = Callable[[np.ndarray], np.ndarray]  # uint8[N, side, side, 3] to float32[N, WIDTH], L2-normalised
 
 
@@ -95,7 +96,7 @@ def networks() -> dict[str, tuple[int, Encode]]:
     packaged, floats = QuantisedEncoder(), image.ImageEncoder("cpu", image.packaged_weights())
     found: dict[str, tuple[int, Encode]] = {
         REFERENCE: (224, lambda p: unit(floats_at(floats, p))),
-        "packaged: int8 192 px": (192, lambda p: packaged.encode(list(p))),
+        PACKAGED: (image.SIDE, lambda p: packaged.encode(list(p))),
     }
     for side in SIZES:
         model = float_model(side)
@@ -166,6 +167,26 @@ def rates(found: Mapping[str, tuple[int, Encode]], seen: Seen) -> dict[str, floa
     return {name: float(np.median(t[1:])) for name, t in taken.items()}
 
 
+def reused(encode: Encode, side: int, seen: Seen) -> list[str]:
+    """What it would save to take a picture's vector for the next one that hardly differs: rows by how far the most
+    different of 16 x 16 patches may be, of 255."""
+    patches = np.stack(
+        [np.asarray(Image.fromarray(p).resize((16, 16), Image.Resampling.BOX)) for p in seen.pictures[side]]
+    )
+    vectors, task, lines = encode(seen.pictures[side]), seen.labels["task"], []
+    for most in (0, 4, 8, 16):
+        stands, last = np.arange(len(vectors)), 0
+        for i in range(1, len(vectors)):  # pictures of a camera follow each other
+            if np.abs(patches[i].astype(int) - patches[last]).max() < most:
+                stands[i] = last
+            else:
+                last = i
+        pooled = unit(np.stack([vectors[stands[rows[3]]].mean(axis=(0, 1)) for rows in seen.rows]))
+        share = len(set(stands.tolist())) / len(stands)
+        lines.append(f"| {seen.name} | {most} | {share:.2f} | {information(clusterings(pooled), [task]):.2f} |")
+    return lines
+
+
 def judged(found: Mapping[str, tuple[int, Encode]], seen: Seen) -> list[str]:
     """A table: rows are networks, with one and three pictures an event."""
     lines = [
@@ -200,7 +221,13 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     found = networks()
-    text = "\n".join(line for root in asked.corpora for line in judged(found, look(root)))
+    corpora = [look(root) for root in asked.corpora]
+    lines = [line for seen in corpora for line in judged(found, seen)]
+    lines += ["## A vector for pictures that hardly differ", ""]
+    lines += ["Three pictures an event. It would save little, so each picture has its own.", ""]
+    lines += ["| corpus | patches differ by less than | pictures encoded | task |", "|---|---|---|---|"]
+    lines += [line for seen in corpora for line in reused(found[PACKAGED][1], image.SIDE, seen)]
+    text = "\n".join([*lines, ""])
     print(text)
     if asked.write:
         asked.write.write_text(HEAD.format(date=time.strftime("%Y-%m-%d")) + text, encoding="utf-8")

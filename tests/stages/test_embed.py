@@ -10,6 +10,8 @@ import pytest
 from sklearn.datasets import load_sample_images
 
 from pipeline.build.worker import CorpusWorkspace
+from schemas.clusters import EMBEDDINGS
+from stages.cluster.stage import _matrix
 from stages.embed import EmbedConfig
 from stages.embed.encoders import load_encoders
 from stages.embed.stage import Proxy, _shown
@@ -130,6 +132,24 @@ def test_models_import_neither_ray_nor_codecs_nor_tables():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.stdout.splitlines() == ["(1, 1280)", "(1, 384)", "set()"], done.stderr
+
+
+def test_half_floats_at_rest_come_back_as_floats_for_a_clustering():
+    vectors = np.random.default_rng(0).normal(size=(3, 8)).astype(np.float16)
+    rows = [
+        {
+            "event_id": f"s/000000/L1/{i:07d}",
+            "episode_id": "s/000000",
+            "vl": v,
+            "action": v,
+            "layout": "",
+            "encoder": "",
+        }
+        for i, v in enumerate(vectors)
+    ]
+    matrix = _matrix(EMBEDDINGS.build(rows)["action"])
+    assert matrix.dtype == np.float32
+    assert (matrix == vectors.astype(np.float32)).all()
 
 
 def test_no_input_gives_no_vectors(encoders):
