@@ -1,6 +1,7 @@
 """Models with both towers in one space: tiny ones, made and saved here as their families save theirs."""
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from pipeline import config
 from stages import storage
+from stages.embed import EMBED, EmbedConfig
 from stages.embed.encoders import load_encoders
 from stages.models.joint import EncoderError, JointEncoder
 from stages.models.weights import model_hash
@@ -54,6 +56,12 @@ def pictures(number: int) -> list[np.ndarray]:
     return list(np.random.default_rng(0).integers(0, 256, (number, 40, 60, 3), dtype=np.uint8))
 
 
+def depends_on(encoder: str | None) -> str:
+    """What embed's fingerprints hold of a model."""
+    plan = SimpleNamespace(config=lambda _: EmbedConfig(encoder=encoder))
+    return EMBED.also(plan)["also"].item()
+
+
 @pytest.mark.parametrize(("family", "width"), [("clip", 24), ("siglip", 32)])
 def test_both_towers_give_unit_vectors_of_one_width(folders, family, width):
     encoders = load_encoders(folders[family], "efficientnet-lite0", "use-multilingual-v3", "cpu")
@@ -89,6 +97,9 @@ def test_other_weights_are_another_model_and_another_place_is_not(folders, tmp_p
     assert model_hash(str(copy)) == model_hash(folders["clip"])
     (copy / "model.safetensors").write_bytes((copy / "model.safetensors").read_bytes()[:-1] + b"x")
     assert model_hash(str(copy)) != model_hash(folders["clip"])
+    prints = [depends_on(name) for name in (folders["clip"], str(copy), "somebody/clip@main", None)]
+    assert prints == [model_hash(folders["clip"]), model_hash(str(copy)), "somebody/clip@main", ""]
+    assert EMBED.unhashed == {"encoder"}  # the place itself counts for nothing
 
 
 @pytest.mark.parametrize(
