@@ -36,6 +36,7 @@ WEIGHTS = {
 LEAST = 0.1  # spread of a group below which its noise is not blown up, in the group's own measure
 SPREAD = {"position": ("m", 0.05), "joints": ("rad", 0.1)}  # a reach below which an arm is taken to stand still
 TURN_RAD = 0.5  # a turn that counts as 1
+FASTEST = 100.0  # reaches a second: rows a microsecond apart would be past what half floats hold
 
 
 def groups(steps: int) -> dict[str, slice]:
@@ -128,7 +129,7 @@ def _fill(
     course = _travelled(source, at) if source.kind == "velocity" else source.at(at)
     path = (course - course[0])[:, : WIDTHS[group]] / (reach[source.kind] or 1.0)
     block[group][place, :, : path.shape[1]] = path
-    block["speed"][place, :, 0] = np.linalg.norm(rate(path, at), axis=1)
+    block["speed"][place, :, 0] = np.minimum(np.linalg.norm(rate(path, at), axis=1), FASTEST)
     turned = _turned(signals.get(f"orientation/{arm}"))
     if turned is not None:
         block["rotation"][place] = _turns(turned, at) / TURN_RAD
