@@ -34,7 +34,7 @@ HEAD = """\
 
 Written by `python -m tests.benchmarks.pictures SAMPLE REAL` on {date}: the bundled sample's corpus and one of CR5, G1
 and GR1 recordings. `embed.image_encoder` chooses; the default is int8 at 192 px through ONNX Runtime, which is what is
-packaged. Its clusters agree with tasks, primitives and episodes as those of the floats at 224 px do, within 0.02, and
+packaged. Its clusters agree with tasks, primitives and episodes as those of the floats at 224 px do, within 0.04, and
 with the floats' clusters nearly as far as those of another seed of k-means do. Which event is nearest changes more
 often; it is of the same task as often. A picture takes a quarter of the time, and a worker starts without torch. Times
 are of a shared machine: compare them within a table, where the networks took turns.
@@ -43,9 +43,9 @@ ONNX Runtime takes 78 MB and brings one small package along (flatbuffers); it ha
 Python 3.11 to 3.13. OpenVINO is somewhat quicker, takes 180 MB and brings telemetry along. Int8 at 160 px is quicker
 still and loses agreement with primitives on the real recordings.
 
-The network in integers is a file of 3.7 MB, which `make pictures` makes from the packaged weights (the same bytes each time; a test holds its hash). Its vectors are the same
-bytes for any batch and any process on one type of CPU; another type may round the last bit otherwise. On CUDA the
-floats run, at 192 px too: a corpus is built on one of the two.
+The network in integers is a file of 3.7 MB, which `make pictures` makes from the packaged weights (the same bytes each
+time; a test holds its hash). Its vectors are the same bytes for any batch and any process on one type of CPU; another
+type may round the last bit otherwise. On CUDA the floats run, at 192 px too: a corpus is built on one of the two.
 
 """
 SIZES = (224, 192, 160)
