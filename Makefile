@@ -18,7 +18,7 @@ BUILD = $(BIN)/corpus build $(foreach s,$(SOURCE),--source $(call quoted,$(s))) 
 	$(if $(CONFIG),--config $(call quoted,$(CONFIG))) $(foreach s,$(SET),--set $(call quoted,$(s)))
 
 .DEFAULT_GOAL := help
-.PHONY: corpus report test cluster-test store-test serve-test soak gpu-check bench bench-segment bench-captions lint sample captioner pictures lock clean help
+.PHONY: corpus report test cluster-test store-test serve-test soak gpu-check bench bench-segment bench-captions bench-balance lint sample captioner pictures lock clean help
 
 corpus: $(VENV)/.installed  ## Build the corpus of the sample, or of SOURCE="dir1 name=dir2" [CORPUS=out] [CONFIG=my.yaml] [SET="a.b=1"]
 	$(BUILD)
@@ -58,6 +58,9 @@ bench-segment: $(VENV)/.installed  ## Score boundaries against the truth, beside
 bench-captions: $(VENV)/.installed  ## Score captions against the truth, before and after a prompt changes; writes docs/captions.md, docs/gold.md
 	$(BIN)/python -m tests.benchmarks.captions --write docs/captions.md
 	@test ! -d ../shared/data || $(BIN)/python -m tests.benchmarks.gold --write docs/gold.md
+
+bench-balance: $(VENV)/.installed  ## Measure clusters, the balance, the deal into tars, and a night; writes docs/balance.md (half an hour)
+	$(BIN)/python -m tests.benchmarks.balanced --write docs/balance.md
 
 lint: $(VENV)/.installed  ## Check format, style and types
 	$(BIN)/ruff format --check .

@@ -123,7 +123,7 @@ def _found(config: CorpusConfig, path: str | None) -> CorpusConfig:
     profile, centroids, labels = config.of(INGEST).profile, config.of(CLUSTER).centroids, config.of(SEGMENT).labels
     given = profile.values() if isinstance(profile, dict) else [profile] if profile else []
     files = [("ingest.profile", p) for p in given if p.endswith((".yaml", ".yml"))]
-    for key, file in (*files, ("cluster.centroids", centroids)):
+    for key, file in (*files, ("cluster.centroids", centroids), ("shard.budget", config.of(SHARD).budget)):
         if file is not None and not storage.is_file(storage.normalise(file)):
             raise ConfigError(f"{key}={file}: there is no such file")
     segment = config.of(SEGMENT).model_copy(update={"labels": tuple(_absolute(f) for f in labels)})
@@ -132,10 +132,13 @@ def _found(config: CorpusConfig, path: str | None) -> CorpusConfig:
     caption = caption.model_copy(update={"model": _model(caption.model, path)})
     if embed.encoder:
         encoder = _model(embed.encoder, path)
+        embed = embed.model_copy(update={"encoder": encoder})
         if encoder.startswith(("/", ".", "~")) and not os.path.isdir(encoder):
             raise ConfigError(f"embed.encoder={encoder}: there is no such directory")
-        embed = embed.model_copy(update={"encoder": encoder})
-    return config.model_copy(update={"segment": segment, "cluster": cluster, "caption": caption, "embed": embed})
+    budget = config.of(SHARD).budget
+    shard = config.of(SHARD).model_copy(update={"budget": budget and storage.normalise(budget)})
+    parts = {"segment": segment, "cluster": cluster, "caption": caption, "embed": embed, "shard": shard}
+    return config.model_copy(update=parts)
 
 
 def _model(name: str, path: str | None) -> str:

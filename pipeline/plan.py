@@ -8,15 +8,18 @@ next one. Fingerprints chain: a stage's holds those of the stages whose tables i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
 from typing import Any, TypeVar
 
 import polars as pl
 from pydantic import BaseModel
 
 from pipeline.config import CorpusConfig
+from pipeline.corpus import record
 from pipeline.corpus.commit import OK, RETRY
 from pipeline.corpus.ledger import Ledger
-from pipeline.corpus.state import State
+from pipeline.corpus.state import KEY, State
 from pipeline.corpus.tables import frame
 from pipeline.stages import STAGES, Stages, before, writer_of
 from schemas.labels import Label
@@ -59,10 +62,12 @@ class Plan:
         found = stage.items(self) if stage.items else self._items(stage)
         if "fingerprint" not in found.columns:
             columns = [found[c] for c in found.columns if c.startswith("input") or c == "also"]
-            prints = each_fingerprint(self._shared(stage), *columns)
+            prints = each_fingerprint(self.settings(stage), *columns)
             found = found.with_columns(fingerprint=pl.Series(prints, dtype=pl.String))
         if stage.again:
             found = self._another_try(stage, found)
+        if stage.serving:
+            found = stage.serving(self, found)
         self.wanted[stage.name] = found.select(*SCHEMA, "^group$")
         return self.wanted[stage.name]
 
@@ -91,9 +96,48 @@ class Plan:
         rows = self.wanted[stage.name].filter(pl.col("item").is_in(list(items)))
         return dict(rows.select("item", "fingerprint").iter_rows())
 
-    def rows(self, table: Table[Any], columns: Sequence[str]) -> pl.DataFrame:
+    def last(self, stage: Stage[Any, Any]) -> pl.DataFrame:
+        print_ = self._serving.get(stage.name)
+        pairs = [] if print_ is None else [(CORPUS, print_)]
+        return pl.DataFrame(pairs, schema={"item": pl.String, "fingerprint": pl.String}, orient="row")
+
+    @cached_property
+    def _serving(self) -> Mapping[str, str]:
+        """{stage of the corpus as a whole: fingerprint of its last work that came to an end}, of the last build."""
+        found = record.copy(self.ledger.root) or {}
+        with suppress(record.NoCorpus, record.DamagedPlan):
+            found = record.read(self.ledger.root)[1]
+        return dict(found.get("serving", {}))
+
+    def serving(self) -> dict[str, str]:
+        """The same after this build."""
+        done = dict(self._serving)
+        for stage in self.stages:
+            if stage.name in self.wanted and stage.scope is Scope.CORPUS:
+                for print_ in self.alive(stage)["fingerprint"].to_list():  # one at most
+                    done[stage.name] = print_
+        return done
+
+    def done(self, stage: Stage[Any, Any], items: pl.DataFrame) -> bool:
+        return bool((self.states[stage.name].of(items)["status"] == OK).fill_null(False).all())
+
+    def place(self, path: str) -> str:
+        return self.ledger.path(path)
+
+    def figure(self, stage: Stage[Any, Any], items: pl.DataFrame, name: str) -> float:
+        state = self.states[stage.name]
+        found = state.totals(state.of(items.select(KEY)).drop_nulls("unit")).filter(name=name)
+        return float(found["value"].sum())
+
+    def file(self, stage: Stage[Any, Any], name: str) -> tuple[str, str] | None:
+        state = self.states[stage.name]
+        units = state.of(self.alive(stage)).select("unit")
+        found = state.files.filter(name=name).join(units, on="unit", how="semi").select("path", "sha256").rows()
+        return found[0] if found else None
+
+    def rows(self, table: Table[Any], columns: Sequence[str], items: pl.DataFrame | None = None) -> pl.DataFrame:
         stage = writer_of(self.stages, table)
-        parts = self.states[stage.name].parts(table.name, self.alive(stage))
+        parts = self.states[stage.name].parts(table.name, self.alive(stage) if items is None else items)
         found = parts.group_by("path").agg("item")
         whole = stage.scope is Scope.CORPUS
         return frame(
@@ -172,8 +216,8 @@ class Plan:
         found = live.join(own, on="episode_id", maintain_order="left")
         return found.join(files, on=["unit", "episode_id"], maintain_order="left").select("number", "path", "sha256")
 
-    def _shared(self, stage: Stage[Any, Any]) -> str:
-        """What all items of a stage share: once, since a model's dump costs more than all the rest."""
+    def settings(self, stage: Stage[Any, Any]) -> str:
+        """Computed once for all items of a stage: a model's dump costs more than all the rest."""
         config = self.config(stage)
         plain = {k: type(config).model_fields[k].default for k in stage.unhashed}
         return fingerprint(stage.name, stage.version, config.model_copy(update=plain))

@@ -10,7 +10,7 @@ from schemas.quarantine import QUARANTINE
 from schemas.table import Table
 from stages.align import ALIGN, LAG, VOTE
 from stages.caption import CAPTION
-from stages.cluster import CLUSTER
+from stages.cluster import CLUSTER, FIT
 from stages.embed import EMBED
 from stages.ingest import INGEST
 from stages.observe import OBSERVE
@@ -20,7 +20,7 @@ from stages.stage import Scope, Stage
 
 Stages = tuple[Stage[Any, Any], ...]
 
-STAGES: Stages = (INGEST, OBSERVE, LAG, VOTE, ALIGN, SEGMENT, CAPTION, EMBED, CLUSTER, SHARD, SAMPLES)
+STAGES: Stages = (INGEST, OBSERVE, LAG, VOTE, ALIGN, SEGMENT, CAPTION, EMBED, FIT, CLUSTER, SHARD, SAMPLES)
 SURVEY = "survey"  # what the survey refused has quarantine rows in the ledger under this name
 
 

@@ -1,5 +1,5 @@
-"""`embeddings` and `clusters`: two vectors an event of the embedded levels, written by embed; and the labels that
-cluster gives it by them, all that reaches a loader.
+"""`embeddings`, `fitted` and `clusters`: two vectors an event of the embedded levels, written by embed; which episodes
+the centroids in force were fitted on, by fit; and the labels that cluster gives, all that reaches a loader.
 
 Each level is clustered by itself: label 3 of L1 has nothing to do with label 3 of L2.
 """
@@ -34,6 +34,27 @@ EMBEDDINGS: Table[EmbeddingRow] = Table(
         Column("action", pa.list_(pa.float16()), "float16[Da], the arms' course; its channels: stages.embed.action"),
         Column("layout", pa.string(), "arms and streams that `action` is of: comparable where this is the same"),
         Column("encoder", pa.string(), "what made `vl`, with widths: picture encoder Di + text encoder Dt"),
+    ),
+)
+
+
+class FittedRow(TypedDict):
+    """A row of `fitted`."""
+
+    episode_id: str
+    embedded: str
+    settings: str
+    events: int
+
+
+FITTED: Table[FittedRow] = Table(
+    name="fitted",
+    key=("episode_id",),
+    columns=(
+        Column("episode_id", pa.string(), "source/000003"),
+        Column("embedded", pa.string(), "fingerprint under which its events were embedded when centroids were fitted"),
+        Column("settings", pa.string(), "hash of the settings of that fit"),
+        Column("events", pa.int64(), "events of all levels that were embedded"),
     ),
 )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 RAW = ("state", "action")  # arrays as logged, whatever their names and units
+EVENT = "event"  # bool[T]: the frame is the event's own, not of its history or future
 VALID = "valid"  # bool[T]: the log covers that instant; with a dot and an array's name: that array's stream does
 # kinds with arrays of their own, and the unit that these are in
 CANONICAL = {"position": "m", "joints": "rad", "orientation": "", "gripper_command": "1"}
@@ -62,8 +63,36 @@ class Described(TypedDict):
     remaining_s: float  # from the event's start to the end of its task
 
 
+class Context(TypedDict):
+    """Frames of the sample that are not the event's own."""
+
+    before: int
+    after: int
+
+
+class Origin(TypedDict):
+    """Where a camera's pictures come from."""
+
+    file: str  # inside the dataset
+    from_s: float  # the event, in that file's time
+    to_s: float
+    sha256: str  # of the proxy that they were cut from
+
+
+class Provenance(TypedDict):
+    """Where the sample comes from."""
+
+    format: str  # of the dataset, such as lerobot/v3.0
+    episode_key: str  # in the source, its own choice
+    recording_id: str
+    from_s: float  # the event, on the source's clock
+    to_s: float
+    cameras: dict[str, Origin]
+
+
 class Sample(TypedDict):
-    """KEY.json."""
+    """KEY.json. `weight` is that of the release that the tar was first written for; those that use it again have theirs
+    in their `index.parquet`."""
 
     event_id: str
     episode_id: str
@@ -81,14 +110,20 @@ class Sample(TypedDict):
     pictures: list[Pictures]
     vl_cluster: int
     action_cluster: int
-    weight: float
+    vl_path: list[int]  # coarser cluster, cluster
+    action_path: list[int]
+    weight: float  # how often a pass over the release takes this copy
+    plan: str  # inputs of the release that the sample was written for, as `plan` in its manifest.json
     fps: float
-    n_frames: int
+    n_frames: int  # rows of every array, history and future with them
+    context: Context  # the array `event` is true where frames are the event's own
     start_s: float  # from the episode's first source timestamp
     end_s: float
     static: bool
     confidence: float
     flags: list[str]
+    review: str  # machine, source or human: who set the event's boundaries
+    provenance: Provenance
     marks: dict[str, str | float | bool]  # what the source says of the episode as a whole: success, operator, ...
     layout: str  # key of `layouts` in manifest.json
 

@@ -56,8 +56,28 @@ class Plan(Protocol):
     def prints(self, stage: Stage[Any, Any], items: Sequence[str]) -> Mapping[str, str]:
         """Fingerprints of items of the stage that is being planned."""
 
-    def rows(self, table: Table[Any], columns: Sequence[str]) -> pl.DataFrame:
-        """Columns of a table that a stage before has written, rows that count."""
+    def rows(self, table: Table[Any], columns: Sequence[str], items: pl.DataFrame | None = None) -> pl.DataFrame:
+        """Columns of a table that a stage before has written, rows that count; of other items (item, fingerprint) than
+        those that count where they are given."""
+
+    def last(self, stage: Stage[Any, Any]) -> pl.DataFrame:
+        """The item of a stage that sees the corpus as a whole, under the fingerprint of its last work that came to an
+        end, whatever has become of that since: item, fingerprint; nothing where there was none."""
+
+    def done(self, stage: Stage[Any, Any], items: pl.DataFrame) -> bool:
+        """Whether all of some items (item, fingerprint) are committed."""
+
+    def settings(self, stage: Stage[Any, Any]) -> str:
+        """A hash of all that a stage's items share: name, version, configuration."""
+
+    def place(self, path: str) -> str:
+        """The URI of a path inside the corpus."""
+
+    def figure(self, stage: Stage[Any, Any], items: pl.DataFrame, name: str) -> float:
+        """A figure of items, added up."""
+
+    def file(self, stage: Stage[Any, Any], name: str) -> tuple[str, str] | None:
+        """(path, sha256) of a file that a stage of the corpus as a whole has written; None where it has not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +99,8 @@ class Stage(Generic[C, P]):
     items: Callable[[Plan], pl.DataFrame] | None = None
     # what it depends on besides its inputs: `also`, by `episode_id` or `source`, or one row for all
     also: Callable[[Plan], pl.DataFrame] | None = None
+    # given what is wanted, with fingerprints: the same, with those of an earlier build where its work goes on serving
+    serving: Callable[[Plan, pl.DataFrame], pl.DataFrame] | None = None
     again: str = ""  # a figure of an item: where it is over 0 the next build does that item again
     pictures: bool = False  # it reads proxies
     gpu: bool = False  # it can use one

@@ -236,6 +236,21 @@ def local_copy(uri: str) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def link(target: str, uri: str) -> None:
+    """A second name for a file of the same disk: a hard link, or a symbolic one where the disk knows no other. What
+    has that name and is another file is replaced. Raises Unwritable."""
+    if os.path.exists(uri) and os.path.samefile(target, uri):
+        return
+    temporary = join(os.path.dirname(uri), f".{name_of(uri)}.{os.urandom(4).hex()}.tmp")
+    with writing(uri):
+        os.makedirs(os.path.dirname(uri), exist_ok=True)
+        try:
+            os.link(target, temporary)
+        except OSError:
+            os.symlink(os.path.relpath(target, os.path.dirname(uri)), temporary)
+        os.replace(temporary, uri)
+
+
 def exists(uri: str) -> bool:
     fs, path = filesystem(uri)
     with reaching(uri):

@@ -17,7 +17,13 @@ import numpy as np
 from pipeline.corpus.view import Corpus
 
 ABSOLUTE, RELATIVE = 1e-4, 1e-4
-NAMED_BY_BYTES = {"samples": ("shard",), "observations": ("proxy_bytes",), "quarantine": ("evidence",)}
+NAMED_BY_BYTES = {
+    "samples": ("shards",),
+    "tars": ("tar", "plan", "events", "weights"),
+    "fitted": ("embedded",),
+    "observations": ("proxy_bytes",),
+    "quarantine": ("evidence",),
+}
 
 
 def differences(one: Any, other: Any, where: str = "") -> Iterator[tuple[str, float]]:

@@ -12,16 +12,19 @@ import json
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import webdataset
 
 from pipeline import config
 from pipeline.corpus.view import Corpus
 from pipeline.stages import STAGES
+from stages.balance import Clustering
 from stages.cluster import ClusterConfig
-from stages.cluster.kmeans import fit
+from stages.cluster.kmeans import fit, principal
 from stages.shard import ShardConfig
-from stages.shard.select import pack, select
+from stages.shard.place import Made, place, weights
+from stages.shard.select import drawn, fates
 from tests.datasets import Episode, write_dataset
 
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -29,10 +32,12 @@ LEFT_OUT = {  # columns of tables: places on this disk, and what differs by CPU 
     "episodes": ("dataset_uri", "cameras"),
     "observations": ("proxy", "thumbnails", "proxy_bytes"),
     "embeddings": ("vl",),
+    "fitted": ("embedded", "settings"),
     "clusters": ("vl_cluster", "vl_distance", "action_cluster", "action_distance"),
-    "samples": ("vl_cluster", "action_cluster", "inclusion", "weight", "status", "shard"),
+    "samples": ("vl_cluster", "action_cluster", "inclusion", "weight", "repeats", "status", "shards"),
+    "tars": ("tar", "plan", "file", "events", "weights"),
 }
-OF_CLUSTERS = ("vl_cluster", "action_cluster", "weight")  # of KEY.json
+OF_CLUSTERS = ("vl_cluster", "vl_path", "action_cluster", "action_path", "weight", "plan")  # of KEY.json
 
 
 def rounded(value):
@@ -58,23 +63,40 @@ def planted_clusters() -> list[list[int]]:
     centres = random.normal(size=(9, 40)) * 20
     which = np.arange(300) % 9
     vectors = (centres[which] + random.normal(size=(300, 40))).astype(np.float32)
-    clustering = fit(vectors[:250], 9, ClusterConfig())
+    projection = principal(vectors[:250], ClusterConfig())
+    clustering = fit(projection(vectors[:250]), projection, 9, ClusterConfig())
     return [clustering.assign(part)[0].tolist() for part in (vectors[:250], vectors[250:])]
 
 
 def planted_draw() -> list[dict]:
-    """Fate, weight and shard of 300 events in unequal clusters, train and val."""
-    span = {"level": "L1", "start_frame": 0, "static": False, "dead": 0.0}
-    events = [
-        {**span, "event_id": f"s/{i % 20:06d}/L1/{i:07d}", "episode_id": f"s/{i % 20:06d}", "end_frame": 9 + i % 5}
-        for i in range(300)
-    ]
-    clusters = {e["event_id"]: (int(i > 180) + int(i > 270), int(i % 11 == 0)) for i, e in enumerate(events)}
-    episodes = {f"s/{i:06d}": {"split": "val" if i % 6 == 5 else "train", "robot": "r"} for i in range(20)}
-    shard_config = ShardConfig(alpha=0.0, keep=0.7, target_bytes=100_000)
-    rows = select(events, clusters, episodes, shard_config)
-    pack(rows, {r["event_id"]: 10_000 for r in rows}, shard_config)
-    return rows
+    """Fate, repeats and tars of 300 events in unequal clusters, train and val."""
+    number = pl.int_range(300)
+    names = pl.format("s/{}/L1/{}", (number % 20).cast(pl.String).str.zfill(6), number.cast(pl.String).str.zfill(7))
+    events = pl.select(
+        event_id=names,
+        episode_id=pl.format("s/{}", (number % 20).cast(pl.String).str.zfill(6)),
+        level=pl.lit("L1"),
+        start_frame=0 * number,
+        end_frame=9 + number % 5,
+        static=number < 0,
+        recovery=pl.when(number % 50 == 7).then(pl.lit("regrasp")),
+        dead=0.0 * number,
+        vl_cluster=(number > 180).cast(pl.Int32) + (number > 270).cast(pl.Int32),
+        action_cluster=(number % 11 == 0).cast(pl.Int32),
+    )
+    episodes = pl.DataFrame(
+        [
+            {"episode_id": f"s/{i:06d}", "split": "val" if i % 6 == 5 else "train", "robot": "r", "source": "s"}
+            for i in range(20)
+        ]
+    )
+    shard_config = ShardConfig(alpha=0.0, keep=0.7, min_shards=4)
+    rows = fates(events.drop("vl_cluster", "action_cluster"), events, episodes, shard_config)
+    trees = {"vl": Clustering(tree=(np.array([0, 0, 1]),)), "action": Clustering()}
+    rows, _ = drawn(rows, trees, shard_config)
+    made = Made("model", dict.fromkeys(rows["event_id"], "print"), dict.fromkeys(rows["event_id"], 10_000))
+    tars = place(rows, [], (), made, shard_config)
+    return weights(rows, [(tar.name, tar) for tar in tars]).to_dicts()
 
 
 def first_sample(corpus: Corpus) -> dict:

@@ -137,6 +137,7 @@ class Build:
             self._release(plan, runner, result)
         elif stage.run is not None:
             plan.want(stage)
+            self._tell_anew(stage, plan)
             wanted, missing = plan.wanted[stage.name], plan.missing(stage)
             work = Work(
                 wanted.height - missing.height,
@@ -151,6 +152,14 @@ class Build:
             if stage.scope is Scope.CORPUS and wanted.height and plan.alive(stage).is_empty():
                 words = f"{stage.name} failed: corpus quarantine --corpus {self.root} says why"
                 raise BuildFailedError(words)
+
+    def _tell_anew(self, stage: AnyStage, plan: Plan) -> None:
+        """Say it where an earlier build's work serves no longer."""
+        last, wanted = plan.last(stage)["fingerprint"].to_list(), plan.wanted[stage.name]["fingerprint"].to_list()
+        if stage.serving and last and wanted and last != wanted:
+            self.announce.say(
+                f"{stage.name:<8} done anew, so labels change: much is new (refit_share), or settings are"
+            )
 
     def _work(self, stage: AnyStage, state: State, runner: Runner, work: Work) -> int:
         """Run units; those whose worker died once more one by one; what dies again is quarantined. Returns commits
@@ -203,25 +212,29 @@ class Build:
         plan.states[SAMPLES.name] = self.ledger.state(SAMPLES.name)
         if plan.alive(CLUSTER).is_empty():
             return
-        name = choice.release_name(plan)
-        plan.wanted[SAMPLES.name] = _corpus_items([(CORPUS, name)])
-        if finish.is_complete(plan, name):
+        inputs, last = choice.inputs_of(plan), choice.last_release(plan)
+        if last is not None and choice.is_of(last, inputs) and finish.is_complete(plan, last):
+            name = last
             plan.wanted[SHARD.name] = _corpus_items((t, t) for t in finish.tars_of(self.root, name))
             self.announce.say(f"{SHARD.name:<8} release {name} is complete, nothing to do")
         else:
-            chosen = choice.choose(plan, name)
-            units = choice.units(plan, chosen, runner.workers)
-            plan.wanted[SHARD.name] = _corpus_items(item for unit in units for item in unit.items)
-            missing = set(plan.missing(SHARD)["item"])
-            todo = [u for u in units if u.names[0] in missing]
+            try:
+                chosen = choice.choose(plan, inputs, last)
+            except choice.UnfitBudget as error:
+                raise BuildFailedError(str(error)) from error
+            name, tars = chosen.name, sorted({tar.name for tar in chosen.tars.values()})
+            plan.wanted[SHARD.name] = _corpus_items((t, t) for t in tars)
+            todo = choice.units(plan, chosen, runner.workers, set(plan.missing(SHARD)["item"]))
             work = Work(
-                len(units) - len(todo),
-                len(units),
+                len(tars) - len(todo),
+                len(tars),
                 lambda: todo,
                 lambda items: [u for u in todo if u.names[0] in items],
             )
             result.computed[SHARD.name] = self._work(SHARD, state, runner, work)
             self._finish(plan, chosen)
+        plan.wanted[SAMPLES.name] = _corpus_items([(CORPUS, name)])  # not sooner: until then the last one counts
+        finish.link(self.root, name)
         finish.point_latest(self.root, name)
         result.release = name
 
@@ -267,6 +280,7 @@ def record_plan(plan: Plan, release: str | None, complete: bool) -> None:
         "lost_sources": {source.source: source.uri for source in plan.survey.lost},
         "lost": {source.source: source.error.message for source in plan.survey.lost},
         "release": release,
+        "serving": plan.serving(),
         "complete": complete,
     }
     record.write(root, pl.concat(frames), manifest)

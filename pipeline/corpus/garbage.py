@@ -20,18 +20,21 @@ from schemas.ids import source_of
 from stages import storage
 from stages.sources.find import named
 
-HASH, TAR = "[0-9a-f]{16}", r"(?:train|val)-\d{6}"
+HASH, KIND = "[0-9a-f]{16}", "(?:train|val|reserve)"
 OURS = re.compile(  # files that a build writes under a name of their own
     rf"tables/\w+/{HASH}-[0-9a-f]{{8}}\.parquet"
     r"|media/[\w\-]+/\w+/[^/]+-[0-9a-f]{8}\.(mp4|jpg)"
     rf"|models/clusters-{HASH}\.npz"
-    rf"|tables/shard_stats/{HASH}-{TAR}\.npz"
+    rf"|tables/shard_stats/{KIND}-{HASH}\.npz|shards/tars/{KIND}-{HASH}\.tar"
+    rf"|tables/shard_stats/{HASH}-{KIND}-\d{{6}}\.npz"  # of a version before tars were shared between releases
 )
 TEMPORARY = re.compile(  # of a process that was killed
-    r"(tables/\w+|ledger/\w+|media/[\w\-]+/\w+|models|shards/[0-9a-f]{16}|shards)/\.[^/]+\.[0-9a-f]{8}\.tmp"
+    r"(tables/\w+|ledger/\w+|media/[\w\-]+/\w+|models|shards/tars|shards/[0-9a-f]{16}|shards)/\.[^/]+\.[0-9a-f]{8}\.tmp"
     r"|\.(plan\.parquet|manifest\.json|report\.html|build\.lock)\.[0-9a-f]{8}\.tmp|shards/\.latest\.tmp"
 )
-RELEASE = re.compile(rf"shards/({HASH})/({TAR}\.tar|index\.parquet|stats\.json|manifest\.json)")
+RELEASE = re.compile(
+    rf"shards/({HASH})/({KIND}-\d{{6}}\.tar|(?:index|clusters|cells)\.parquet|stats\.json|manifest\.json)"
+)
 
 
 class NotComplete(RuntimeError):
@@ -73,7 +76,7 @@ def collect_garbage(corpus: Corpus, releases: bool, dry_run: bool = False) -> tu
 def _configured(corpus: Corpus) -> Iterator[str]:
     """Paths inside the corpus that the last build's configuration names, links followed."""
     config, root = corpus.manifest["config"], corpus.root
-    given = [config["cluster"]["centroids"], config["ingest"]["profile"]]
+    given = [config["cluster"]["centroids"], config["ingest"]["profile"], config["shard"].get("budget")]
     given += [named(file)[1] for file in config["segment"]["labels"]]
     for uri in filter(None, given):
         place = storage.normalise(uri)

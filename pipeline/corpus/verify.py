@@ -15,6 +15,7 @@ import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -32,7 +33,7 @@ from schemas.table import SchemaError
 from stages import storage
 from stages.caption.vlm import cache
 
-RELEASE_FILES = ("index.parquet", "stats.json")
+RELEASE_FILES = ("index.parquet", "clusters.parquet", "cells.parquet", "stats.json")
 T = TypeVar("T")
 
 
@@ -207,18 +208,44 @@ def _samples(corpus: Corpus) -> Iterator[Fault]:
     """Every sample read again: rows and frames agree, and the tars hold just what the samples table says."""
     if not corpus.manifest["release"]:
         return
-    rows = corpus.table("samples", columns=["key", "n_frames", "shard", "status"]).filter(status="sampled")
-    by_tar = rows.partition_by("shard", as_dict=True)
-    tars = {storage.name_of(c.files["shard"].path): c for c in corpus.commits("shard")}
-    work = [(tars[str(tar)], frame) for (tar,), frame in by_tar.items() if tar in tars]
-    yield from _at_once(lambda pair: list(_tar(corpus, *pair)), work)
-    for (tar,), frame in by_tar.items():
-        if tar not in tars:
-            where = f"shards/{corpus.manifest['release']}/{tar}"
-            yield Fault("sample", where, f"{frame.height} samples are said to be in it, and it is in no commit", None)
+    config, release = corpus.manifest["config"]["shard"], corpus.manifest["release"]
+    rows = corpus.table("samples", columns=["key", "n_frames", "shards"]).explode("shards").drop_nulls("shards")
+    by_tar = rows.partition_by("shards", as_dict=True)
+    with suppress(OSError, ValueError, KeyError, TypeError):  # of a manifest that is told already
+        found = json.loads(storage.read_bytes(corpus.ledger.path(f"shards/{release}/manifest.json")))
+        paths = {file: about["path"] for file, about in found["shards"].items()}
+        commits = {c.files["shard"].path: c for c in corpus.commits("shard")}
+        tars = {file: commits[path] for file, path in paths.items() if path in commits}
+        more = config["history"] + config["future"]
+        work = [(tars[str(tar)], frame, more) for (tar,), frame in by_tar.items() if tar in tars]
+        yield from _at_once(lambda given: list(_tar(corpus, *given)), work)
+        for (tar,), frame in by_tar.items():
+            if tar not in tars:
+                where = f"shards/{release}/{tar}"
+                yield Fault(
+                    "sample", where, f"{frame.height} samples are said to be in it, and it is in no commit", None
+                )
+        yield from _links(corpus, release, paths, commits)
 
 
-def _tar(corpus: Corpus, commit: Commit, rows: pl.DataFrame) -> Iterator[Fault]:
+def _links(corpus: Corpus, release: str, paths: dict[str, str], commits: dict[str, Commit]) -> Iterator[Fault]:
+    """On a disk each tar of the release has a name in its folder too; a copied corpus has copies there."""
+    if not storage.is_local(corpus.root):
+        return
+    for file, path in paths.items():
+        where = f"shards/{release}/{file}"
+        own, tar = corpus.ledger.path(where), corpus.ledger.path(path)
+        if not os.path.isfile(tar):  # told already
+            continue
+        if not os.path.isfile(own):
+            yield Fault("missing", where, "the file is gone", None)
+        elif not os.path.samefile(own, tar):
+            with open(own, "rb") as copied:
+                if hashlib.file_digest(copied, "sha256").hexdigest() != commits[path].files["shard"].sha256:
+                    yield Fault("changed", where, "sha256 is not the committed one", None)
+
+
+def _tar(corpus: Corpus, commit: Commit, rows: pl.DataFrame, more: int) -> Iterator[Fault]:
     # here, since it imports torch: 1 s of every command's start
     from webdataset.tariterators import group_by_keys, tar_file_expander
 
@@ -232,17 +259,19 @@ def _tar(corpus: Corpus, commit: Commit, rows: pl.DataFrame) -> Iterator[Fault]:
             if frames is None:
                 yield Fault("sample", path, f"{sample['__key__']} is not in the samples table", unit)
                 continue
-            complaint = _complaint(sample, frames)
+            complaint = _complaint(sample, frames, more)
             if complaint:
                 yield Fault("sample", path, f"{sample['__key__']}: {complaint}", unit)
     for key in expected:
         yield Fault("sample", path, f"{key} is not in its tar", None)
 
 
-def _complaint(sample: dict[str, bytes], frames: int) -> str | None:
-    """What is wrong with a sample, None if nothing is."""
+def _complaint(sample: dict[str, bytes], frames: int, more: int) -> str | None:
+    """What is wrong with a sample of an event of so many frames, with at most `more` of history and future; None if
+    nothing is."""
     try:
         meta = json.loads(sample["json"])
+        around = meta["context"]["before"] + meta["context"]["after"]
         with np.load(io.BytesIO(sample["lowdim.npz"])) as arrays:
             rows = {name: len(arrays[name]) for name in arrays.files}
         lengths: dict[str, int] = {**rows, "KEY.json": meta["n_frames"]}
@@ -251,5 +280,7 @@ def _complaint(sample: dict[str, bytes], frames: int) -> str | None:
                 lengths[name] = sum(1 for _ in container.decode(video=0))
     except (KeyError, ValueError, OSError, zipfile.BadZipFile, av.FFmpegError) as error:
         return f"cannot be read: {error!r}"
-    wrong = {name: length for name, length in lengths.items() if length != frames}
+    if around > more:
+        return f"it has {around} frames of history and future, {more} are asked for"
+    wrong = {name: length for name, length in lengths.items() if length != frames + around}
     return f"{wrong} where the table says {frames} frames" if wrong else None

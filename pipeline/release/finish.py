@@ -1,7 +1,8 @@
 """The files that describe a release, written once its tars are there.
 
-In: the plan, the choice, the commits of its tars. Out: `index.parquet`, `stats.json`, `manifest.json` in
-`shards/<release>/`, the fate of every event in the ledger, and `shards/latest` pointing at the release.
+In: the plan, the choice, the commits of its tars. Out: `index.parquet`, `clusters.parquet`, `cells.parquet`,
+`stats.json` and `manifest.json` in `shards/<release>/`, the fate of every event in the ledger, and `shards/latest`
+pointing at the release.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -23,15 +24,19 @@ from pipeline.corpus.ledger import Ledger
 from pipeline.corpus.record import own_hash
 from pipeline.corpus.tables import frame
 from pipeline.plan import CORPUS, Plan
-from pipeline.release.choice import Release, item_of
+from pipeline.release.choice import Release
+from pipeline.release.clusters import drawn
+from pipeline.release.evenness import figures
 from schemas.episodes import EPISODES
 from schemas.quarantine import QUARANTINE
 from schemas.samples import SAMPLES as TABLE
+from schemas.samples import TARS, TarRow
 from stages import storage
-from stages.cluster import CLUSTER
+from stages.balance import Balance
+from stages.cluster import model_of
 from stages.shard import SAMPLES, SHARD
-from stages.shard.balance import report
 from stages.shard.layout import layout_key, layout_of
+from stages.shard.place import Tar
 from stages.shard.stats import Statistics, from_bytes
 
 LIBRARIES = (
@@ -47,6 +52,8 @@ LIBRARIES = (
     "webdataset",
     "numpy",
 )
+FILES = ("index.parquet", "clusters.parquet", "cells.parquet", "stats.json")  # beside the manifest
+CELLS = {"vl": pl.Int64, "action": pl.Int64, "recovery": pl.Boolean, "weight": pl.Float64, "n": pl.Int64}
 ByName = dict[str, Statistics]
 
 
@@ -58,7 +65,11 @@ def manifest(root: str, name: str) -> dict[str, Any]:
 
 def tars_of(root: str, name: str) -> list[str]:
     """Ledger items of a complete release's tars."""
-    return [item_of(name, tar) for tar in manifest(root, name)["shards"]]
+    return [_item(about["path"]) for about in manifest(root, name)["shards"].values()]
+
+
+def _item(path: str) -> str:
+    return storage.name_of(path).removesuffix(".tar")
 
 
 def is_complete(plan: Plan, name: str) -> bool:
@@ -69,31 +80,79 @@ def is_complete(plan: Plan, name: str) -> bool:
         return False
     if not isinstance(found, dict) or found.get("sha256") != own_hash(found):
         return False
-    tars = (item_of(name, tar) for tar in found["shards"])
+    tars = [_item(about["path"]) for about in found["shards"].values()]
     done = set(plan.states[SHARD.name].items.filter(status=OK)["item"])
     return all(tar in done for tar in tars) and plan.states[SAMPLES.name].status(CORPUS, name) == OK
 
 
 def finish(plan: Plan, release: Release) -> None:
-    """Write index, statistics and manifest, record the fate of every event."""
+    """Write index, statistics and manifest, record the fate of every event, and link the tars."""
     ledger = plan.ledger
-    commits = sorted(
-        plan.states[SHARD.name].commits(plan.states[SHARD.name].of(plan.wanted[SHARD.name])["unit"].to_list()),
-        key=lambda c: c.files["shard"].path,
-    )
-    refused = _refused(ledger, commits)
-    for row in release.rows:
-        if row["event_id"] in refused:
-            row |= {"status": "quarantined", "shard": None}
-    table = TABLE.build(release.rows)
+    units = plan.states[SHARD.name].of(plan.wanted[SHARD.name])
+    of_tar = dict(units.select("item", "unit").iter_rows())
+    by_unit = {c.unit: c for c in plan.states[SHARD.name].commits(list(of_tar.values()))}
+    commits = {file: by_unit[of_tar[tar.name]] for file, tar in release.tars.items()}
+    refused = list(_refused(ledger, list(commits.values())))
+    gone = pl.col("event_id").is_in(refused)
+    rows = release.rows.with_columns(
+        status=pl.when(gone).then(pl.lit("quarantined")).otherwise(pl.col("status")),
+        shards=pl.when(gone).then(pl.lit([], pl.List(pl.String))).otherwise(pl.col("shards")),
+        repeats=pl.when(gone).then(0).otherwise(pl.col("repeats")),
+    ).select(TABLE.schema.names)
     folder = release.folder(ledger.root)
-    _write_table(storage.join(folder, "index.parquet"), table.filter(pa.compute.equal(table["status"], "sampled")))
-    _write_json(storage.join(folder, "stats.json"), _statistics(plan, commits) | {"balance": report(release.rows)})
+    _write_table(storage.join(folder, "index.parquet"), _index(rows))
+    clusters = drawn(release.clusters.table, release.balance)
+    _write_table(storage.join(folder, "clusters.parquet"), clusters.to_arrow())
+    _write_table(storage.join(folder, "cells.parquet"), _cells(release.balance).to_arrow())
+    _write_json(
+        storage.join(folder, "stats.json"),
+        _statistics(plan, commits.values()) | {"balance": figures(release.balance), "drift": release.clusters.drift},
+    )
     if plan.states[SAMPLES.name].status(CORPUS, release.name) is None:
-        commit = ledger.publish(SAMPLES.name, [Item(CORPUS, release.name)], {TABLE: release.rows}, {})
+        fates = rows.sort(TABLE.key).to_arrow().cast(TABLE.schema)
+        TABLE.validate(fates)
+        tars = TARS.build(_tar_row(file, tar) for file, tar in release.tars.items())
+        commit = ledger.publish(SAMPLES.name, [Item(CORPUS, release.name)], {TABLE: fates, TARS: tars}, {})
         plan.states[SAMPLES.name].add(commit)
-    value = _manifest(plan, release, commits, folder)
+    value = _manifest(plan, release, rows, commits, folder)
     _write_json(storage.join(folder, "manifest.json"), {**value, "sha256": own_hash(value)})
+
+
+def _tar_row(file: str, tar: Tar) -> TarRow:
+    return {
+        "file": file,
+        "tar": tar.name,
+        "kind": tar.kind,
+        "plan": tar.plan,
+        "events": list(tar.events),
+        "weights": list(tar.weights),
+    }
+
+
+def _index(rows: pl.DataFrame) -> pa.Table:
+    """`samples` by `shard` instead of `shards`: one row a sample in a tar, and one without a tar for each event in
+    reserve that is in none; a copy in a reserve tar has no weight."""
+    shown = rows.filter((pl.col("status") == "reserve") | (pl.col("shards").list.len() > 0))
+    each = shown.explode("shards").rename({"shards": "shard"}).sort("shard", "event_id", nulls_last=True)
+    spare = pl.col("shard").is_null() | pl.col("shard").str.starts_with("reserve")
+    return each.with_columns(weight=pl.when(spare).then(0.0).otherwise(pl.col("weight"))).to_arrow()
+
+
+def _cells(balance: Balance | None) -> pl.DataFrame:
+    """How many train events each cell of the two clusterings has, all that `corpus budget` reads."""
+    if balance is None:
+        return pl.DataFrame(schema=CELLS)
+    cells = balance.cells
+    return pl.DataFrame([cells.vl, cells.action, cells.recovery, cells.weight, cells.n], schema=CELLS)
+
+
+def link(root: str, name: str) -> None:
+    """The tars of a release under their file names in its folder: hard links, so that it can be copied as it is; on an
+    object store, which has no links, manifest.json says where they lie."""
+    if not storage.is_local(root):
+        return
+    for file, about in manifest(root, name)["shards"].items():
+        storage.link(storage.join(root, about["path"]), storage.join(root, "shards", name, file))
 
 
 def point_latest(root: str, name: str) -> None:
@@ -127,7 +186,7 @@ def _partials(ledger: Ledger, commits: Iterable[Commit]) -> Iterator[tuple[str, 
                 yield source, layout, array, partial
 
 
-def _statistics(plan: Plan, commits: list[Commit]) -> dict[str, Any]:
+def _statistics(plan: Plan, commits: Iterable[Commit]) -> dict[str, Any]:
     """{layouts: {layout: {array: figures}}, robots: the same by robot}, over the train tars.
 
     Sources of one robot type whose logs are laid out differently (two labs' "unknown") do not share statistics: each
@@ -158,27 +217,32 @@ def _figures(own: ByName) -> dict[str, Any]:
     return {array: one.figures() for array, one in sorted(own.items())}
 
 
-def _manifest(plan: Plan, release: Release, commits: list[Commit], folder: str) -> dict[str, Any]:
+def _manifest(
+    plan: Plan, release: Release, rows: pl.DataFrame, commits: Mapping[str, Commit], folder: str
+) -> dict[str, Any]:
     shards = {
-        storage.name_of(c.files["shard"].path): {
+        file: {
+            "path": c.files["shard"].path,
             "sha256": c.files["shard"].sha256,
             "bytes": c.files["shard"].bytes,
             "count": int(c.items[0].counts["samples"]),
         }
-        for c in commits
+        for file, c in sorted(commits.items())
     }
-    statuses = np.unique([r["status"] for r in release.rows], return_counts=True)
+    path, sha256 = model_of(plan) or ("", "")
     layouts = plan.rows(EPISODES, ["layout"])["layout"].unique().sort().to_list()
     return {
         "release": release.name,
+        "plan": release.inputs,
         "shards": shards,
-        "files": {name: _sha256(storage.join(folder, name)) for name in ("index.parquet", "stats.json")},
+        "files": {name: _sha256(storage.join(folder, name)) for name in FILES},
         "samples": sum(s["count"] for s in shards.values()),
-        "events": dict(zip(statuses[0].tolist(), statuses[1].tolist(), strict=True)),
+        "events": dict(rows.group_by("status").len().sort("status").iter_rows()),
         "layouts": {layout_key(text): layout_of(text) for text in layouts},
         "config": plan.all_config.model_dump(mode="json", exclude={"run"}),
         "sources": sorted(plan.survey.datasets),
-        "clusters": f"models/clusters-{plan.wanted[CLUSTER.name]['fingerprint'][0]}.npz",
+        "clusters": path,
+        "clusters_sha256": sha256,
         "libraries": {name: version(name) for name in LIBRARIES},
     }
 

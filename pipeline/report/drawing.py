@@ -19,7 +19,7 @@ COLOURS = {
     "retract": "#5fa8a3", "open": "#86b97f", "close": "#dd8a97", "hold": "#e3bb3a", "idle": "#a7a29c",
     "unknown": "#7f7f7f", "task": "#4e79a7",
 }  # fmt: skip
-SAID = (("before", "recorded"), ("sampled", "in shards"), ("weighted", "weighted"))
+SAID = (("before", "recorded"), ("sampled", "drawn"), ("target", "wanted"))  # wanted: at the level of the samples
 COLUMNS = 48  # of a chart of cluster sizes; of more clusters, neighbours in size share a column
 
 
@@ -46,8 +46,8 @@ def histogram(seconds: npt.NDArray[np.float64], width: int = 440, height: int = 
 
 
 def clusters(figures: Mapping[str, Any], width: int = 340, height: int = 74) -> str:
-    """Share of each cluster as recorded (outline), in the shards (bar) and as weighted (dot), largest first."""
-    sizes = {kind: np.asarray(figures[kind]["sizes"], dtype=float) for kind, _ in SAID}
+    """Share of each cluster as recorded (outline), as drawn (bar) and as wanted (dot), largest first."""
+    sizes = {kind: np.asarray(figures[kind]["sizes"], dtype=float) for kind, _ in SAID if kind in figures}
     order = np.argsort(-sizes["before"], kind="stable")
     shares = {k: v[order] / max(float(v.sum()), 1e-9) for k, v in sizes.items()}
     groups = np.array_split(np.arange(len(order)), min(COLUMNS, len(order)))
@@ -57,15 +57,18 @@ def clusters(figures: Mapping[str, Any], width: int = 340, height: int = 74) -> 
     parts = [f'<line x1="0" x2="{width}" y1="{even:.1f}" y2="{even:.1f}" class="grid"/>']
     for i, group in enumerate(groups):
         x, w = i * step, max(1.0, step - 3)
-        b, s, d = (columns[k][i] * scale for k, _ in SAID)
+        b, s = (columns[k][i] * scale for k in ("before", "sampled"))
         named = f"cluster {order[group[0]]}" if len(group) == 1 else f"{len(group)} clusters of like size, mean"
-        words = ", ".join(f"{columns[k][i]:.1%} {said}" for k, said in SAID)
+        words = ", ".join(f"{columns[k][i]:.1%} {said}" for k, said in SAID if k in columns)
         parts += [
             f"<g><title>{named}: {words}</title>",
             rect(x, height - s, w, s, 'fill="var(--accent)" opacity="0.55"'),
             rect(x + 0.5, height - b, w - 1, b, 'fill="none" stroke="var(--ink)"'),
-            f'<circle cx="{x + w / 2:.1f}" cy="{height - d:.1f}" r="3" fill="var(--warm)"/></g>',
         ]
+        if "target" in columns:
+            y = height - columns["target"][i] * scale
+            parts.append(f'<circle cx="{x + w / 2:.1f}" cy="{y:.1f}" r="3" fill="var(--warm)"/>')
+        parts.append("</g>")
     return figure(width, height, "cluster sizes", "".join(parts))
 
 

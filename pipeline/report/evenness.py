@@ -1,4 +1,4 @@
-"""How evenly the clusters of every level are filled: as recorded, in the shards, and as a loader sees them by weight.
+"""How evenly the clusters of every level are filled: as recorded, and as a pass over the release sees them.
 
 In: events, the fates of the shard level's events (`samples`), cluster labels. Out: per level and clustering the sizes
 of its clusters with Gini and entropy. Only one level is drawn; how even that leaves the others is told by overlap: an
@@ -12,15 +12,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from pipeline.corpus.view import Corpus
 from stages import storage
-from stages.shard.balance import entropy, gini
+from stages.balance.figures import entropy, gini, tail_share
 
 LEVELS = ("L3", "L2", "L1", "L0")  # coarse to fine: the parent of an event is one to the left
 SPACES = ("vl", "action")
-KINDS = ("before", "sampled", "weighted")  # names of the release's own statistics
+KINDS = ("before", "sampled")  # names of the release's own statistics
 
 
 def load(corpus: Corpus) -> dict[str, dict[str, Any]]:
@@ -37,7 +39,7 @@ def load(corpus: Corpus) -> dict[str, dict[str, Any]]:
     level = corpus.manifest["config"]["shard"]["level"]
     found = evenness(
         corpus.table("events", columns=["event_id", "level", "parent_id", "start_frame", "end_frame"]),
-        corpus.table("samples", columns=["event_id", "split", "status", "weight"]),
+        corpus.table("samples", columns=["event_id", "split", "status", "repeats"]),
         corpus.table("clusters", columns=["event_id", "level", "vl_cluster", "action_cluster"]),
         level,
     )
@@ -62,39 +64,42 @@ def evenness(
 
 
 def masses(events: pl.DataFrame, samples: pl.DataFrame, shard_level: str) -> pl.DataFrame:
-    """Columns level, event_id, before, sampled, weighted: the mass of every event that shares a frame with the pool.
+    """Columns level, event_id, before, sampled: the mass of every event that shares a frame with the pool.
 
     The pool is the shard level's train events that balance chose from (sampled or in reserve).
     """
     spans = events.select("event_id", "level", "parent_id", frames=pl.col("end_frame") - pl.col("start_frame"))
     pool = samples.filter((pl.col("split") == "train") & pl.col("status").is_in(["sampled", "reserve"])).select(
-        "event_id", sampled=(pl.col("status") == "sampled").cast(pl.Float64), weight="weight"
+        "event_id", sampled=pl.col("repeats").cast(pl.Float64)
     )
-    pool = pool.join(spans.filter(level=shard_level), on="event_id").with_columns(
-        weighted=pl.col("sampled") * pl.col("weight")
-    )
+    pool = pool.join(spans.filter(level=shard_level), on="event_id")
     at = LEVELS.index(shard_level)
     pieces = [_of(shard_level, pool)]
 
-    carried = pool.with_columns(pl.col("sampled", "weighted") * pl.col("frames"))  # in frames, from level to level
+    carried = pool.with_columns(pl.col("sampled") * pl.col("frames"))  # in frames, from level to level
     for level in reversed(LEVELS[:at]):
-        carried = carried.group_by(event_id="parent_id").agg(pl.col("sampled", "weighted").sum())
+        carried = carried.group_by(event_id="parent_id").agg(pl.col("sampled").sum())
         carried = carried.join(spans.filter(level=level), on="event_id")
-        pieces.append(_of(level, carried.with_columns(pl.col("sampled", "weighted") / pl.col("frames"))))
+        pieces.append(_of(level, carried.with_columns(pl.col("sampled") / pl.col("frames"))))
 
     ancestor = pool
     for level in LEVELS[at + 1 :]:
-        held = ancestor.select(pl.col("event_id").alias("parent_id"), "sampled", "weighted")
+        held = ancestor.select(pl.col("event_id").alias("parent_id"), "sampled")
         ancestor = spans.filter(level=level).join(held, on="parent_id")
         pieces.append(_of(level, ancestor))
     return pl.concat(pieces)
 
 
 def _of(level: str, rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.select("event_id", "sampled", "weighted", level=pl.lit(level), before=pl.lit(1.0))
+    return rows.select("event_id", "sampled", level=pl.lit(level), before=pl.lit(1.0))
 
 
 def _figures(rows: pl.DataFrame, column: str) -> dict[str, Any]:
     sizes = rows.group_by(column).agg(pl.col(*KINDS).sum()).sort(column)
-    columns = {kind: sizes[kind].to_list() for kind in KINDS}
-    return {k: {"sizes": s, "gini": gini(s), "entropy": entropy(s)} for k, s in columns.items()}
+    recorded = sizes["before"].to_numpy().astype(np.int64)
+    return {kind: _of_sizes(recorded, sizes[kind].to_numpy()) for kind in KINDS}
+
+
+def _of_sizes(recorded: npt.NDArray[np.int64], sizes: npt.NDArray[np.float64]) -> dict[str, Any]:
+    shares = {"gini": gini(sizes), "entropy": entropy(sizes), "tail_share": tail_share(recorded, sizes)}
+    return {"sizes": sizes.tolist(), **shares}

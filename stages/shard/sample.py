@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from schemas.alignments import AlignmentRow
 from schemas.ids import ARMS, file_part
-from schemas.sample import VALID, Sample, array_of, is_canonical
+from schemas.sample import EVENT, VALID, Sample, array_of, is_canonical
 from stages.episode import Signal
 from stages.seconds import at_least
 from stages.video.cut import cut
@@ -38,15 +38,19 @@ class Clip:
 
 def sample_files(
     meta: Sample,
-    span: tuple[int, int],
     signals: Mapping[str, Signal],
     alignment: AlignmentRow,
     clips: Sequence[Clip],
+    span: tuple[int, int],
     crf: int,
 ) -> tuple[dict[str, bytes], dict[str, npt.NDArray[np.float32]]]:
-    """({extension: bytes}, the arrays) of frames span = [start, end). `meta` becomes KEY.json."""
+    """({extension: bytes}, the arrays) of frames span = [start, end), history and future with them. `meta` becomes
+    KEY.json."""
     start, end = span
     arrays = low_dim(signals, alignment, start, end)
+    arrays[EVENT] = np.ones(end - start, dtype=bool)
+    arrays[EVENT][: meta["context"]["before"]] = False
+    arrays[EVENT][end - start - meta["context"]["after"] :] = False
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]  # (its stub takes the arrays for allow_pickle)
     files = {"json": _json(meta), "lowdim.npz": buffer.getvalue()}

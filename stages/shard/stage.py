@@ -27,7 +27,7 @@ from schemas.signals import SIGNALS
 from stages.episode import signals_of
 from stages.shard import ShardWork
 from stages.shard.layout import layout_key
-from stages.shard.meta import sample_meta
+from stages.shard.meta import Cut, sample_meta
 from stages.shard.sample import Clip, sample_files
 from stages.shard.stats import Statistics, to_bytes
 from stages.shard.tar import write_tar
@@ -48,7 +48,7 @@ def shard(unit: Unit[ShardWork], work: Workspace) -> Outcome:
 
     def sample(row: SampleRow) -> Files | Quarantined:
         try:
-            return _sample(row, work, proxies, given.crf)
+            return _sample(row, work, proxies, given)
         except (OSError, ValueError) as error:
             return Quarantined(Reason.SAMPLE_FAILED, f"{type(error).__name__}: {error}", event_id=row["event_id"])
 
@@ -66,7 +66,7 @@ def shard(unit: Unit[ShardWork], work: Workspace) -> Outcome:
                 if values.ndim == 2 and values.shape[1]:
                     covered = arrays["valid"] & arrays.get(f"{VALID}.{name}", True)
                     own.setdefault(name, Statistics(values.shape[1])).add(values[covered])
-            frames += row["n_frames"]
+            frames += len(arrays["time"])
             yield row["key"], files
 
     with ExitStack() as stack:
@@ -97,7 +97,7 @@ def in_order(work: Callable[[T], R], things: Sequence[T], threads: int) -> Itera
             yield waiting.popleft().result()
 
 
-def _sample(row: SampleRow, work: Workspace, proxies: Mapping[str, str], crf: int) -> Files:
+def _sample(row: SampleRow, work: Workspace, proxies: Mapping[str, str], given: ShardWork) -> Files:
     name = row["episode_id"]
     (episode,), (alignment,) = work.rows(EPISODES, name), work.rows(ALIGNMENTS, name)
     events = {e["event_id"]: e for e in work.rows(EVENTS, name)}
@@ -119,5 +119,10 @@ def _sample(row: SampleRow, work: Workspace, proxies: Mapping[str, str], crf: in
     ]
     signals = signals_of(work.rows(SIGNALS, name))
     grippers = [arm for arm in ARMS if f"gripper/{arm}" in signals]
-    meta = sample_meta(row, episode, event, events, captions, alignment, grippers)
-    return sample_files(meta, (event["start_frame"], event["end_frame"]), signals, alignment, clips, crf)
+    start, end = event["start_frame"], event["end_frame"]
+    before = min(given.context[0], start)
+    after = min(given.context[1], len(alignment["time_s"]) - end)
+    hashes = {o["camera"]: given.media[f"media/{o['proxy']}"] for o in work.rows(OBSERVATIONS, name)}
+    cut = Cut(before, after, given.groups, given.plan, hashes)
+    meta = sample_meta(row, episode, event, events, captions, alignment, grippers, cut)
+    return sample_files(meta, signals, alignment, clips, (start - before, end + after), given.crf)

@@ -30,12 +30,17 @@ from pipeline.corpus.commit import Commit, Item, PartFile
 from pipeline.corpus.ledger import Ledger
 from pipeline.corpus.record import own_hash
 from pipeline.plan import CORPUS, Plan
-from pipeline.release.choice import item_of, release_name
+from pipeline.release.choice import FOLDER, inputs_of
 from pipeline.stages import STAGES
 from schemas.alignments import LAG_VOTES
+from schemas.clusters import FITTED
 from schemas.ids import sample_key
 from schemas.samples import SAMPLES as TABLE
+from schemas.samples import TARS
 from stages.align import VOTE
+from stages.cluster import FIT
+from stages.embed import EMBED
+from stages.fingerprint import fingerprint
 from stages.ingest import INGEST
 from stages.ingest.survey import survey
 from stages.shard import SAMPLES, SHARD
@@ -118,8 +123,8 @@ def write_ledger(source: Path, corpus: Path) -> None:
     ledger = plan.ledger
     for stage in (s for s in STAGES if s not in (SHARD, SAMPLES)):
         wanted = plan.want(stage)
-        if stage is VOTE:
-            _voted(plan, wanted)
+        if stage in (VOTE, FIT):
+            (_voted if stage is VOTE else _fitted)(plan, wanted)
         else:
             for commit in _commits(stage.name, wanted, stage.writes[0].name, stage.scope is Scope.CAMERA):
                 plan.states[stage.name].add(commit)
@@ -136,8 +141,22 @@ def _voted(plan: Plan, wanted: pl.DataFrame) -> None:
     plan.states[VOTE.name].add(plan.ledger.publish(VOTE.name, items, votes, {"seconds": 1.0}))
 
 
+def _fitted(plan: Plan, wanted: pl.DataFrame) -> None:
+    """Which episodes the centroids were fitted on."""
+    items = [Item(i, p) for i, p in wanted.select("item", "fingerprint").iter_rows()]
+    made = plan.alive(EMBED).sort("episode_id")
+    columns = {
+        "episode_id": made["episode_id"].to_arrow(),
+        "embedded": made["fingerprint"].to_arrow(),
+        "settings": [plan.settings(FIT)] * made.height,
+        "events": np.full(made.height, 2 * EVENTS),
+    }
+    table, blob = pa.table(columns).cast(FITTED.schema), {"model": ("models/clusters-0123456789abcdef.npz", b"")}
+    plan.states[FIT.name].add(plan.ledger.publish(FIT.name, items, {FITTED: table}, {"seconds": 1.0}, blob))
+
+
 def _commits(stage: str, wanted: pl.DataFrame, table: str, media: bool) -> Iterator[Commit]:
-    counts = {"episodes": 1.0, "rows": 200.0, "hours": 10 / 3600}
+    counts = {"episodes": 1.0, "rows": 200.0, "hours": 10 / 3600, "events": 2.0 * EVENTS}
     for number, rows in enumerate(wanted.iter_slices(PER_PART)):
         unit = f"{number:016x}"
         files = {table: PartFile(f"tables/{table}/{unit}-00000000.parquet", rows.height, 1000, "0" * 64)}
@@ -158,7 +177,7 @@ def _vote(source: str) -> dict[str, object]:
 
 def _release(plan: Plan) -> None:
     """Tars in the ledger, every event's fate, a manifest."""
-    ledger, name = plan.ledger, release_name(plan)
+    ledger, name = plan.ledger, inputs_of(plan)
     episodes = plan.survey.episodes["episode_id"].to_list()
     count = len(episodes) * EVENTS
     ids = [f"{e}/L1/{i * 1000:07d}" for e in episodes for i in range(EVENTS)]
@@ -169,28 +188,37 @@ def _release(plan: Plan) -> None:
         "key": [sample_key(i) for i in ids],
         "split": ["train"] * count,
         "status": ["sampled"] * count,
-        "shard": np.repeat(tars, PER_TAR)[:count],
+        "shards": pa.ListArray.from_arrays(np.arange(count + 1, dtype=np.int32), np.repeat(tars, PER_TAR)[:count]),
         "robot": ["metaworld_sawyer"] * count,
         "level": ["L1"] * count,
         "n_frames": np.full(count, 25),
         "vl_cluster": np.arange(count, dtype=np.int32) % 1000,
         "action_cluster": np.arange(count, dtype=np.int32) % 999,
         "inclusion": np.ones(count),
+        "repeats": np.ones(count, dtype=np.int64),
         "weight": np.ones(count),
     }
-    ledger.publish(SAMPLES.name, [Item(CORPUS, name)], {TABLE: pa.table(columns, schema=TABLE.schema)}, {})
-    for tar in tars:
-        item, path = item_of(name, tar), f"shards/{name}/{tar}"
+    ledger.publish(
+        SAMPLES.name, [Item(CORPUS, name)], {TABLE: pa.table(columns, schema=TABLE.schema), TARS: TARS.build([])}, {}
+    )
+    items = {tar: f"train-{fingerprint(tar)}" for tar in tars}
+    for item in items.values():
+        path = f"{FOLDER}/{item}.tar"
         ledger.write(Commit(SHARD.name, item, (Item(item, item),), {"shard": PartFile(path, 0, 1000, "0" * 64)}))
+        Path(ledger.root, path).parent.mkdir(parents=True, exist_ok=True)
+        Path(ledger.root, path).touch()
     ledger.fold(SHARD.name)
     folder = Path(ledger.root, "shards", name)
     folder.mkdir(parents=True)
     sizes = {"sizes": [1, 1], "gini": 0.0, "entropy": 1.0}
-    balance = {"events": count, "sampled": count, "effective_sample_size": 1.0}
-    balance |= {space: dict.fromkeys(("before", "sampled", "weighted"), sizes) for space in ("vl", "action")}
+    balance = {"events": count, "sampled": count}
+    balance |= {space: dict.fromkeys(("before", "sampled", "random"), sizes) for space in ("vl", "action")}
     (folder / "stats.json").write_text(json.dumps({"balance": balance}))
     manifest = {
-        "shards": {tar: {"bytes": 1000, "count": PER_TAR, "sha256": "0" * 64} for tar in tars},
+        "shards": {
+            tar: {"path": f"{FOLDER}/{item}.tar", "bytes": 1000, "count": PER_TAR, "sha256": "0" * 64}
+            for tar, item in items.items()
+        },
         "samples": count,
         "events": {"sampled": count},
         "config": plan.all_config.model_dump(mode="json", exclude={"run"}),
@@ -211,6 +239,9 @@ def one_more(source: Path, corpus: Path) -> int:
         units += len(made)
         if stage is VOTE:
             _voted(plan, missing)
+            continue
+        if stage is FIT:
+            assert missing.is_empty(), "one more episode is no reason to fit anew"
             continue
         for commit in _commits(stage.name, missing, stage.writes[0].name, False):
             plan.states[stage.name].add(commit)

@@ -19,6 +19,7 @@ from pipeline.build.driver import BuildFailedError
 from pipeline.corpus.garbage import NotComplete, collect_garbage
 from pipeline.corpus.view import Corpus
 from stages.align import LAG
+from stages.cluster.model import Clustering, Projection, to_bytes
 from stages.sources.protocol import SourceError
 from stages.work import Outcome
 from tests.corpora import contents
@@ -78,6 +79,7 @@ def test_frame_numbers_come_back_in_step_with_the_rows(build, tmp_path, version,
         "segment",
         "caption",
         "embed",
+        "fit",
         "cluster",
         "shard",
     }
@@ -94,9 +96,10 @@ def test_a_second_run_computes_nothing(build, tmp_path):
 
 
 def test_one_episode_added_is_all_that_is_done(build, tmp_path):
-    """Its own parts, then cluster and shard. (min_score: the drawn videos tell no lag, so no vote may change it.)"""
+    """Its own parts; then all is fitted and labelled anew, as asked. (min_score: the drawn videos tell no lag, so no
+    vote may change it.)"""
     source = write_dataset(tmp_path / "logs", episodes(5))
-    options = (*SMALL, "align.min_score=2")
+    options = (*SMALL, "align.min_score=2", "cluster.refit_share=0")
     lines = (source / "meta/episodes.jsonl").read_text().splitlines()
     (source / "meta/episodes.jsonl").write_text("\n".join(lines[:4]))
     corpus = tmp_path / "corpus"
@@ -106,8 +109,8 @@ def test_one_episode_added_is_all_that_is_done(build, tmp_path):
     result = build([source], corpus, *options)
     assert result.computed.pop("shard") >= 1
     assert result.computed == dict.fromkeys(
-        ("ingest", "observe", "lag", "align", "segment", "caption", "embed", "cluster"), 1
-    )
+        ("ingest", "observe", "lag", "align", "segment", "caption", "embed", "fit", "cluster"), 1
+    ) | {"cluster": 5}
     assert all(Path(p).read_bytes() == blob for p, blob in committed.items())
     build([source], tmp_path / "fresh", *options)
     assert contents(corpus) == contents(tmp_path / "fresh")
@@ -118,14 +121,15 @@ def test_a_value_of_segment_does_not_redo_observe_or_align(build, tmp_path):
     build([source], tmp_path / "corpus", *SMALL)
     result = build([source], tmp_path / "corpus", *SMALL, "segment.min_l1_s=2.0")
     done = {stage for stage, number in result.computed.items() if number}
-    assert done == {"segment", "caption", "embed", "cluster", "shard"}
+    assert done == {"segment", "caption", "embed", "fit", "cluster", "shard"}
 
 
-def test_one_worker_and_two_make_the_same_corpus(build, tmp_path):
+def test_one_worker_two_and_three_make_the_same_corpus(build, tmp_path):
     source = write_dataset(tmp_path / "logs", episodes(5), version="v3.0", per_file=2)
     build([source], tmp_path / "one", *SMALL, "run.workers=1")
     build([source], tmp_path / "two", *SMALL, "run.workers=2", "run.episodes_per_part=2")
-    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    build([source], tmp_path / "three", *SMALL, "run.workers=3", "run.episodes_per_part=3")
+    assert contents(tmp_path / "one") == contents(tmp_path / "two") == contents(tmp_path / "three")
 
 
 def test_frozen_centroids_label_new_events_without_relabelling(build, tmp_path):
@@ -215,15 +219,17 @@ def test_clusters_that_cannot_be_made_stop_the_build_with_a_reason(build, tmp_pa
     """Given centroids that are no such file, and a file of another width."""
     source, wrong = write_dataset(tmp_path / "logs", episodes(2)), tmp_path / "wrong.npz"
     if content is None:
-        parts = {"mean": np.zeros(3), "axes": np.zeros((2, 3)), "centroids": np.zeros((2, 2))}
+        narrow = Projection(np.zeros(3, np.float32), np.zeros((2, 3), np.float32))
+        two = np.zeros(2, np.int32)
+        one = Clustering(narrow, np.zeros((2, 2), np.float32), two, two.astype(np.int64), two.astype(np.float32))
         spaces = [f"{s}/{level}" for s in ("vl", "action") for level in ("L0", "L1", "L2", "L3")]
-        np.savez(wrong, **{f"{s}_{name}": v.astype(np.float32) for s in spaces for name, v in parts.items()})
+        wrong.write_bytes(to_bytes(dict.fromkeys(spaces, one)))
     else:
         wrong.write_bytes(content)
-    with pytest.raises(BuildFailedError, match="cluster failed: corpus quarantine"):
+    with pytest.raises(BuildFailedError, match="fit failed: corpus quarantine"):
         build([source], tmp_path / "corpus", *SMALL, f"cluster.centroids={wrong}")
     rows = Corpus(str(tmp_path / "corpus")).quarantine().to_dicts()
-    assert [(r["item"], r["stage"], r["reason"]) for r in rows] == [("corpus", "cluster", "internal_error")]
+    assert [(r["item"], r["stage"], r["reason"]) for r in rows] == [("corpus", "fit", "internal_error")]
 
 
 def test_tables_can_be_taken_out_as_parquet(build, tmp_path):

@@ -60,9 +60,10 @@ def tar(build, tmp_path_factory):
     """(corpus, unit, observe's configuration) of the one train tar of three episodes, which are built up to it."""
     folder = tmp_path_factory.mktemp("tar")
     source = write_dataset(folder / "logs", [Episode(60, 100 * i) for i in range(3)])
-    result = build([source], folder / "corpus", "shard.keep=1.0")
-    chosen = choice.choose(result.plan, result.release)
-    return str(folder / "corpus"), choice.units(result.plan, chosen, 2)[0], result.plan.config(OBSERVE)
+    result = build([source], folder / "corpus", "shard.keep=1.0", "shard.min_shards=1")
+    chosen = choice.choose(result.plan, choice.inputs_of(result.plan), None)
+    (unit,) = choice.units(result.plan, chosen, 2, {t.name for t in chosen.tars.values() if t.kind == "train"})
+    return str(folder / "corpus"), unit, result.plan.config(OBSERVE)
 
 
 def test_the_bytes_do_not_depend_on_the_threads(tar):

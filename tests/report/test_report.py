@@ -57,8 +57,8 @@ def test_the_samples_report_stands_on_its_own(sample_corpus):
     text = words_of(page)
     events = corpus.table("events").height
     assert re.search(rf"44 episodes \([\d.]+ min\) of 2 sources became {events:,} events on four levels\.", text)
-    sampled, shards = corpus.table("samples").filter(status="sampled").height, len(corpus.wanted("shard"))
-    assert f"{sampled} events of level L1 are samples in {shards} shards" in text
+    sampled, shards = corpus.table("samples")["repeats"].sum(), len(corpus.wanted("shard"))
+    assert f"{sampled} samples of level L1 in {shards} shards" in text
     assert f"{corpus.table('events').filter(level='L1').height} actions (L1)" in text
     assert "1.00 decodes a source frame (27648)" in text
     assert "+2 frames" in text
@@ -132,7 +132,7 @@ def test_a_corpus_without_samples_and_a_source_without_video(build, tmp_path):
     source = write_dataset(tmp_path / "logs", [Episode(60, 0), Episode(70, 100)], cameras=())
     build([source], tmp_path / "corpus", "shard.min_frames=10000")
     text = words_of(page_of(tmp_path / "corpus"))
-    assert "0 events of level L1 are samples in 0 shards" in text
+    assert "0 samples of level L1 in 0 shards" in text
     assert "too short" in text
     assert "No train event could be drawn" in text
     assert text.count("No video.") == 2
@@ -257,10 +257,10 @@ def nested() -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     names = ["event_id", "level", "parent_id", "start_frame", "end_frame"]
     events = pl.DataFrame(rows, schema=names, orient="row")
     fates = [
-        ("a1", "train", "sampled", 2.0), ("b1", "train", "reserve", 1.0), ("c1", "train", "static", 1.0),
-        ("v1", "val", "sampled", 1.0),
+        ("a1", "train", "sampled", 2), ("b1", "train", "reserve", 0), ("c1", "train", "static", 0),
+        ("v1", "val", "sampled", 1),
     ]  # fmt: skip
-    samples = pl.DataFrame(fates, schema=["event_id", "split", "status", "weight"], orient="row")
+    samples = pl.DataFrame(fates, schema=["event_id", "split", "status", "repeats"], orient="row")
     clusters = events.select("event_id", "level").with_columns(
         vl_cluster=pl.col("event_id").replace_strict({"a0": 0, "b0": 0}, default=1, return_dtype=pl.Int32),
         action_cluster=pl.lit(0, pl.Int32),
@@ -268,18 +268,18 @@ def nested() -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     return events, samples, clusters
 
 
-def test_an_event_counts_by_the_share_of_its_frames_that_is_sampled():
+def test_an_event_counts_by_the_share_of_its_frames_that_is_drawn_and_how_often():
     events, samples, _ = nested()
     found = {row[0]: row[1:] for row in masses(events, samples, "L1").select(
-        "event_id", "before", "sampled", "weighted").iter_rows()}  # fmt: skip
+        "event_id", "before", "sampled").iter_rows()}  # fmt: skip
     assert found == {
-        "a1": (1.0, 1.0, 2.0),
-        "b1": (1.0, 0.0, 0.0),
-        "a2": (1.0, pytest.approx(20 / 50), pytest.approx(40 / 50)),
-        "a3": (1.0, pytest.approx(20 / 100), pytest.approx(40 / 100)),
-        "a0": (1.0, 1.0, 2.0),
-        "b0": (1.0, 1.0, 2.0),
-        "c0": (1.0, 0.0, 0.0),
+        "a1": (1.0, 2.0),
+        "b1": (1.0, 0.0),
+        "a2": (1.0, pytest.approx(40 / 50)),
+        "a3": (1.0, pytest.approx(40 / 100)),
+        "a0": (1.0, 2.0),
+        "b0": (1.0, 2.0),
+        "c0": (1.0, 0.0),
     }  # c1 is no part of the pool, so b2 and d0 are not; v is val
 
 
@@ -288,11 +288,12 @@ def test_gini_and_entropy_of_a_level_are_those_of_its_summed_masses():
     assert list(found) == ["L3", "L2", "L1", "L0"]
     assert [found[level]["events"] for level in found] == [1, 1, 2, 3]
     segments = found["L0"]["vl"]
-    assert [segments[kind]["sizes"] for kind in ("before", "sampled", "weighted")] == [[2, 1], [2, 0], [4, 0]]
+    assert [segments[kind]["sizes"] for kind in ("before", "sampled")] == [[2, 1], [4, 0]]
     assert segments["before"]["gini"] == pytest.approx(1 / 6)  # (1*1 + 2*2) * 2 / 3 = 10/3; minus 3; over 2
     assert segments["before"]["entropy"] == pytest.approx(0.9183, abs=1e-4)  # of 2/3 and 1/3, in bits
     assert (segments["sampled"]["gini"], segments["sampled"]["entropy"]) == (0.5, 0.0)
-    assert found["L0"]["action"]["weighted"] == {"sizes": [4.0], "gini": 0.0, "entropy": 1.0}
+    assert segments["before"]["tail_share"] == pytest.approx(1 / 3)
+    assert found["L0"]["action"]["sampled"] == {"sizes": [4.0], "gini": 0.0, "entropy": 1.0, "tail_share": 0.0}
 
 
 def test_the_shard_levels_figures_are_the_releases_own(sample_corpus):
@@ -303,22 +304,24 @@ def test_the_shard_levels_figures_are_the_releases_own(sample_corpus):
     events = corpus.table("events", columns=["event_id", "level", "parent_id", "start_frame", "end_frame"])
     own = evenness(events, corpus.table("samples"), corpus.table("clusters"), "L1")["L1"]
     for space in ("vl", "action"):
-        for kind in ("before", "sampled", "weighted"):
-            assert own[space][kind]["sizes"] == pytest.approx(stats[space][kind]["sizes"])
+        for kind in ("before", "sampled"):  # clusters in which all is at rest have no size of their own there
+            assert own[space][kind]["sizes"] == pytest.approx(
+                [n for n, e in zip(stats[space][kind]["sizes"], stats[space]["before"]["sizes"], strict=True) if e]
+            )
     page = page_of(sample_corpus)
     text = words_of(page)
     for level in ("L3", "L2", "L1", "L0"):
         for space in ("vl", "action"):
-            kinds = [found[level][space][k] for k in ("before", "sampled", "weighted")]
-            figures = [f"{k[m]:.3f}" for m in ("gini", "entropy") for k in kinds]
+            kinds = [found[level][space][k] for k in ("before", "sampled")]
+            figures = [f"{k[m]:.3f}" for m in ("gini", "entropy", "tail_share") for k in kinds]
             assert " ".join([str(len(kinds[0]["sizes"])), *figures]) in text
     assert page.count('aria-label="cluster sizes"') == 8
-    assert "counts in the shards by the share of its frames that lies in sampled L1 events" in text
+    assert "counts by the share of its frames that lies in drawn L1 events" in text
 
 
 def test_a_chart_of_a_thousand_clusters_stays_small():
     sizes = {"sizes": [float(i) for i in range(1000)], "gini": 0.3, "entropy": 0.9}
-    assert len(clusters({"before": sizes, "sampled": sizes, "weighted": sizes})) < 30_000
+    assert len(clusters({"before": sizes, "sampled": sizes, "target": sizes})) < 30_000
 
 
 # -- words

@@ -58,7 +58,7 @@ def test_every_event_of_the_shard_level_has_its_fate_in_words(corpus):
     (line,) = [x for x in Summary(corpus).lines(1.0) if x.lstrip().startswith("of ")]
     numbers = [int(word) for word in line.replace(",", "").split() if word.isdigit()]
     assert numbers[0] == sum(numbers[1:]) == corpus.table("samples").height
-    assert "in a shard" in line
+    assert "drawn" in line
 
 
 def test_shares_that_decide_the_exit_code(corpus):

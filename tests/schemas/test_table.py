@@ -9,12 +9,12 @@ import pytest
 from pipeline.stages import STAGES, tables
 from schemas.alignments import ALIGNMENTS, LAG_VOTES, LAGS, AlignmentRow, LagRow, LagVoteRow
 from schemas.captions import CAPTIONS, CaptionRow
-from schemas.clusters import CLUSTERS, EMBEDDINGS, ClusterRow, EmbeddingRow
+from schemas.clusters import CLUSTERS, EMBEDDINGS, FITTED, ClusterRow, EmbeddingRow, FittedRow
 from schemas.episodes import EPISODES, EpisodeRow
 from schemas.events import EVENTS, EventRow
 from schemas.observations import OBSERVATIONS, ObservationRow
 from schemas.quarantine import QUARANTINE, QuarantineRow
-from schemas.samples import SAMPLES, SampleRow
+from schemas.samples import SAMPLES, TARS, SampleRow, TarRow
 from schemas.signals import SIGNALS, SignalRow
 from schemas.table import Column, SchemaError, Table, one_of, within
 
@@ -62,6 +62,7 @@ ROWS = {
     ALIGNMENTS.name: AlignmentRow,
     CAPTIONS.name: CaptionRow,
     CLUSTERS.name: ClusterRow,
+    FITTED.name: FittedRow,
     EMBEDDINGS.name: EmbeddingRow,
     EPISODES.name: EpisodeRow,
     EVENTS.name: EventRow,
@@ -70,6 +71,7 @@ ROWS = {
     OBSERVATIONS.name: ObservationRow,
     QUARANTINE.name: QuarantineRow,
     SAMPLES.name: SampleRow,
+    TARS.name: TarRow,
     SIGNALS.name: SignalRow,
 }
 PLAIN = {str: pa.types.is_string, bool: pa.types.is_boolean, int: pa.types.is_integer, float: pa.types.is_floating}

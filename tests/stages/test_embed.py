@@ -11,7 +11,7 @@ from sklearn.datasets import load_sample_images
 
 from pipeline.build.worker import CorpusWorkspace
 from schemas.clusters import EMBEDDINGS
-from stages.cluster.stage import _matrix
+from stages.cluster.fit import matrix
 from stages.embed import EmbedConfig
 from stages.embed.encoders import load_encoders
 from stages.embed.stage import Proxy, _shown
@@ -147,9 +147,9 @@ def test_half_floats_at_rest_come_back_as_floats_for_a_clustering():
         }
         for i, v in enumerate(vectors)
     ]
-    matrix = _matrix(EMBEDDINGS.build(rows)["action"])
-    assert matrix.dtype == np.float32
-    assert (matrix == vectors.astype(np.float32)).all()
+    found = matrix(EMBEDDINGS.build(rows)["action"])
+    assert found.dtype == np.float32
+    assert (found == vectors.astype(np.float32)).all()
 
 
 def test_no_input_gives_no_vectors(encoders):

@@ -3,7 +3,7 @@
 In: nothing; labels are drawn with sizes that go with 1 / rank in both clusterings. Out: figures, printed and returned.
 Three corpora: clusters independent of each other with a wish that can be met; the same where it cannot; and clusters of
 one side that decide those of the other but for one event in twenty, which proportional fitting is slow on.
-`python -m tests.benchmarks.balance`, one thread.
+`python -m tests.benchmarks.balanced.plan`, one thread.
 """
 
 from __future__ import annotations
