@@ -102,16 +102,24 @@ class Plan:
         return pl.DataFrame(pairs, schema={"item": pl.String, "fingerprint": pl.String}, orient="row")
 
     @cached_property
-    def _serving(self) -> Mapping[str, str]:
-        """{stage of the corpus as a whole: fingerprint of its last work that came to an end}, of the last build."""
-        found = record.copy(self.ledger.root) or {}
+    def _before(self) -> record.Manifest:
+        """What the last build recorded; of a damaged plan its copy for people."""
         with suppress(record.NoCorpus, record.DamagedPlan):
-            found = record.read(self.ledger.root)[1]
-        return dict(found.get("serving", {}))
+            return record.read(self.ledger.root)[1]
+        return record.copy(self.ledger.root) or {}
+
+    @property
+    def _serving(self) -> dict[str, str]:
+        """{stage of the corpus as a whole: fingerprint of its last work that came to an end}, of the last build."""
+        return dict(self._before.get("serving", {}))
+
+    def unchanged(self, stage: Stage[Any, Any]) -> bool:
+        before = self._before.get("config", {}).get(stage.key)
+        return bool(before == self.config(stage).model_dump(mode="json"))
 
     def serving(self) -> dict[str, str]:
         """The same after this build."""
-        done = dict(self._serving)
+        done = self._serving
         for stage in self.stages:
             if stage.name in self.wanted and stage.scope is Scope.CORPUS:
                 for print_ in self.alive(stage)["fingerprint"].to_list():  # one at most

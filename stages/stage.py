@@ -64,6 +64,9 @@ class Plan(Protocol):
         """The item of a stage that sees the corpus as a whole, under the fingerprint of its last work that came to an
         end, whatever has become of that since: item, fingerprint; nothing where there was none."""
 
+    def unchanged(self, stage: Stage[Any, Any]) -> bool:
+        """Whether the last build had the same configuration of a stage."""
+
     def done(self, stage: Stage[Any, Any], items: pl.DataFrame) -> bool:
         """Whether all of some items (item, fingerprint) are committed."""
 

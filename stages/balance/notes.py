@@ -64,7 +64,11 @@ def _evenness(side: Side, wish: Wish, margin: Margin, cut: bool) -> Iterator[str
     kind = "VL" if side == "vl" else "action"
     why = "rounding to whole samples"
     if target > before + SAME:
-        why = "the tree of clusters, whose branches are balanced first" if own.tree else "the targets"
+        why = (
+            "the tree of clusters, whose branches are balanced first (shard.grouped=false balances all at once)"
+            if own.tree
+            else "the targets"
+        )
     elif cut and attainable > before + SAME:
         why = "the margins of both clusterings cannot be met at once, so that the nearest to them are used"
     elif abs(target - before) <= SAME:

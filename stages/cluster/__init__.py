@@ -73,7 +73,8 @@ def _serving(plan: Plan, wanted: pl.DataFrame) -> pl.DataFrame:
         return wanted
     earlier = wanted.with_columns(fingerprint=pl.lit(last["fingerprint"][0]))
     if not plan.done(FIT, last):
-        return earlier if storage.exists(plan.place(path_of(last["fingerprint"][0]))) else wanted
+        there = storage.exists(plan.place(path_of(last["fingerprint"][0])))
+        return earlier if there and plan.unchanged(FIT) else wanted
     fitted = plan.rows(FITTED, ["episode_id", "embedded", "settings", "events"], last)
     if fitted.is_empty() or fitted["settings"][0] != _settings(plan):
         return wanted

@@ -74,6 +74,17 @@ def test_what_is_lost_besides_the_centroids_leaves_them_in_force(build, corpus, 
     assert faults_of(str(copy)) == []
 
 
+def test_a_repair_holds_to_no_centroids_of_other_settings(build, corpus):
+    """The commit of the fit is taken back, its model stays; then another number of clusters is asked for."""
+    sources, copy = corpus
+    for path in glob.glob(f"{copy}/tables/fitted/*.parquet"):
+        Path(path).unlink()
+    found = survey([str(s) for s in sources], config.load(None, OPTIONS).of(INGEST))
+    invalidate(str(copy), faults_of(str(copy)), found)
+    build(sources, copy, *OPTIONS, "cluster.vl_clusters=2", "cluster.action_clusters=2")
+    assert labels(copy)["vl_cluster"].max() == 1
+
+
 def test_centroids_that_cannot_be_used_fail_with_a_line_and_leave_those_in_force(build, corpus, tmp_path):
     sources, copy = corpus
     before = labels(copy)
