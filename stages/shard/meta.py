@@ -13,7 +13,7 @@ from schemas.alignments import AlignmentRow
 from schemas.captions import CaptionRow
 from schemas.episodes import EpisodeRow
 from schemas.events import EventRow
-from schemas.sample import Child, Described, Provenance, Sample
+from schemas.sample import Child, Described, Pictures, Provenance, Sample
 from schemas.samples import SampleRow
 from stages.shard.layout import layout_key
 
@@ -64,16 +64,7 @@ def sample_meta(
         "captions": chain,
         "described": _described(captions[event["event_id"]]),
         "children": [_child(e, start, captions) for e in inside],
-        "pictures": [
-            {
-                "camera": p["camera"],
-                "kind": p["kind"],
-                "start": max(0, p["start_frame"] - start),
-                "end": min(end, p["end_frame"]) - start,
-            }
-            for p in alignment["pictures"]
-            if p["start_frame"] < end and p["end_frame"] > start
-        ],
+        "pictures": _pictures(alignment, start, end),
         "vl_cluster": row["vl_cluster"],
         "action_cluster": row["action_cluster"],
         "vl_path": [cut.groups[0][row["vl_cluster"]], row["vl_cluster"]],
@@ -93,6 +84,20 @@ def sample_meta(
         "marks": json.loads(episode["marks"]),
         "layout": layout_key(episode["layout"]),
     }
+
+
+def _pictures(alignment: AlignmentRow, start: int, end: int) -> list[Pictures]:
+    """Stretches of frames [start, end) in which a camera shows nothing, counted from their start."""
+    return [
+        {
+            "camera": p["camera"],
+            "kind": p["kind"],
+            "start": max(0, p["start_frame"] - start),
+            "end": min(end, p["end_frame"]) - start,
+        }
+        for p in alignment["pictures"]
+        if p["start_frame"] < end and p["end_frame"] > start
+    ]
 
 
 def _provenance(episode: EpisodeRow, event: EventRow, proxies: Mapping[str, str]) -> Provenance:
