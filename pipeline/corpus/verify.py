@@ -33,7 +33,6 @@ from schemas.table import SchemaError
 from stages import storage
 from stages.caption.vlm import cache
 
-RELEASE_FILES = ("index.parquet", "clusters.parquet", "cells.parquet", "stats.json")
 T = TypeVar("T")
 
 
@@ -126,7 +125,7 @@ def _release_files(corpus: Corpus) -> Iterator[Fault]:
         yield Fault("changed", "shards/latest", f"it points at {latest or 'nothing'}, the release is {name}", None)
     try:
         manifest = json.loads(storage.read_bytes(corpus.ledger.path(f"{folder}/manifest.json")))
-        expected = {f"{folder}/{file}": manifest["files"][file] for file in RELEASE_FILES}
+        expected = {f"{folder}/{file}": manifest["files"][file] for file in sorted(manifest["files"])}
     except FileNotFoundError:
         yield Fault("missing", f"{folder}/manifest.json", "the file is gone", None)
         return

@@ -1,8 +1,8 @@
 """The files that describe a release, written once its tars are there.
 
-In: the plan, the choice, the commits of its tars. Out: `index.parquet`, `clusters.parquet`, `cells.parquet`,
-`stats.json` and `manifest.json` in `shards/<release>/`, the fate of every event in the ledger, and `shards/latest`
-pointing at the release.
+In: the plan, the choice, the commits of its tars. Out: `index.parquet`, `plan.npz`, `clusters.parquet`,
+`cells.parquet`, `stats.json` and `manifest.json` in `shards/<release>/`, the fate of every event in the ledger, and
+`shards/latest` pointing at the release.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,6 +28,7 @@ from pipeline.plan import CORPUS, Plan
 from pipeline.release.choice import Release
 from pipeline.release.clusters import drawn
 from pipeline.release.evenness import figures
+from schemas import plan as loading
 from schemas.episodes import EPISODES
 from schemas.quarantine import QUARANTINE
 from schemas.samples import SAMPLES as TABLE
@@ -52,7 +54,7 @@ LIBRARIES = (
     "webdataset",
     "numpy",
 )
-FILES = ("index.parquet", "clusters.parquet", "cells.parquet", "stats.json")  # beside the manifest
+FILES = ("index.parquet", "clusters.parquet", "cells.parquet", "plan.npz", "stats.json")  # beside the manifest
 CELLS = {"vl": pl.Int64, "action": pl.Int64, "recovery": pl.Boolean, "weight": pl.Float64, "n": pl.Int64}
 ByName = dict[str, Statistics]
 
@@ -104,6 +106,7 @@ def finish(plan: Plan, release: Release) -> None:
     clusters = drawn(release.clusters.table, release.balance)
     _write_table(storage.join(folder, "clusters.parquet"), clusters.to_arrow())
     _write_table(storage.join(folder, "cells.parquet"), _cells(release.balance).to_arrow())
+    storage.write_bytes(storage.join(folder, "plan.npz"), loading.to_bytes(_loading_plan(ledger, rows, commits)))
     _write_json(
         storage.join(folder, "stats.json"),
         _statistics(plan, commits.values()) | {"balance": figures(release.balance), "drift": release.clusters.drift},
@@ -136,6 +139,22 @@ def _index(rows: pl.DataFrame) -> pa.Table:
     each = shown.explode("shards").rename({"shards": "shard"}).sort("shard", "event_id", nulls_last=True)
     spare = pl.col("shard").is_null() | pl.col("shard").str.starts_with("reserve")
     return each.with_columns(weight=pl.when(spare).then(0.0).otherwise(pl.col("weight"))).to_arrow()
+
+
+def _loading_plan(ledger: Ledger, rows: pl.DataFrame, commits: Mapping[str, Commit]) -> loading.Plan:
+    """plan.npz: the rows of all tars in order, with the weights of this release."""
+    parts = []
+    for file, commit in sorted(commits.items()):
+        part = loading.from_bytes(storage.read_bytes(ledger.path(commit.files["plan"].path)))
+        if len(part):
+            numbers = {**part.numbers, "tar": np.zeros(len(part), dtype=np.int32)}
+            parts.append(loading.Plan(numbers, {**part.names, "tar": [file]}))
+    whole = loading.concatenate(parts)
+    events = pl.DataFrame({"event_id": [whole.event_id(row) for row in range(len(whole))]})
+    weight = events.join(rows.select("event_id", "weight"), on="event_id", how="left", maintain_order="left")["weight"]
+    reserve = np.char.startswith(whole.text("tar").astype(str), "reserve")
+    whole.numbers["weight"] = np.where(reserve, 0.0, weight.fill_null(0.0).to_numpy())
+    return whole
 
 
 def _cells(balance: Balance | None) -> pl.DataFrame:

@@ -17,7 +17,7 @@ from stages.shard.config import ShardConfig
 from stages.stage import Plan, Scope, Stage, inputs_of
 from stages.work import Inputs, Outcome, Unit, Workspace
 
-VERSION = 7
+VERSION = 8
 
 __all__ = ["SAMPLES", "SHARD", "VERSION", "ShardConfig", "ShardWork"]
 

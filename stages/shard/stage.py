@@ -1,8 +1,8 @@
 """shard: one tar of samples.
 
-In: `samples` rows in order, and the tables and proxies of their episodes. Out: the tar and the statistics of its
-arrays. An event whose sample cannot be made is quarantined; its shard goes on without it. A damaged part or proxy fails
-the tar: a release must not lack events, or hold spoiled ones, because of a bad disk.
+In: `samples` rows in order, and the tables and proxies of their episodes. Out: the tar, its rows of plan.npz, and the
+statistics of its arrays. An event whose sample cannot be made is quarantined; its shard goes on without it. A damaged
+part or proxy fails the tar: a release must not lack events, or hold spoiled ones, because of a bad disk.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any, TypeVar
+
+import numpy.typing as npt
 
 from schemas.alignments import ALIGNMENTS
 from schemas.captions import CAPTIONS
@@ -20,6 +23,7 @@ from schemas.episodes import EPISODES
 from schemas.events import EVENTS
 from schemas.ids import ARMS
 from schemas.observations import OBSERVATIONS
+from schemas.plan import to_bytes as plan_bytes
 from schemas.reasons import Quarantined, Reason
 from schemas.sample import VALID
 from schemas.samples import SampleRow
@@ -27,6 +31,7 @@ from schemas.signals import SIGNALS
 from stages.episode import signals_of
 from stages.shard import ShardWork
 from stages.shard.layout import layout_key
+from stages.shard.members import plan_of, plan_row
 from stages.shard.meta import Cut, sample_meta
 from stages.shard.sample import Clip, sample_files
 from stages.shard.stats import Statistics, to_bytes
@@ -35,7 +40,15 @@ from stages.work import Outcome, Unit, Workspace
 
 T = TypeVar("T")
 R = TypeVar("R")
-Files = tuple[dict[str, bytes], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A sample: its files by extension, its arrays, and its row of the tar's plan."""
+
+    files: dict[str, bytes]
+    arrays: dict[str, npt.NDArray[Any]]
+    row: dict[str, Any]
 
 
 def shard(unit: Unit[ShardWork], work: Workspace) -> Outcome:
@@ -44,35 +57,34 @@ def shard(unit: Unit[ShardWork], work: Workspace) -> Outcome:
     side."""
     outcome, given, (item, _) = Outcome(), unit.payload, unit.items[0]
     statistics: dict[tuple[str, str], dict[str, Statistics]] = {}  # by (source, layout), then array
-    frames = 0
+    held: list[dict[str, Any]] = []  # rows of the plan
 
-    def sample(row: SampleRow) -> Files | Quarantined:
+    def sample(row: SampleRow) -> Made | Quarantined:
         try:
             return _sample(row, work, proxies, given)
         except (OSError, ValueError) as error:
             return Quarantined(Reason.SAMPLE_FAILED, f"{type(error).__name__}: {error}", event_id=row["event_id"])
 
     def samples() -> Iterator[tuple[str, Mapping[str, bytes]]]:
-        nonlocal frames
         threads = min(given.threads, os.cpu_count() or 1)
         for row, made in zip(given.rows, in_order(sample, given.rows, threads), strict=True):
             if isinstance(made, Quarantined):
                 outcome.events_refused.append((row["episode_id"], made))
                 continue
-            files, arrays = made
             (episode,) = work.rows(EPISODES, row["episode_id"])
             own = statistics.setdefault((episode["source"], layout_key(episode["layout"])), {})
-            for name, values in arrays.items():
+            for name, values in made.arrays.items():
                 if values.ndim == 2 and values.shape[1]:
-                    covered = arrays["valid"] & arrays.get(f"{VALID}.{name}", True)
+                    covered = made.arrays["valid"] & made.arrays.get(f"{VALID}.{name}", True)
                     own.setdefault(name, Statistics(values.shape[1])).add(values[covered])
-            frames += len(arrays["time"])
-            yield row["key"], files
+            held.append(made.row)
+            yield row["key"], made.files
 
     with ExitStack() as stack:
         proxies = {path: stack.enter_context(work.media(path)) for path in given.media}
         target = stack.enter_context(work.write(given.path))
         count = write_tar(target, samples())
+        plan = plan_of(target, held)
     outcome.files["shard"] = work.written(given.path)
     partial = {
         f"{source}/{key}/{name}": one.summary()
@@ -81,6 +93,8 @@ def shard(unit: Unit[ShardWork], work: Workspace) -> Outcome:
         if one.count
     }
     outcome.blobs["stats"] = (f"tables/shard_stats/{item}.npz", to_bytes(partial))
+    outcome.blobs["plan"] = (f"tables/shard_plan/{item}.npz", plan_bytes(plan))
+    frames = int(plan.numbers["n_frames"].sum())
     outcome.count(item, samples=count, bytes=outcome.files["shard"].bytes, frames=frames)
     return outcome
 
@@ -97,7 +111,7 @@ def in_order(work: Callable[[T], R], things: Sequence[T], threads: int) -> Itera
             yield waiting.popleft().result()
 
 
-def _sample(row: SampleRow, work: Workspace, proxies: Mapping[str, str], given: ShardWork) -> Files:
+def _sample(row: SampleRow, work: Workspace, proxies: Mapping[str, str], given: ShardWork) -> Made:
     name = row["episode_id"]
     (episode,), (alignment,) = work.rows(EPISODES, name), work.rows(ALIGNMENTS, name)
     events = {e["event_id"]: e for e in work.rows(EVENTS, name)}
@@ -125,4 +139,5 @@ def _sample(row: SampleRow, work: Workspace, proxies: Mapping[str, str], given: 
     hashes = {o["camera"]: given.media[f"media/{o['proxy']}"] for o in work.rows(OBSERVATIONS, name)}
     cut = Cut(before, after, given.groups, given.plan, hashes)
     meta = sample_meta(row, episode, event, events, captions, alignment, grippers, cut)
-    return sample_files(meta, signals, alignment, clips, (start - before, end + after), given.crf)
+    files, arrays = sample_files(meta, signals, alignment, clips, (start - before, end + after), given.crf)
+    return Made(files, arrays, plan_row(meta, start - before, event["recovery"], clips))

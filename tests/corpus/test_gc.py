@@ -92,7 +92,14 @@ def test_work_on_a_source_that_is_away_today_stays(build, sources, tmp_path):
     assert again.computed["segment"] == 0
     assert again.computed["fit"] == 0
     build(sources, tmp_path / "fresh", *SMALL)
-    kept = ("samples", "tars", "index.parquet", "stats.json", "manifest.json")  # tars of the night without it serve
+    kept = (
+        "samples",
+        "tars",
+        "index.parquet",
+        "plan.npz",
+        "stats.json",
+        "manifest.json",
+    )  # tars of the night without it serve
     ours, fresh = ({k: v for k, v in c.items() if k not in kept and not k.endswith(".tar")} for c in
                    (contents(corpus), contents(tmp_path / "fresh")))  # fmt: skip
     assert ours == fresh

@@ -43,6 +43,7 @@ DRIVER_FILES = (
     "/ledger/vote/",
     "/ledger/samples/",
     "/shards/.*/index.parquet",
+    "/shards/.*/plan.npz",
     "/shards/.*/stats.json",
     "/shards/.*/manifest.json",
     "/shards/latest",

@@ -3,6 +3,7 @@ are to hold, and say so."""
 
 import io
 import json
+import tarfile
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 import webdataset
 
 from pipeline.corpus.verify import faults_of
+from schemas.plan import from_bytes
 from tests.datasets import Episode, write_dataset
 
 OPTIONS = ("run.workers=2", "align.min_score=2", "shard.min_shards=2", "shard.history=5", "shard.future=3")
@@ -30,6 +32,12 @@ def release(build, tmp_path_factory) -> Path:
 def samples(release: Path, kind: str) -> list[dict]:
     paths = sorted(str(p) for p in release.glob(f"{kind}-*.tar"))
     return list(webdataset.WebDataset(paths, shardshuffle=False))
+
+
+def members(data: bytes) -> dict[str, bytes]:
+    """{extension: bytes} of the one sample that these bytes of a tar are."""
+    with tarfile.open(fileobj=io.BytesIO(data + bytes(2 * tarfile.BLOCKSIZE))) as tar:
+        return {m.name.split(".", 1)[1]: tar.extractfile(m).read() for m in tar}
 
 
 def test_history_and_future_are_there_as_far_as_the_episode_goes_and_marked(release):
@@ -50,6 +58,32 @@ def test_history_and_future_are_there_as_far_as_the_episode_goes_and_marked(rele
         seen.add((before, after))
     assert {before for before, _ in seen} >= {0, 5}
     assert {after for _, after in seen} >= {0, 3}
+
+
+def test_the_plan_says_where_each_sample_lies_and_how_often_it_is_taken(release):
+    plan = from_bytes((release / "plan.npz").read_bytes())
+    index = pl.read_parquet(release / "index.parquet").drop_nulls("shard")
+    weights = {(r["shard"], r["key"]): r["weight"] for r in index.to_dicts()}
+    found = {(plan.text("tar")[n], plan.key(n)): plan.numbers["weight"][n] for n in range(len(plan))}
+    assert found == weights
+    for n in range(len(plan)):
+        tar = (release / plan.text("tar")[n]).read_bytes()
+        offset, size = plan.numbers["offset"][n], plan.numbers["size"][n]
+        sample = members(tar[offset : offset + size])
+        meta = json.loads(sample["json"])
+        assert meta["event_id"] == plan.event_id(n)
+        own = {c: plan.numbers[c][n] for c in ("n_frames", "before", "after", "frame")}
+        assert own["n_frames"] == meta["n_frames"]
+        assert (own["before"], own["after"]) == (meta["context"]["before"], meta["context"]["after"])
+        assert own["frame"] == round(meta["start_s"] * meta["fps"]) - own["before"]
+        for member, column in (("json", "json"), ("lowdim.npz", "lowdim"), ("calib.json", "calib")):
+            at, length = plan.numbers[column][n]
+            assert tar[at : at + length] == sample[member]
+        ((at, length),) = plan.numbers["clips"][n]
+        assert tar[at : at + length] == sample["front.mp4"]
+        with av.open(io.BytesIO(sample["front.mp4"])) as clip:
+            video = clip.streams.video[0]
+            assert plan.numbers["pictures"][n].tolist() == [[video.height, video.width]]
 
 
 def test_with_an_index_each_event_lies_once_in_train_and_the_reserve_in_tars_of_its_own(release):
