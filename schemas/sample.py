@@ -37,6 +37,15 @@ class Child(TypedDict):
     caption: str
 
 
+class Span(TypedDict):
+    """An event of a finer level inside the sample."""
+
+    start: int  # frame of the sample
+    end: int  # one past its last frame
+    primitive: str
+    caption: str
+
+
 class Pictures(TypedDict):
     """A stretch of the sample in which a camera's pictures are none."""
 
@@ -107,6 +116,7 @@ class Sample(TypedDict):
     captions: dict[str, str]  # {level: caption} of the event and all that hold it
     described: Described
     children: list[Child]
+    spans: dict[str, list[Span]]  # {level: all events of it inside}, for every finer level
     pictures: list[Pictures]
     vl_cluster: int
     action_cluster: int

@@ -13,7 +13,8 @@ from schemas.alignments import AlignmentRow
 from schemas.captions import CaptionRow
 from schemas.episodes import EpisodeRow
 from schemas.events import EventRow
-from schemas.sample import Child, Described, Pictures, Provenance, Sample
+from schemas.ids import LEVELS
+from schemas.sample import Child, Described, Pictures, Provenance, Sample, Span
 from schemas.samples import SampleRow
 from stages.shard.layout import layout_key
 
@@ -50,6 +51,7 @@ def sample_meta(
     start, end = event["start_frame"] - cut.before, event["end_frame"] + cut.after
     inside = [e for e in events.values() if e["parent_id"] == event["event_id"]]
     inside.sort(key=lambda e: int(e["start_frame"]))
+    finer = LEVELS[: LEVELS.index(event["level"])][::-1]
     return {
         "event_id": event["event_id"],
         "episode_id": event["episode_id"],
@@ -64,6 +66,7 @@ def sample_meta(
         "captions": chain,
         "described": _described(captions[event["event_id"]]),
         "children": [_child(e, start, captions) for e in inside],
+        "spans": {level: _spans(event, level, events, start, captions) for level in finer},
         "pictures": _pictures(alignment, start, end),
         "vl_cluster": row["vl_cluster"],
         "action_cluster": row["action_cluster"],
@@ -124,6 +127,21 @@ def _provenance(episode: EpisodeRow, event: EventRow, proxies: Mapping[str, str]
 def _child(event: EventRow, start: int, captions: Mapping[str, CaptionRow]) -> Child:
     caption = captions[event["event_id"]]["text"]
     return {"start": event["start_frame"] - start, "end": event["end_frame"] - start, "caption": caption}
+
+
+def _spans(
+    event: EventRow, level: str, events: Mapping[str, EventRow], start: int, captions: Mapping[str, CaptionRow]
+) -> list[Span]:
+    """Events of a finer level inside an event; those of a level lie in one each."""
+    inside = [
+        e
+        for e in events.values()
+        if (e["level"], e["track"]) == (level, "all")
+        and event["start_frame"] <= e["start_frame"]
+        and e["end_frame"] <= event["end_frame"]
+    ]
+    inside.sort(key=lambda e: int(e["start_frame"]))
+    return [{**_child(e, start, captions), "primitive": e["primitive"]} for e in inside]
 
 
 def _described(said: CaptionRow) -> Described:

@@ -1,0 +1,19 @@
+"""load: samples of a release for trainers. Imports numpy, torch, av, fsspec and `schemas` alone: the base install."""
+
+from stages.load.clips import UnreadableClip
+from stages.load.dataset import EventDataset
+from stages.load.files import Unreadable
+from stages.load.loader import EventLoader, OtherPlan, Stream
+from stages.load.release import NotARelease
+from stages.load.sample import DamagedSample
+
+__all__ = [
+    "DamagedSample",
+    "EventDataset",
+    "EventLoader",
+    "NotARelease",
+    "OtherPlan",
+    "Stream",
+    "Unreadable",
+    "UnreadableClip",
+]

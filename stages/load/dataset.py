@@ -1,0 +1,298 @@
+"""EventDataset: the samples of a release, as a trainer wants them.
+
+In: URLs of releases and what an item is to hold. Out: items by number (map-style), an epoch's order, loaders and
+streams of batches over it (`loader.py`). Needs numpy, torch, av and fsspec alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import Dataset
+
+from schemas.plan import CAMERAS, CLIPS, PICTURES
+from schemas.sample import EVENT, VALID
+from stages.load import release as releases
+from stages.load import vector as vectors
+from stages.load import weights, window
+from stages.load.item import LAYOUTS, Facts, Item, Wanted, item
+from stages.load.lerobot import Meta
+from stages.load.loader import EventLoader, Stream
+from stages.load.order import digest_of, epoch_order
+from stages.load.sample import Raw, read
+from stages.load.where import rows_where
+from stages.load.window import Cut
+
+Mode = Literal["event", "chunk"]
+Ints = npt.NDArray[np.int64]
+
+
+class EventDataset(Dataset[Item]):  # type: ignore[misc]
+    """Items of the samples at `urls` (a release, `shards/latest`, or a corpus; several are one dataset).
+
+    mode: `event` (whole events; the default) or `chunk` (a window around every frame; the default of the other
+    layouts). history, horizon, frames, stride, lead: see `window.Cut`. layout: `event`, `lerobot`, `openpi`.
+    cameras: names, or {name in batches: camera, or cameras of which a sample has one}; None: all; what a sample lacks
+    is black and masked. size: height and width of pictures; None: as they are. state, action: names of arrays of the
+    samples, several side by side; extra: further arrays, by name. state_dim, action_dim: pad to so many columns.
+    normalise: none, mean_std, min_max, quantile, by the statistics of each sample's layout. caption: `event`, or the
+    level whose caption is given; text: what `task` and `prompt` hold, `task` or `caption`. split: train or val. alpha:
+    balance clusters anew (`weights.py`), no sample more than max_repeats times; None: as the release was drawn. where:
+    a condition in SQL over the plan's columns. plan: a file of `corpus plan` instead of the release's own. seed: of the
+    order. cache: a folder for tars that are fetched. options: of fsspec's filesystem.
+
+    Raises NotARelease, Unreadable, ValueError.
+    """
+
+    def __init__(
+        self,
+        urls: str | Sequence[str],
+        *,
+        mode: Mode | None = None,
+        layout: str = "event",
+        history: int = 0,
+        horizon: int | None = None,
+        frames: int | Sequence[int] | None = None,
+        stride: int = 1,
+        lead: int = 0,
+        cameras: Sequence[str] | Mapping[str, str | Sequence[str]] | None = None,
+        size: tuple[int, int] | None = None,
+        state: str | Sequence[str] = "state",
+        action: str | Sequence[str] = "action",
+        extra: Sequence[str] = (),
+        state_dim: int | None = None,
+        action_dim: int | None = None,
+        normalise: str = "none",
+        caption: str = "event",
+        text: str = "task",
+        split: str = "train",
+        alpha: float | None = None,
+        max_repeats: float = 3,
+        where: str | None = None,
+        plan: str | None = None,
+        seed: int = 0,
+        cache: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        _one_of("layout", layout, tuple(LAYOUTS))
+        self.mode = mode or ("event" if layout == "event" else "chunk")
+        _one_of("mode", self.mode, ("event", "chunk"))
+        _one_of("split", split, ("train", "val"))
+        _one_of("text", text, ("task", "caption"))
+        _one_of("caption", caption, ("event", "L0", "L1", "L2", "L3"))
+        if layout != "event" and self.mode != "chunk":
+            raise ValueError(f"layout={layout!r} is of windows: mode='chunk'")
+        if self.mode == "event" and not (frames is None or isinstance(frames, int)):
+            raise ValueError("frames: offsets are of mode='chunk'; of an event a number of pictures, or None for all")
+        if min(history, stride - 1, 0 if horizon is None else horizon - 1) < 0:
+            raise ValueError("history is 0 or more, stride and horizon 1 or more")
+        self.layout, self.seed, self.text = layout, seed, text
+        horizon = 16 if self.mode == "chunk" and horizon is None else horizon
+        self.cut = Cut(self.mode, history, horizon, frames, stride, lead)
+        whole = releases.opened(urls, plan, cache, options)
+        self.release, self.weight = _chosen(whole, split, where, alpha, max_repeats)
+        own = self.release.plan
+        self.layouts = [own.names["layout"][n] for n in np.unique(own.numbers["layout"])]
+        held = [whole.layouts[key] for key in self.layouts]
+        extras = [vectors.vector(name, name, held, None) for name in extra]
+        self.vectors = (
+            vectors.vector("state", state, held, state_dim),
+            vectors.vector("action", action, held, action_dim),
+            *extras,
+        )
+        none = frames == 0 if isinstance(frames, int) else frames is not None and not len(frames)
+        named = {} if none else _cameras(cameras, own.names[CAMERAS])
+        self.sizes = _sizes(own, named)
+        self.size = size
+        scales = {
+            key: [vectors.scale(normalise, v.figures(whole.statistics.get(key, {}))) for v in self.vectors]
+            for key in self.layouts
+        }
+        first = {name: size or next(iter(sizes), (1, 1)) for name, sizes in self.sizes.items()}
+        self.wanted = Wanted(self.vectors, scales, named, first, size is not None, caption, text)
+        self.digest = digest_of(
+            json.dumps([own.names[c] for c in ("episode", "level", "tar")] + [self.mode]),
+            *(own.numbers[c] for c in ("episode", "level", "tar", "start_ms", "n_frames", "before", "after")),
+            self.release.folder,
+            self.weight,
+        )
+
+    # -- items ------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def starts(self) -> Ints:
+        """int64[N + 1]: number of the first item of each sample; an item is a sample, or an anchor in it."""
+        numbers = self.release.plan.numbers
+        own = numbers["n_frames"] - numbers["before"] - numbers["after"]
+        counts = own if self.mode == "chunk" else np.ones(len(own), dtype=np.int64)
+        return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def __getitem__(self, number: int) -> Item:
+        return self.__getitems__([number])[0]
+
+    def __getitems__(self, numbers: Sequence[int] | Ints) -> list[Item]:
+        """Several items, their bytes asked for at once."""
+        places = self._places(numbers)
+        return self.made(places, self.fetch(places))
+
+    def _places(self, numbers: Sequence[int] | Ints) -> list[tuple[int, int]]:
+        """(item, row of the plan) of each."""
+        total = len(self)
+        given = np.asarray(numbers, dtype=np.int64).reshape(-1)
+        if len(given) and not (-total <= given.min() and given.max() < total):
+            raise IndexError(f"there are {total} items")
+        given = np.where(given < 0, given + total, given)
+        rows = np.searchsorted(self.starts, given, side="right") - 1
+        return list(zip(given.tolist(), rows.tolist(), strict=True))
+
+    def fetch(self, places: Sequence[tuple[int, int]]) -> list[Raw]:
+        """The bytes of items, KEY.json and arrays read."""
+        arrays = {a for vector in self.vectors for array in vector.arrays for a in (array, f"{VALID}.{array}")}
+        cameras = {camera for own in self.wanted.cameras.values() for camera in own}
+        meta = self.layout == "event" or self.text == "caption"
+        rows = [row for _, row in places]
+        return read(self.release, rows, (*sorted(arrays), VALID, EVENT), sorted(cameras), meta)
+
+    def made(self, places: Sequence[tuple[int, int]], raws: Sequence[Raw]) -> list[Item]:
+        """Items of what was fetched."""
+        return [self._item(number, row, raw) for (number, row), raw in zip(places, raws, strict=True)]
+
+    def _item(self, number: int, row: int, raw: Raw) -> Item:
+        plan = self.release.plan
+        n_frames, before, after, frame = (int(plan.numbers[c][row]) for c in ("n_frames", "before", "after", "frame"))
+        anchor = before + number - int(self.starts[row]) if self.mode == "chunk" else None
+        if anchor is None:
+            taken = window.whole(self.cut, n_frames, before, after)
+        else:
+            taken = window.around(self.cut, n_frames, anchor)
+        text = {c: plan.names[c][plan.numbers[c][row]] for c in ("layout", "robot", "source", "task")}
+        facts = Facts(
+            index=number,
+            episode=row if self.layout == "lerobot" else int(plan.numbers["episode"][row]),
+            task_index=int(plan.numbers["task"][row]),
+            frame=frame + (int(taken.state[0]) if anchor is None else anchor),
+            anchor=anchor,
+            fps=float(plan.numbers["fps"][row]),
+            key=plan.key(row),
+            **text,
+        )
+        return item(raw, taken, facts, self.wanted, self.layout)
+
+    # -- order ------------------------------------------------------------------------------------------------------
+
+    def order(self, epoch: int, shuffle: bool = True, mixed_tars: int | None = None) -> Ints:
+        """int64[N]: items of an epoch in order, each as often as its weight says: a pure function of the digest, the
+        seed and the epoch. mixed_tars: see `order.epoch_order`."""
+        rows = np.diff(self.starts)
+        tar = self.release.plan.numbers["tar"].astype(np.int64) * len(self.release.folders) + self.release.folder
+        each = np.repeat(np.unique(tar, return_inverse=True)[1].astype(np.int32), rows)
+        return epoch_order(np.repeat(self.weight, rows), each, self.digest, self.seed, epoch, shuffle, mixed_tars)
+
+    @cached_property
+    def lengths(self) -> Ints:
+        """int64[len]: rows of each item."""
+        columns = [self.release.plan.numbers[c] for c in ("n_frames", "before", "after")]
+        return np.repeat(window.length(self.cut, *columns), np.diff(self.starts))
+
+    @cached_property
+    def groups(self) -> npt.NDArray[np.int32]:
+        """int32[len]: the layout of each item, by number."""
+        return np.repeat(self.release.plan.numbers["layout"], np.diff(self.starts))
+
+    def stream(self, global_batch: int, **settings: Any) -> Stream:
+        """Batches as an IterableDataset, for a DataLoader of one's own (`batch_size=None`): see `loader.Stream`."""
+        return Stream(self, global_batch, **settings)
+
+    def loader(self, global_batch: int, workers: int = 0, **settings: Any) -> EventLoader:
+        """Batches, resumable: see `loader.EventLoader`."""
+        return EventLoader(self, global_batch, workers, **settings)
+
+    # -- what the numbers are ---------------------------------------------------------------------------------------
+
+    @cached_property
+    def meta(self) -> Meta:
+        """What a LeRobot policy asks of its dataset."""
+        return Meta.of(self)
+
+    @property
+    def num_frames(self) -> int:
+        return len(self)
+
+    @property
+    def num_episodes(self) -> int:
+        return len(self.release.plan)
+
+    episodes: None = None  # of lerobot: all
+    absolute_to_relative_idx: None = None
+
+    def unnormalise(self, name: str, values: torch.Tensor, layout: str) -> torch.Tensor:
+        """State, action ([..., D]) in the units of a layout again."""
+        which = next(n for n, vector in enumerate(self.vectors) if vector.name == name)
+        scale = self.wanted.scales[layout][which]
+        if scale is None:
+            return values
+        return values * torch.from_numpy(scale.unit) + torch.from_numpy(scale.shift)
+
+
+def _one_of(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name}={value!r}: choose one of {', '.join(choices)}")
+
+
+def _chosen(
+    whole: releases.Release, split: str, where: str | None, alpha: float | None, max_repeats: float
+) -> tuple[releases.Release, npt.NDArray[np.float64]]:
+    """The rows of a split that are taken, and how often a pass takes each."""
+    mask = whole.plan.text("split") == split
+    if where is not None:
+        mask &= rows_where(whole.plan, where)
+    if alpha is None:
+        own = whole.take(np.flatnonzero(mask & (whole.plan.numbers["weight"] > 0)))
+        weight = own.plan.numbers["weight"]
+    else:
+        rows = np.flatnonzero(mask)
+        own = whole.take(rows[weights.once([whole.plan.event_id(int(row)) for row in rows])])
+        numbers = own.plan.numbers
+        weight = weights.balanced(numbers["vl_cluster"], numbers["action_cluster"], alpha, max_repeats)
+    if not len(own.plan):
+        condition = f" where {where}" if where else ""
+        raise ValueError(f"no sample of split {split!r}{condition}; the release has {len(whole.plan)} in all")
+    return own, weight
+
+
+def _cameras(
+    given: Sequence[str] | Mapping[str, str | Sequence[str]] | None, there: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    if isinstance(given, str):
+        given = [given]
+    pairs = (
+        given.items() if isinstance(given, Mapping) else ((name, name) for name in (there if given is None else given))
+    )
+    named = {name: (own,) if isinstance(own, str) else tuple(own) for name, own in pairs}
+    for own in named.values():
+        if not set(own) & set(there):
+            raise ValueError(f"no sample has a camera {' or '.join(own)}; there are {', '.join(there) or 'none'}")
+    return named
+
+
+def _sizes(plan: Any, named: Mapping[str, Sequence[str]]) -> dict[str, list[tuple[int, int]]]:
+    """{name: height and width of its pictures, each that there is}."""
+    result: dict[str, list[tuple[int, int]]] = {}
+    for name, cameras in named.items():
+        found: dict[tuple[int, int], None] = {}
+        for camera in cameras:
+            if camera in plan.names[CAMERAS]:
+                column = plan.names[CAMERAS].index(camera)
+                own = plan.numbers[PICTURES][plan.numbers[CLIPS][:, column, 1] > 0, column]
+                found |= dict.fromkeys((int(h), int(w)) for h, w in np.unique(own, axis=0))
+        result[name] = list(found)
+    return result

@@ -1,0 +1,231 @@
+"""Batches of an epoch, shared out among ranks and workers, and resumed where they stopped.
+
+In: a dataset, the global batch. Out: `EventLoader`, which starts workers and knows how far it has come, and `Stream`,
+the same batches as an IterableDataset for a loader of one's own (torchdata's StatefulDataLoader too). The sequence of
+global batches is a function of the dataset's digest, seed and epoch; rank r of a world takes the r-th part of each, and
+worker w of n each n-th batch of its rank: so all see the same samples whatever world and workers are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from stages.load.batches import Ints, Schedule, Wish, schedule, share
+from stages.load.collate import Batch, collate, packed
+
+if TYPE_CHECKING:
+    from stages.load.dataset import EventDataset
+
+AHEAD = 2  # batches whose bytes are on their way while one is decoded, from elsewhere than the disk
+
+
+class OtherPlan(ValueError):
+    """A state that was saved of another plan, order or batch: going on from it would repeat and leave out samples."""
+
+
+class Stream(IterableDataset[Batch]):  # type: ignore[misc]
+    """Batches of this rank, from `epoch` and global batch `start` on; each pass over it is an epoch.
+
+    global_batch: rows of a batch over all ranks. bucket: batches of samples of like length. pack: rows of so many
+    frames that hold several events. by_layout: each batch is of one layout of arrays. drop_last: leave out a short
+    last batch; else all ranks have as many rows of it, the missing ones repeated and marked in `row_is_pad`. shuffle:
+    else in the plan's order. mixed_tars: so many tars are mixed at a time (None: all). rank, world: None: as
+    torch.distributed, else RANK and WORLD_SIZE, say. A DataLoader with workers copies a stream: call `set_epoch` before
+    each pass.
+    """
+
+    def __init__(
+        self,
+        dataset: EventDataset,
+        global_batch: int,
+        *,
+        bucket: bool = False,
+        pack: int = 0,
+        by_layout: bool = False,
+        drop_last: bool = False,
+        shuffle: bool = True,
+        mixed_tars: int | None = None,
+        rank: int | None = None,
+        world: int | None = None,
+    ) -> None:
+        own_rank, own_world = _distributed()
+        self.rank, self.world = own_rank if rank is None else rank, own_world if world is None else world
+        if not 0 <= self.rank < self.world:
+            raise ValueError(f"rank {self.rank} of a world of {self.world}")
+        if global_batch < 1 or global_batch % self.world:
+            raise ValueError(f"global_batch={global_batch} does not part into {self.world} ranks")
+        if pack and dataset.mode != "event":
+            raise ValueError("pack is of whole events: mode='event'")
+        if pack < 0 or (pack and bucket):
+            raise ValueError("pack is 1 frame or more, and goes without bucket")
+        _check_sizes(dataset)
+        self.dataset, self.wish = dataset, Wish(global_batch, bucket, pack, drop_last)
+        self.by_layout, self.shuffle, self.mixed_tars = by_layout, shuffle, mixed_tars
+        self.position = torch.zeros(2, dtype=torch.int64).share_memory_()  # epoch, global batch that comes next
+        self._own: tuple[int, int] | None = None  # of this worker, where it goes on by itself
+        self._schedules: dict[int, Schedule] = {}
+
+    # -- where it is ------------------------------------------------------------------------------------------------
+
+    def set_epoch(self, epoch: int, start: int = 0) -> None:
+        self.position[0], self.position[1] = epoch, start
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where this stream, or this worker's copy of it, goes on."""
+        epoch, start = self._own or self.position.tolist()
+        return self.kind | {"epoch": int(epoch), "batch": int(start)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises OtherPlan."""
+        self.check(state)
+        self.set_epoch(int(state["epoch"]), int(state["batch"]))
+        self._own = (int(state["epoch"]), int(state["batch"])) if get_worker_info() else None
+
+    @property
+    def kind(self) -> dict[str, Any]:
+        """What the sequence of global batches depends on."""
+        wish = self.wish
+        return {
+            "plan": self.dataset.digest,
+            "seed": self.dataset.seed,
+            "global_batch": wish.global_batch,
+            "order": [wish.bucket, wish.pack, wish.drop_last, self.by_layout, self.shuffle, self.mixed_tars],
+        }
+
+    def check(self, state: dict[str, Any]) -> None:
+        """Raises OtherPlan where the state is of another sequence."""
+        for key, value in self.kind.items():
+            if state.get(key) != value:
+                raise OtherPlan(
+                    f"the state was saved with {key}={state.get(key)!r}, this loader has {value!r}: going on would "
+                    "repeat some samples and leave out others. Open the same release with the same settings, or start "
+                    "anew"
+                )
+
+    # -- batches ----------------------------------------------------------------------------------------------------
+
+    def schedule(self, epoch: int) -> Schedule:
+        """The global batches of an epoch."""
+        if epoch not in self._schedules:
+            own = self.dataset
+            order = own.order(epoch, self.shuffle, self.mixed_tars)
+            lengths = own.lengths if self.wish.bucket or self.wish.pack else np.zeros(0, dtype=np.int64)
+            groups = own.groups if self.by_layout else None
+            self._schedules = {epoch: schedule(order, lengths, groups, self.wish, (own.digest, own.seed, epoch))}
+        return self._schedules[epoch]
+
+    def __len__(self) -> int:
+        """Batches of the whole epoch."""
+        return len(self.schedule(int(self.position[0])))
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()
+        number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
+        if self._own is None:
+            epoch, start = self.position.tolist()
+            start += number
+        else:
+            epoch, start = self._own
+        plan = self.schedule(epoch)
+        wanted = range(start, len(plan), workers)
+        self._own = (epoch, start)
+        for own, batch in zip(wanted, self._made([self._rows(plan, n) for n in wanted]), strict=True):
+            self._own = (epoch, own + workers)
+            if not worker:
+                self.set_epoch(epoch, own + 1)
+            yield batch
+        self._own = (epoch + 1, number) if worker else None
+        if not worker:
+            self.set_epoch(epoch + 1)
+
+    def _rows(self, plan: Schedule, number: int) -> tuple[list[Ints], int]:
+        return share(plan.batch(number), self.rank, self.world, self.wish.global_batch)
+
+    def _made(self, wanted: Sequence[tuple[list[Ints], int]]) -> Iterator[Batch]:
+        dataset = self.dataset
+        places = [dataset._places(np.concatenate(rows)) for rows, _ in wanted]
+        if all(folder.is_local for folder in dataset.release.folders):
+            for (rows, missing), own in zip(wanted, places, strict=True):
+                yield self._batch(rows, missing, dataset.made(own, dataset.fetch(own)))
+            return
+        with ThreadPoolExecutor(AHEAD) as pool:
+            coming = [pool.submit(dataset.fetch, own) for own in places[:AHEAD]]
+            for n, ((rows, missing), own) in enumerate(zip(wanted, places, strict=True)):
+                raws = coming.pop(0).result()
+                if n + AHEAD < len(places):
+                    coming.append(pool.submit(dataset.fetch, places[n + AHEAD]))
+                yield self._batch(rows, missing, dataset.made(own, raws))
+
+    def _batch(self, rows: Sequence[Ints], missing: int, items: list[Any]) -> Batch:
+        if self.wish.pack:
+            ends = np.cumsum([len(row) for row in rows])
+            held = [items[end - len(row) : end] for row, end in zip(rows, ends, strict=True)]
+            batch = packed(held, self.wish.pack)
+        else:
+            batch = collate(items)
+        batch["row_is_pad"] = torch.arange(len(rows)) >= len(rows) - missing
+        return batch
+
+
+class EventLoader:
+    """Iterating gives the batches of this rank to the end of the epoch, and the next time the next epoch; workers:
+    processes that read and decode, which live from epoch to epoch. `state_dict` after a batch, and `load_state_dict`
+    into a loader of the same dataset (of any world and number of workers), go on with exactly the batches that would
+    have come. settings: of `Stream`."""
+
+    def __init__(
+        self,
+        dataset: EventDataset,
+        global_batch: int,
+        workers: int = 0,
+        *,
+        prefetch: int = 2,
+        pin_memory: bool = False,
+        start_method: str | None = None,
+        **settings: Any,
+    ) -> None:
+        self.stream = Stream(dataset, global_batch, **settings)
+        self.epoch = self.batch = 0
+        extra: dict[str, Any] = {"prefetch_factor": prefetch, "persistent_workers": True} if workers else {}
+        extra |= {"multiprocessing_context": start_method} if workers and start_method else {}
+        self._loader = DataLoader(self.stream, batch_size=None, num_workers=workers, pin_memory=pin_memory, **extra)
+
+    def __len__(self) -> int:
+        """Batches left in the epoch."""
+        return len(self.stream.schedule(self.epoch)) - self.batch
+
+    def __iter__(self) -> Iterator[Batch]:
+        self.stream.set_epoch(self.epoch, self.batch)
+        epoch = self.epoch
+        for batch in self._loader:
+            self.epoch, self.batch = epoch, self.batch + 1
+            yield batch
+        self.epoch, self.batch = epoch + 1, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.stream.kind | {"epoch": self.epoch, "batch": self.batch}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises OtherPlan."""
+        self.stream.check(state)
+        self.epoch, self.batch = int(state["epoch"]), int(state["batch"])
+
+
+def _distributed() -> tuple[int, int]:
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def _check_sizes(dataset: EventDataset) -> None:
+    for name, sizes in dataset.sizes.items():
+        if dataset.size is None and len(sizes) > 1:
+            shown = ", ".join(f"{h}x{w}" for h, w in sizes)
+            raise ValueError(f"pictures of camera {name} are {shown}: give size=(height, width), or cameras=")
