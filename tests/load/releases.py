@@ -128,6 +128,7 @@ def write_release(folder: Path, tars: Sequence[Sequence[Event]], kinds: Sequence
     (own / "stats.json").write_text(json.dumps({"layouts": {key: statistics(own) for key, own in layouts.items()}}))
     manifest = {"release": own.name, "shards": shards, "layouts": layouts}
     (own / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "manifest.json").write_text(json.dumps({"release": own.name}))
     (folder / "shards" / "latest").symlink_to(own.name)
     return own
 

@@ -1,0 +1,153 @@
+"""A release that lies elsewhere: the same samples, through faults; as an object store lays it out; with the base
+install alone."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from stages.load import EventDataset, NotARelease, Unreadable, files
+from stages.load.files import together
+from tests.load.releases import Event, write_release
+from tests.load.server import serving
+
+ROOT = Path(__file__).parents[2]
+EVENTS = [Event(n, 4 + n % 3, cameras={"top": (32, 32)}, clusters=(n % 2, n % 3)) for n in range(12)]
+
+
+@pytest.fixture
+def corpus(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setattr(files, "FIRST_PAUSE", 0.01)
+    write_release(tmp_path / "corpus", [EVENTS[:6], EVENTS[6:]])
+    return tmp_path / "corpus"
+
+
+def same(one, two) -> bool:
+    return all(
+        torch.equal(value, two[name]) if isinstance(value, torch.Tensor) else value == two[name]
+        for name, value in one.items()
+    )
+
+
+def test_samples_are_those_of_the_disk_whatever_fails_for_a_while(corpus):
+    local = [EventDataset(str(corpus))[n] for n in range(12)]
+    with serving(corpus) as served:
+        dataset = EventDataset(f"{served.url}/shards/latest")
+        for faults in ([503, "short", "reset"], [503, "short"]):
+            served.faults += faults
+            assert all(same(dataset[n], local[n]) for n in range(12))
+        assert not served.faults
+        ranges = [wanted for path, wanted in served.asked if path.endswith(".tar") and wanted]
+        assert len(ranges) <= 24 + 5  # one range a sample: its members lie side by side
+        for workers in (0, 2):
+            found = [own for batch in dataset.loader(4, workers) for own in batch["key"]]
+            assert sorted(found) == sorted(event.key for event in EVENTS)
+
+
+def test_what_stays_away_is_told_with_what_was_tried(corpus):
+    with serving(corpus) as served:
+        dataset = EventDataset(served.url + "/shards/latest")
+        served.faults += [503] * 99
+        with pytest.raises(Unreadable, match=r"train-000000.tar.*tried 5 times"):
+            dataset[0]
+        (corpus / "shards/0123456789abcdef/train-000000.tar").unlink()
+        served.faults.clear()
+        with pytest.raises((FileNotFoundError, Unreadable), match=r"train-000000.tar"):
+            dataset[0]
+        before = len(served.asked)
+        with pytest.raises(NotARelease, match="no release lies there"):
+            EventDataset(served.url + "/shards/nothing")
+        assert len(served.asked) - before < 4
+
+
+def test_a_server_without_ranges_is_refused_unless_there_is_a_cache(corpus, tmp_path):
+    with serving(corpus, ranges=False) as served:
+        url = served.url + "/shards/latest"
+        with pytest.raises(Unreadable, match="give cache="):
+            EventDataset(url)[0]
+        cached = EventDataset(url, cache=str(tmp_path / "cache"))
+        local = EventDataset(str(corpus))
+        assert all(same(cached[n], local[n]) for n in range(12))
+        served.asked.clear()
+        again = EventDataset(url, cache=str(tmp_path / "cache"))
+        assert same(again[11], local[11])
+        assert not [path for path, _ in served.asked if path.endswith(".tar") and "Range" in path]
+        assert len([1 for path, wanted in served.asked if path.endswith("1.tar") and wanted]) == 0
+
+
+def test_an_object_store_has_no_links(corpus):
+    """Tars lie in shards/tars, and `latest` is an object that holds a name."""
+    shards = corpus / "shards"
+    (shards / "tars").mkdir()
+    for tar in (shards / "0123456789abcdef").glob("*.tar"):
+        tar.rename(shards / "tars" / tar.name)
+    (shards / "latest").unlink()
+    (shards / "latest").write_text("0123456789abcdef")
+    with serving(corpus) as served:
+        dataset = EventDataset(served.url + "/shards/latest")
+        assert dataset[0]["key"].startswith("lab-")
+    assert len(EventDataset(str(shards / "0123456789abcdef"))) == 12
+
+
+def test_a_corpus_stands_for_its_current_release_and_latest_for_where_it_points_now(corpus):
+    assert len(EventDataset(str(corpus))) == 12
+    dataset = EventDataset(str(corpus / "shards/latest"))
+    (corpus / "shards/latest").unlink()
+    assert dataset[3]["key"]
+
+
+def test_several_releases_are_one_dataset(corpus, tmp_path):
+    other = write_release(tmp_path / "other", [[Event(n, 3, width=3) for n in range(20, 25)]])
+    dataset = EventDataset([str(corpus / "shards/latest"), str(other)], frames=0)
+    assert len(dataset) == 17
+    assert {dataset[n]["key"][4:10] for n in range(17)} == {f"{n:06d}" for n in [*range(12), *range(20, 25)]}
+    assert dataset.vectors[0].width == 3
+
+
+def test_ranges_that_lie_near_are_one_request():
+    near = files.TOGETHER
+    wanted = [("a", 0, 10), ("a", 20, 5), ("b", 3, 4), ("a", 25 + near, 7), ("a", 40 + 2 * near, 1)]
+    assert together(wanted) == [("a", 0, 32 + near), ("a", 40 + 2 * near, 1), ("b", 3, 4)]
+
+
+TRAIN = """
+import sys
+from importlib.machinery import PathFinder
+class BaseAlone:
+    def find_spec(name, path=None, target=None):
+        return None if name.split(".")[0] in {blocked!r} else PathFinder.find_spec(name, path, target)
+sys.meta_path = [finder for finder in sys.meta_path if finder is not PathFinder] + [BaseAlone]
+import torch
+from stages.load import EventDataset
+data = EventDataset({url!r}, mode="chunk", horizon=4, frames=1, size=(16, 16), alpha=0.5, where="n_frames > 3")
+policy = torch.nn.Sequential(torch.nn.Linear(2 + 3 * 256, 32), torch.nn.ReLU(), torch.nn.Linear(32, 8))
+optimiser = torch.optim.AdamW(policy.parameters(), lr=3e-3)
+losses = []
+loader = data.loader(16, workers=1)
+for epoch in range(12):
+    for batch in loader:
+        seen = torch.cat([batch["state"][:, -1] / 10, batch["video.top"].flatten(1).float() / 255], 1)
+        error = (policy(seen).view(-1, 4, 2) - batch["action"] / 10) ** 2
+        loss = error[~batch["action_is_pad"]].mean()
+        optimiser.zero_grad(); loss.backward(); optimiser.step()
+        losses.append(loss.item())
+assert losses[-1] < losses[0] / 4, losses
+print(len(losses), "steps")
+"""
+BLOCKED = (
+    "ray", "pyarrow", "polars", "pandas", "decord", "transformers", "sklearn", "scipy", "faiss", "pydantic", "click",
+    "jinja2", "matplotlib", "PIL", "onnxruntime", "openai", "datasketches", "rich", "psutil", "pipeline",
+)  # fmt: skip
+
+
+def test_a_small_policy_trains_over_http_with_the_base_install_alone(corpus):
+    """In a process that refuses all else; make check-exports does it in an environment that has nothing else."""
+    with serving(corpus) as served:
+        code = TRAIN.format(blocked=set(BLOCKED), url=f"{served.url}/shards/latest")
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.strip().endswith("steps")
