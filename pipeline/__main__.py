@@ -15,7 +15,12 @@ def main() -> None:
     """Run the command line. Exit code 130 on SIGINT and SIGTERM."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
-    from pipeline.cli import main as command
+    try:
+        from pipeline.cli import main as command
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("pipeline", "stages", "schemas"):
+            raise
+        sys.exit(f"corpus: {error.name} is not installed; what builds a corpus comes with 'event-corpus[build]'")
     from pipeline.signals import heeded
 
     with heeded():

@@ -1,7 +1,10 @@
 """The house as ARCHITECTURE.md says it is: dependencies point one way, folders and files stay small."""
 
 import ast
+import re
 import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,3 +79,33 @@ def test_folders_and_files_are_small():
         lines = len(path.read_text().splitlines())
         assert lines <= MOST_LINES, f"{path.relative_to(ROOT)}: {lines} lines"
     assert len((ROOT / "ARCHITECTURE.md").read_text().splitlines()) < 250
+
+
+BASE = {"av", "fsspec", "aiohttp", "numpy", "torch", "webdataset", "stages", "schemas"}  # what trainers install
+
+
+def test_the_loader_imports_the_base_install_alone():
+    """Whatever `stages.load` imports, by way of modules of ours too."""
+    seen: set[str] = set()
+    waiting = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in ROOT.glob("stages/load/*.py")]
+    while waiting:
+        module = waiting.pop().removesuffix(".__init__")
+        path = next(
+            (p for p in (ROOT / f"{module.replace('.', '/')}{end}" for end in (".py", "/__init__.py")) if p.is_file()),
+            None,
+        )
+        if module in seen or path is None:
+            continue
+        seen.add(module)
+        for name in _names(path):
+            assert name.split(".")[0] in BASE | sys.stdlib_module_names, f"{module} imports {name}"
+        waiting += list(imports(path))
+        waiting += [".".join(module.split(".")[:n]) for n in range(1, module.count(".") + 1)]
+    assert "schemas.plan" in seen
+    assert not {name for name in seen if name.startswith("stages.") and not name.startswith("stages.load")}
+
+
+def test_the_base_install_is_the_loaders():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = {re.split(r"[\[><=~]", line)[0] for line in project["dependencies"]}
+    assert named | {"aiohttp"} == BASE - {"stages", "schemas"}

@@ -12,9 +12,12 @@ import numpy as np
 import polars as pl
 import pytest
 import webdataset
+from click.testing import CliRunner
 
+from pipeline.cli.main import main
 from pipeline.corpus.verify import faults_of
 from schemas.plan import from_bytes
+from stages.load import EventDataset
 from tests.datasets import Episode, write_dataset
 
 OPTIONS = ("run.workers=2", "align.min_score=2", "shard.min_shards=2", "shard.history=5", "shard.future=3")
@@ -116,3 +119,54 @@ def test_it_is_whole(release):
     assert faults_of(str(release.parents[1])) == []
     manifest = json.loads((release / "manifest.json").read_text())
     assert manifest["shards"].keys() == {p.name for p in release.glob("*.tar")}
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(main, list(arguments))
+    return done.exit_code, done.output
+
+
+def test_a_plan_is_made_of_a_subset_or_of_other_clusters_without_a_tar_being_written(release, tmp_path):
+    corpus, target = str(release.parent.parent), str(tmp_path / "own.npz")
+    before = {p.name: p.stat().st_mtime_ns for p in release.iterdir()}
+    code, said = run("plan", "--corpus", corpus, "--where", "task = 'task 1' AND caption <> ''", "--to", target)
+    assert code == 0, said
+    own = EventDataset(str(release), plan=target, frames=0)
+    assert {own[n]["task"] for n in range(len(own))} == {"task 1"}
+    rows = pl.read_parquet(release / "index.parquet").filter(split="train")
+    labels = rows.select("event_id", vl_cluster=pl.col("event_id").str.slice(0, 11), action_cluster=pl.lit(0)).unique()
+    labels.write_csv(tmp_path / "labels.csv")
+    code, said = run(
+        "plan", "--corpus", corpus, "--labels", str(tmp_path / "labels.csv"), "--alpha", "0", "--to", target
+    )
+    assert code == 0, said
+    assert "have no label and are left out" in said  # those of val
+    own = EventDataset(str(release), plan=target, frames=0)
+    by_episode = Counter()
+    for row, weight in enumerate(own.weight):
+        by_episode[own.release.plan.event_id(row)[:11]] += weight
+    fewest = min(Counter(e[:11] for e in labels["event_id"]).values())
+    assert max(by_episode.values()) - min(by_episode.values()) < 1e-3 or fewest * 3 < len(labels) / len(by_episode)
+    assert {p.name: p.stat().st_mtime_ns for p in release.iterdir()} == before
+    assert own.digest != EventDataset(str(release), frames=0).digest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--where", "colour = 1"], "no such column: colour"),
+        (["--where", "n_frames > 9999"], "no sample has"),
+        (["--labels", "none.csv"], "wanted are event_id"),
+        (["--labels", "other.csv"], "no label is of a sample of this release"),
+        (["--samples", "100000"], "more than there can be"),
+        (["--release", "0000000000000000"], "has no plan.npz"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused_in_words(release, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "none.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "other.csv").write_text("event_id,cluster\nx/000001/L1/0000000,3\n")
+    code, said = run("plan", "--corpus", str(release.parent.parent), *arguments)
+    assert code == 1
+    assert words in said
+    assert not (tmp_path / "plan.npz").exists()
