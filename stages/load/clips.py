@@ -25,9 +25,16 @@ class UnreadableClip(ValueError):
     """A clip that does not hold the frames it should."""
 
 
-def decode(clip: bytes | IO[bytes], wanted: Sequence[int], fps: float, size: tuple[int, int] | None = None) -> Pictures:
+def decode(
+    clip: bytes | IO[bytes],
+    wanted: Sequence[int],
+    fps: float,
+    size: tuple[int, int] | None = None,
+    into: Pictures | None = None,
+) -> Pictures:
     """Frame n of a clip shows at n / fps. wanted: ascending frames, repeats allowed; size: height and width to scale
-    to. Decodes from the last keyframe before the first that is wanted. Raises UnreadableClip."""
+    to; into: memory for the pictures, of their size. Decodes from the last keyframe before the first that is wanted.
+    Raises UnreadableClip."""
     source = io.BytesIO(clip) if isinstance(clip, bytes) else clip
     frames = list(dict.fromkeys(wanted))
     try:
@@ -36,7 +43,9 @@ def decode(clip: bytes | IO[bytes], wanted: Sequence[int], fps: float, size: tup
             stream.codec_context.thread_count = 1
             stream.codec_context.thread_type = "NONE"
             height, width = size or (stream.height, stream.width)
-            pictures = np.empty((len(frames), height, width, 3), dtype=np.uint8)
+            shape = (len(frames), height, width, 3)
+            own = into is not None and into.shape == shape
+            pictures = into if into is not None and own else np.empty(shape, dtype=np.uint8)
             tick = (stream.time_base or Fraction(1, 1)) * Fraction(fps).limit_denominator(1_000_000)
             if frames and frames[0] > 0:
                 container.seek(int(frames[0] / tick), stream=stream)
@@ -45,10 +54,14 @@ def decode(clip: bytes | IO[bytes], wanted: Sequence[int], fps: float, size: tup
         raise UnreadableClip(f"{type(error).__name__}: {error}") from error
     if filled < len(frames):
         raise UnreadableClip(f"it ends before frame {frames[filled]}")
-    if len(frames) == len(wanted):
-        return pictures
-    place = {frame: n for n, frame in enumerate(frames)}
-    return pictures[[place[frame] for frame in wanted]]
+    if len(frames) < len(wanted):
+        place = {frame: n for n, frame in enumerate(frames)}
+        pictures = pictures[[place[frame] for frame in wanted]]
+    if into is not None and pictures is not into:
+        if pictures.shape != into.shape:
+            raise UnreadableClip(f"its pictures are {pictures.shape[1:3]}, the plan says {into.shape[1:3]}")
+        into[:] = pictures
+    return pictures if into is None else into
 
 
 def _fill(pictures: Pictures, decoded: object, frames: Sequence[int], tick: Fraction, scaled: bool) -> int:

@@ -42,19 +42,11 @@ def collate(items: Sequence[Item]) -> Batch:
 def _stacked(values: Sequence[torch.Tensor]) -> torch.Tensor:
     first = values[0]
     if all(v.shape == first.shape for v in values):
-        if first.dim() == 4 and not first.is_contiguous():  # pictures, channels last in memory: copied as they lie
-            return torch.stack([v.permute(0, 2, 3, 1) for v in values]).permute(0, 1, 4, 2, 3)
         return torch.stack(list(values))
     if any(v.shape[1:] != first.shape[1:] for v in values):
         shapes = sorted({tuple(v.shape[1:]) for v in values})
         raise ValueError(f"samples of a batch differ in more than their length: {shapes}; give size=(height, width)")
     longest = max(len(v) for v in values)
-    if first.dim() == 4:
-        own = [v.permute(0, 2, 3, 1) for v in values]
-        batch = torch.zeros((len(own), longest, *own[0].shape[1:]), dtype=first.dtype)
-        for row, value in zip(batch, own, strict=True):
-            row[: len(value)] = value
-        return batch.permute(0, 1, 4, 2, 3)
     batch = torch.zeros((len(values), longest, *first.shape[1:]), dtype=first.dtype)
     for row, value in zip(batch, values, strict=True):
         row[: len(value)] = value
@@ -67,28 +59,12 @@ def _lengths(lengths: Sequence[int], prefix: str) -> Batch:
 
 
 def packed(rows: Sequence[Sequence[Item]], size: int) -> Batch:
-    """Rows [B, size, ...] of items one after another, the longest ones cut at `size`: `segment` int64[B, size] numbers
+    """Rows [B, size, ...] of items one after another: `segment` int64[B, size] numbers
     them from 1 (0: padding), `position` counts from each one's first frame, so that attention within
-    segment == segment lets none see another. Masks of columns become masks by frame; pictures are packed likewise, with
-    `video_segment`; the rest are lists by row."""
-    joined = [_joined([_cut(own, size) for own in row], size) for row in rows]
+    segment == segment lets none see another. Masks of columns become masks by frame; `video_segment` numbers
+    pictures likewise; the rest are lists by row."""
+    joined = [_joined(row, size) for row in rows]
     return collate(joined)
-
-
-TIMED = ("valid", "event", "state_is_pad", "action_is_pad")
-
-
-def _cut(own: Item, size: int) -> Item:
-    if len(own["valid"]) <= size:
-        return own
-    result = dict(own)
-    for name, value in own.items():
-        if isinstance(value, torch.Tensor) and (name in TIMED or f"{name}_mask" in own):
-            result[name] = value[:size]
-    if "video_frame" in own:
-        seen = own["video_frame"] < size
-        result |= {n: v[seen] for n, v in own.items() if n == "video_frame" or n.startswith("video.")}
-    return result
 
 
 def _joined(items: Sequence[Item], size: int) -> Item:
@@ -104,8 +80,6 @@ def _joined(items: Sequence[Item], size: int) -> Item:
             result[name] = torch.cat([v + start for v, start in zip(values, starts, strict=True)])
             counts = torch.tensor([len(v) for v in values])
             result["video_segment"] = torch.repeat_interleave(torch.arange(1, len(items) + 1), counts)
-        elif name.startswith("video."):
-            result[name] = torch.cat([v.permute(0, 2, 3, 1) for v in values]).permute(0, 3, 1, 2)
         elif name.endswith("_mask"):
             result[name] = _filled(
                 torch.cat([v[None].expand(n, -1) for v, n in zip(values, lengths, strict=True)]), size

@@ -21,6 +21,7 @@ from schemas.sample import EVENT, VALID
 from stages.load import release as releases
 from stages.load import vector as vectors
 from stages.load import weights, window
+from stages.load.canvas import Canvas
 from stages.load.item import LAYOUTS, Facts, Item, Wanted, item
 from stages.load.lerobot import Meta
 from stages.load.loader import EventLoader, Stream
@@ -142,7 +143,7 @@ class EventDataset(Dataset[Item]):  # type: ignore[misc]
     def __getitems__(self, numbers: Sequence[int] | Ints) -> list[Item]:
         """Several items, their bytes asked for at once."""
         places = self._places(numbers)
-        return self.made(places, self.fetch(places))
+        return self.made(places, self.fetch(places))[0]
 
     def _places(self, numbers: Sequence[int] | Ints) -> list[tuple[int, int]]:
         """(item, row of the plan) of each."""
@@ -162,30 +163,52 @@ class EventDataset(Dataset[Item]):  # type: ignore[misc]
         rows = [row for _, row in places]
         return read(self.release, rows, (*sorted(arrays), VALID, EVENT), sorted(cameras), meta)
 
-    def made(self, places: Sequence[tuple[int, int]], raws: Sequence[Raw]) -> list[Item]:
-        """Items of what was fetched."""
-        return [self._item(number, row, raw) for (number, row), raw in zip(places, raws, strict=True)]
+    def made(
+        self,
+        places: Sequence[tuple[int, int]],
+        raws: Sequence[Raw],
+        rows: Sequence[int] | None = None,
+        limit: int = 0,
+    ) -> tuple[list[Item], Canvas | None]:
+        """Items of what was fetched; with `rows` (of each, in a batch) their pictures lie in one canvas. limit: cut
+        events after so many rows (0: never)."""
+        windows = [self._window(number, row) for number, row in places]
+        if limit:
+            windows = [window.limited(own, limit) for own in windows]
+        canvas = None
+        if rows is not None and self.wanted.cameras and self.layout == "event":
+            canvas = Canvas(rows, [len(own.pictures) for own in windows], self.wanted.size)
+        items = []
+        for n, ((number, row), raw, own) in enumerate(zip(places, raws, windows, strict=True)):
+            facts = self._facts(number, row, own)
+            views = None if canvas is None else canvas.views(n)
+            items.append(item(raw, own, facts, self.wanted, self.layout, views))
+        return items, canvas
 
-    def _item(self, number: int, row: int, raw: Raw) -> Item:
-        plan = self.release.plan
-        n_frames, before, after, frame = (int(plan.numbers[c][row]) for c in ("n_frames", "before", "after", "frame"))
-        anchor = before + number - int(self.starts[row]) if self.mode == "chunk" else None
+    def _anchor(self, number: int, row: int) -> int | None:
+        before = int(self.release.plan.numbers["before"][row])
+        return before + number - int(self.starts[row]) if self.mode == "chunk" else None
+
+    def _window(self, number: int, row: int) -> window.Window:
+        n_frames, before, after = (int(self.release.plan.numbers[c][row]) for c in ("n_frames", "before", "after"))
+        anchor = self._anchor(number, row)
         if anchor is None:
-            taken = window.whole(self.cut, n_frames, before, after)
-        else:
-            taken = window.around(self.cut, n_frames, anchor)
+            return window.whole(self.cut, n_frames, before, after)
+        return window.around(self.cut, n_frames, anchor)
+
+    def _facts(self, number: int, row: int, taken: window.Window) -> Facts:
+        plan, anchor = self.release.plan, self._anchor(number, row)
         text = {c: plan.names[c][plan.numbers[c][row]] for c in ("layout", "robot", "source", "task")}
-        facts = Facts(
+        return Facts(
             index=number,
             episode=row if self.layout == "lerobot" else int(plan.numbers["episode"][row]),
             task_index=int(plan.numbers["task"][row]),
-            frame=frame + (int(taken.state[0]) if anchor is None else anchor),
+            frame=int(plan.numbers["frame"][row]) + (int(taken.state[0]) if anchor is None else anchor),
             anchor=anchor,
             fps=float(plan.numbers["fps"][row]),
             key=plan.key(row),
             **text,
         )
-        return item(raw, taken, facts, self.wanted, self.layout)
 
     # -- order ------------------------------------------------------------------------------------------------------
 

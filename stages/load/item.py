@@ -14,12 +14,14 @@ import numpy as np
 import torch
 
 from schemas.sample import EVENT, Sample
+from stages.load.canvas import Views
 from stages.load.clips import Pictures
 from stages.load.sample import Raw
 from stages.load.vector import Scale, Vector, normalised
 from stages.load.window import Pad, Window
 
 Item = dict[str, Any]
+Seen = dict[str, tuple[Pictures, bool]]  # by camera: uint8[F, H, W, 3], whether the sample has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,10 @@ class Wanted:
     text: str
 
 
-def item(raw: Raw, window: Window, facts: Facts, wanted: Wanted, layout: str) -> Item:
-    """Raises DamagedSample."""
-    return LAYOUTS[layout](raw, window, facts, wanted)
+def item(raw: Raw, window: Window, facts: Facts, wanted: Wanted, layout: str, into: Views | None = None) -> Item:
+    """into: memory for its pictures, by camera. Raises DamagedSample."""
+    pictures = _pictures(raw, window, wanted, into)
+    return LAYOUTS[layout](raw, window, facts, wanted, pictures)
 
 
 def _vectors(raw: Raw, window: Window, facts: Facts, wanted: Wanted) -> dict[str, tuple[Any, Any, Any, Pad]]:
@@ -73,20 +76,23 @@ def _vectors(raw: Raw, window: Window, facts: Facts, wanted: Wanted) -> dict[str
     return result
 
 
-def _pictures(raw: Raw, window: Window, wanted: Wanted) -> dict[str, tuple[Pictures, bool]]:
-    """{camera: uint8[F, H, W, 3], whether the sample has one}; black where it has none."""
-    result = {}
+def _pictures(raw: Raw, window: Window, wanted: Wanted, into: Views | None) -> Seen:
+    """Black where the sample has no such camera."""
+    result: Seen = {}
     if not len(window.pictures):
-        return {}
+        return result
+    frames = window.pictures.tolist()
     for name, cameras in wanted.cameras.items():
         own = next((camera for camera in cameras if camera in raw.clips), None)
-        if own is None:
-            result[name] = (np.zeros((len(window.pictures), *wanted.size[name], 3), dtype=np.uint8), False)
+        place = None if into is None else into[name]
+        if own is not None:
+            pictures = raw.pictures(own, frames, wanted.size[name] if wanted.scaled else None, place)
+        elif place is None:
+            pictures = np.zeros((len(frames), *wanted.size[name], 3), dtype=np.uint8)
         else:
-            result[name] = (
-                raw.pictures(own, window.pictures.tolist(), wanted.size[name] if wanted.scaled else None),
-                True,
-            )
+            place[:] = 0
+            pictures = place
+        result[name] = (pictures, own is not None)
     return result
 
 
@@ -120,7 +126,7 @@ def said(meta: Sample, level: str, row: int | None) -> Said:
     return Said(caption, meta["primitive"], after, (end - at) / meta["fps"], remaining)
 
 
-def _event(raw: Raw, window: Window, facts: Facts, wanted: Wanted) -> Item:
+def _event(raw: Raw, window: Window, facts: Facts, wanted: Wanted, seen: Seen) -> Item:
     assert raw.meta is not None
     result: Item = {}
     valid = np.ones(len(window.action), dtype=bool)
@@ -132,7 +138,7 @@ def _event(raw: Raw, window: Window, facts: Facts, wanted: Wanted) -> Item:
             valid &= covered
     if facts.anchor is None:
         result["valid"], result["event"] = torch.from_numpy(valid), torch.from_numpy(raw.arrays[EVENT][window.action])
-    for name, (pictures, there) in _pictures(raw, window, wanted).items():
+    for name, (pictures, there) in seen.items():
         result[f"video.{name}"] = torch.from_numpy(pictures).permute(0, 3, 1, 2)
         result[f"video_mask.{name}"] = torch.tensor(there)
     if len(window.pictures):
@@ -159,7 +165,7 @@ def _event(raw: Raw, window: Window, facts: Facts, wanted: Wanted) -> Item:
     }
 
 
-def _lerobot(raw: Raw, window: Window, facts: Facts, wanted: Wanted) -> Item:
+def _lerobot(raw: Raw, window: Window, facts: Facts, wanted: Wanted, seen: Seen) -> Item:
     result: Item = {}
     for name, (values, _, covered, pad) in _vectors(raw, window, facts, wanted).items():
         key = "action" if name == "action" else f"observation.{name}"
@@ -167,7 +173,7 @@ def _lerobot(raw: Raw, window: Window, facts: Facts, wanted: Wanted) -> Item:
         result[key] = torch.from_numpy(values if many else values[0])
         if many:
             result[f"{key}_is_pad"] = torch.from_numpy(pad | (~covered if name == "action" else False))
-    for name, (pictures, _) in _pictures(raw, window, wanted).items():
+    for name, (pictures, _) in seen.items():
         own = torch.from_numpy(pictures).permute(0, 3, 1, 2).to(torch.float32).div_(255)
         result[f"observation.images.{name}"] = own if len(own) > 1 else own[0]
         if len(own) > 1:
@@ -182,13 +188,12 @@ def _lerobot(raw: Raw, window: Window, facts: Facts, wanted: Wanted) -> Item:
     }
 
 
-def _openpi(raw: Raw, window: Window, facts: Facts, wanted: Wanted) -> Item:
+def _openpi(raw: Raw, window: Window, facts: Facts, wanted: Wanted, seen: Seen) -> Item:
     vectors = _vectors(raw, window, facts, wanted)
-    pictures = _pictures(raw, window, wanted)
     action, _, covered, pad = vectors["action"]
     return {
-        "image": {name: own[-1] for name, (own, _) in pictures.items()},
-        "image_mask": {name: np.bool_(there) for name, (_, there) in pictures.items()},
+        "image": {name: own[-1] for name, (own, _) in seen.items()},
+        "image_mask": {name: np.bool_(there) for name, (_, there) in seen.items()},
         "state": vectors["state"][0][-1],
         "actions": action,
         "actions_is_pad": pad | ~covered,
@@ -202,7 +207,7 @@ def _text(raw: Raw, facts: Facts, wanted: Wanted) -> str:
     return said(raw.meta, wanted.caption, facts.anchor).caption or facts.task
 
 
-LAYOUTS: dict[str, Callable[[Raw, Window, Facts, Wanted], Item]] = {
+LAYOUTS: dict[str, Callable[[Raw, Window, Facts, Wanted, Seen], Item]] = {
     "event": _event,
     "lerobot": _lerobot,
     "openpi": _openpi,

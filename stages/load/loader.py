@@ -22,6 +22,7 @@ from stages.load.collate import Batch, collate, packed
 
 if TYPE_CHECKING:
     from stages.load.dataset import EventDataset
+    from stages.load.sample import Raw
 
 AHEAD = 2  # batches whose bytes are on their way while one is decoded, from elsewhere than the disk
 
@@ -153,7 +154,7 @@ class Stream(IterableDataset[Batch]):  # type: ignore[misc]
         places = [dataset._places(np.concatenate(rows)) for rows, _ in wanted]
         if all(folder.is_local for folder in dataset.release.folders):
             for (rows, missing), own in zip(wanted, places, strict=True):
-                yield self._batch(rows, missing, dataset.made(own, dataset.fetch(own)))
+                yield self._batch(rows, missing, own, dataset.fetch(own))
             return
         with ThreadPoolExecutor(AHEAD) as pool:
             coming = [pool.submit(dataset.fetch, own) for own in places[:AHEAD]]
@@ -161,17 +162,22 @@ class Stream(IterableDataset[Batch]):  # type: ignore[misc]
                 raws = coming.pop(0).result()
                 if n + AHEAD < len(places):
                     coming.append(pool.submit(dataset.fetch, places[n + AHEAD]))
-                yield self._batch(rows, missing, dataset.made(own, raws))
+                yield self._batch(rows, missing, own, raws)
 
-    def _batch(self, rows: Sequence[Ints], missing: int, items: list[Any]) -> Batch:
+    def _batch(
+        self, rows: Sequence[Ints], missing: int, places: Sequence[tuple[int, int]], raws: Sequence[Raw]
+    ) -> Batch:
+        of = [n for n, row in enumerate(rows) for _ in row]
+        items, canvas = self.dataset.made(places, raws, of, self.wish.pack)
+        pictures = {} if canvas is None else {f"video.{n}": v.permute(0, 1, 4, 2, 3) for n, v in canvas.tensors.items()}
+        items = [{name: value for name, value in own.items() if name not in pictures} for own in items]
         if self.wish.pack:
             ends = np.cumsum([len(row) for row in rows])
             held = [items[end - len(row) : end] for row, end in zip(rows, ends, strict=True)]
             batch = packed(held, self.wish.pack)
         else:
             batch = collate(items)
-        batch["row_is_pad"] = torch.arange(len(rows)) >= len(rows) - missing
-        return batch
+        return batch | pictures | {"row_is_pad": torch.arange(len(rows)) >= len(rows) - missing}
 
 
 class EventLoader:

@@ -40,10 +40,12 @@ class Raw:
     clips: Mapping[str, bytes]
     fps: float
 
-    def pictures(self, camera: str, frames: Sequence[int], size: tuple[int, int] | None) -> Pictures:
-        """uint8[F, H, W, 3]. Raises DamagedSample."""
+    def pictures(
+        self, camera: str, frames: Sequence[int], size: tuple[int, int] | None, into: Pictures | None = None
+    ) -> Pictures:
+        """uint8[F, H, W, 3], in `into` where it is given. Raises DamagedSample."""
         try:
-            return decode(self.clips[camera], frames, self.fps, size)
+            return decode(self.clips[camera], frames, self.fps, size, into)
         except UnreadableClip as error:
             raise DamagedSample(f"{self.where}.{camera}.mp4: {error}") from error
 

@@ -79,6 +79,21 @@ def whole(cut: Cut, n_frames: int, before: int, after: int) -> Window:
     return Window(rows, none, rows, none, pictures, np.zeros(len(pictures), dtype=bool))
 
 
+def limited(window: Window, rows: int) -> Window:
+    """Of a whole event, its first rows, and the pictures of these."""
+    if len(window.state) <= rows:
+        return window
+    seen = window.pictures < window.state[rows]
+    return Window(
+        window.state[:rows],
+        window.state_pad[:rows],
+        window.action[:rows],
+        window.action_pad[:rows],
+        window.pictures[seen],
+        window.pictures_pad[seen],
+    )
+
+
 def around(cut: Cut, n_frames: int, anchor: int) -> Window:
     """The window of an anchor, which is a row of the sample. Before its first row and after its last these are
     repeated, and marked."""
