@@ -16,8 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.corpus.view import Corpus
 from pipeline.explain import UnknownEpisode
-from stages import storage
-from stages.video.decode import picked
+from pipeline.report.pictures import stills
 
 PICTURES = 6  # of an event and camera: its first frame, its last, and evenly between
 HEIGHT = 150  # of a picture, px
@@ -74,7 +73,7 @@ def _block(
     """One event: its words, and a row of pictures a camera."""
     frames = np.linspace(event["start_frame"], event["end_frame"] - 1, PICTURES).round().astype(int)
     index = {c["name"]: c["frame_index"] for c in shown[event["episode_id"]]}
-    strips = [(c["camera"], _pictures(corpus, c, [int(index[c["camera"]][f]) for f in frames])) for c in clips]
+    strips = [(c["camera"], stills(corpus, c, [int(index[c["camera"]][f]) for f in frames], HEIGHT)) for c in clips]
     words = [
         f"{event['event_id']}   {event['start_s']:.2f} to {event['end_s']:.2f} s   {event['primitive']}"
         + (f" ({event['recovery']})" if event["recovery"] else "")
@@ -97,10 +96,3 @@ def _block(
             left += picture.width + 2
         top += HEIGHT + LINE
     return block
-
-
-def _pictures(corpus: Corpus, clip: Mapping[str, Any], numbers: Sequence[int]) -> list[Image.Image]:
-    size = max(2, round(HEIGHT * clip["width"] / clip["height"])), HEIGHT
-    with storage.local_copy(corpus.ledger.path(f"media/{clip['proxy']}")) as path:
-        found = picked(path, list(numbers), clip["gop"], size)
-    return [Image.fromarray(found[n]) for n in numbers]

@@ -16,6 +16,7 @@ from PIL import Image
 
 from pipeline.corpus.view import Corpus
 from stages import storage
+from stages.video.decode import picked
 
 COLUMNS = ("episode_id", "camera", "width", "height", "pts_s", "thumbnails")  # of observations; never the motion
 PICTURES = 10  # of a strip
@@ -44,7 +45,7 @@ def strip(corpus: Corpus, observation: Mapping[str, Any], most: int = PICTURES) 
     numbers = [round(i * (frames - 1) / max(1, len(cells) - 1)) for i in chosen]
     some = [_shrunk(cells[i]) for i in chosen]
     return Strip(
-        observation["camera"], [_jpeg(p) for p in some], numbers, frames, some[0].width / max(1, some[0].height)
+        observation["camera"], [jpeg_uri(p) for p in some], numbers, frames, some[0].width / max(1, some[0].height)
     )
 
 
@@ -53,7 +54,15 @@ def nearest(corpus: Corpus, observation: Mapping[str, Any], seconds: Sequence[fl
     cells, pts = _cells(corpus, observation), observation["pts_s"]
     length = max(pts[-1] - pts[0], 1e-9)
     places = [round((s - pts[0]) / length * (len(cells) - 1)) for s in seconds]
-    return [_jpeg(_shrunk(cells[min(len(cells) - 1, max(0, place))])) for place in places]
+    return [jpeg_uri(_shrunk(cells[min(len(cells) - 1, max(0, place))])) for place in places]
+
+
+def stills(corpus: Corpus, clip: Mapping[str, Any], numbers: Sequence[int], height: int) -> list[Image.Image]:
+    """Pictures of a proxy by their numbers, so high; clip: its `observations` row (proxy, gop, width, height)."""
+    size = max(2, round(height * clip["width"] / clip["height"])), height
+    with storage.local_copy(corpus.ledger.path(f"media/{clip['proxy']}")) as path:
+        found = picked(path, list(numbers), clip["gop"], size)
+    return [Image.fromarray(found[n]) for n in numbers]
 
 
 def evidence(jpeg: bytes) -> str:
@@ -62,7 +71,7 @@ def evidence(jpeg: bytes) -> str:
         return data_uri(jpeg)
     picture = Image.open(io.BytesIO(jpeg)).convert("RGB")
     picture.thumbnail((320, 240))
-    return _jpeg(picture)
+    return jpeg_uri(picture)
 
 
 def data_uri(jpeg: bytes) -> str:
@@ -84,7 +93,8 @@ def _shrunk(picture: Image.Image) -> Image.Image:
     return picture
 
 
-def _jpeg(picture: Image.Image) -> str:
+def jpeg_uri(picture: Image.Image) -> str:
+    """A picture as a data URI."""
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=78, optimize=True)
     return data_uri(buffer.getvalue())

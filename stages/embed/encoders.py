@@ -87,5 +87,12 @@ def load_encoders(encoder: str | None, image_encoder: str, text_encoder: str, de
     return Encoders(*towers)
 
 
+def load_text(encoder: str | None, text_encoder: str) -> Encoder:
+    """The encoder of captions alone, on the CPU: what a query is embedded with. Raises storage.Unusable."""
+    if encoder is None:
+        return TEXT_ENCODERS[text_encoder]("cpu")
+    return load_encoders(encoder, "", text_encoder, "cpu").text
+
+
 def in_floats(device: str) -> ImageEncoder:
     return image.ImageEncoder(device, image.packaged_weights())
