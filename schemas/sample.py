@@ -97,6 +97,9 @@ class Provenance(TypedDict):
     from_s: float  # the event, on the source's clock
     to_s: float
     cameras: dict[str, Origin]
+    licence: str  # of the source, an SPDX identifier or in words; empty: unknown
+    attribution: str  # whom to name; empty: nobody says
+    url: str  # where the source is published; empty: nobody says
 
 
 class Sample(TypedDict):

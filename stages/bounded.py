@@ -138,6 +138,13 @@ def _decoded(parquet: pq.ParquetFile, wanted: list[str], uri: str) -> pa.Table:
     return pa.Table.from_batches(batches)
 
 
+def head(uri: str, most: int) -> bytes:
+    """The first bytes of a file. Raises FileNotFoundError."""
+    with storage.opened(uri) as (file, size):
+        data: bytes = file.read(min(size, most))
+    return data
+
+
 def is_pointer(uri: str) -> bool:
     """Whether a file is what git leaves of one without git-lfs."""
     with storage.opened(uri) as (file, size):

@@ -18,7 +18,8 @@ AT_ONCE = 20_000  # rows whose texts are held together
 
 
 def fingerprint(*parts: Any) -> str:
-    """16 hex digits over the JSON form of `parts`: models and dataclasses by value, mappings in key order."""
+    """16 hex digits over the JSON form of `parts`: models and dataclasses by value, mappings in key order. Keys that a
+    model names in `UNHASHED` do not count: nothing that is hashed depends on them."""
     return _digest(json.dumps(parts, sort_keys=True, default=_plain, separators=(",", ":")))
 
 
@@ -53,7 +54,7 @@ def _digest(text: str) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
+        return value.model_dump(mode="json", exclude=set(getattr(value, "UNHASHED", ())))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, (set, frozenset)):

@@ -101,6 +101,7 @@ def write_dataset(
         else "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4",
     }
     (root / "meta/info.json").write_text(json.dumps(info))
+    (root / "README.md").write_text("---\nlicense: mit\n---\n")
     tables = [_rows(i, e, fps, None if timestamps is None else timestamps[i]) for i, e in enumerate(episodes)]
     (_write_v3 if v3 else _write_v2)(root, episodes, tables, codec, fps, cameras, per_file)
     return root

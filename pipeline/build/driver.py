@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import polars as pl
@@ -277,6 +277,7 @@ def record_plan(plan: Plan, release: str | None, complete: bool) -> None:
     manifest = {
         "config": plan.all_config.model_dump(mode="json"),
         "sources": {name: dataset.uri for name, dataset in plan.survey.datasets.items()},
+        "rights": {name: asdict(rights) for name, rights in plan.survey.rights.items()},
         "lost_sources": {source.source: source.uri for source in plan.survey.lost},
         "lost": {source.source: source.error.message for source in plan.survey.lost},
         "release": release,

@@ -39,7 +39,9 @@ def of_build(found: Survey, corpus: Corpus, certainty: float) -> list[Verdict]:
     for name, dataset in found.datasets.items():
         notes = [*found.notes[name], *dataset.notes]
         notes += [f"{len(dataset.lost_entries)} entries of its list cannot be read"] if dataset.lost_entries else []
-        verdicts.append(of_source(name, found.layouts[name], found.findings[name], notes, figures[name], certainty))
+        layout, findings = found.layouts[name], found.findings[name]
+        rights = found.rights[name]
+        verdicts.append(of_source(name, layout, findings, notes, figures[name], certainty, rights=rights))
     return verdicts
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from schemas.reasons import Flag, Reason
 from stages.ingest.inference.arms import Finding
 from stages.ingest.streams import Layout
+from stages.sources.rights import Rights
 
 GREEN, YELLOW, RED = "green", "yellow", "red"
 LEVELS = (RED, YELLOW, GREEN)
@@ -104,12 +105,13 @@ def of_source(
     figures: Figures,
     certainty: float,
     lost: str | None = None,
+    rights: Rights | None = None,
 ) -> Verdict:
-    """layout None, `lost` says why: the source cannot be used."""
+    """layout None, `lost` says why: the source cannot be used. rights None: nobody has looked."""
     if lost is not None:
         return Verdict(source, (Because(RED, lost, "mend that, or leave the source out"),))
     found = [*_of_layout(layout, findings, certainty), *_of_figures(figures), *_of_flags(figures)]
-    found += [Because(YELLOW, note) for note in notes]
+    found += [*_of_rights(rights), *(Because(YELLOW, note) for note in notes)]
     return Verdict(source, tuple(found))
 
 
@@ -134,6 +136,17 @@ def _of_layout(layout: Layout | None, findings: Sequence[Finding], certainty: fl
         "corpus check --source URI --write-profile mine.yaml, edit it, check and build with "
         "--set 'ingest.profile={SOURCE: mine.yaml}'",
     )
+
+
+def _of_rights(rights: Rights | None) -> Iterator[Because]:
+    if rights is not None and not rights.licence:
+        beside = f"; {rights.file} lies beside it, and is not read" if rights.file else ""
+        yield Because(
+            YELLOW,
+            f"its licence is unknown: nobody can tell what a corpus of it may be used for{beside}",
+            "put license: into the front matter of its README.md, or build with "
+            "--set 'ingest.licences={SOURCE: CC-BY-4.0}'",
+        )
 
 
 def _of_figures(figures: Figures) -> Iterator[Because]:
@@ -199,6 +212,13 @@ def lines(verdict: Verdict) -> Iterator[str]:
         yield f"           {mark}{reason.what}"
         if reason.then:
             yield f"           -> {reason.then}"
+
+
+def rights_lines(rights: Rights) -> Iterator[str]:
+    """What is known of whose a source is, as it is printed."""
+    if rights.licence:
+        whom = f", to be named: {rights.attribution}" if rights.attribution else ""
+        yield f"           licence {rights.licence} ({rights.said_by}){whom}"
 
 
 def worst(verdicts: Sequence[Verdict]) -> str:

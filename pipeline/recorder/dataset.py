@@ -29,6 +29,24 @@ VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.m
 EPISODES_PATH = "meta/episodes/chunk-000/file-000.parquet"
 INDEX_COLUMNS = ("frame_index", "episode_index", "index", "task_index")
 
+CARD = """\
+---
+license: apache-2.0
+authors:
+- event-corpus
+tags:
+- LeRobot
+- robotics
+task_categories:
+- robotics
+---
+
+# {cell}
+
+Simulated teleoperation with a Sawyer arm (Meta-World, MuJoCo), recorded by `pipeline/recorder`: `../README.md` says
+what is in it and how it was made.
+"""
+
 FloatRows = npt.NDArray[np.float32]
 
 
@@ -79,6 +97,7 @@ def write_dataset(root: Path, cell: str, recordings: list[Recording], cameras: t
     _write_json(_info(root, table, len(recordings), len(tasks), cameras), root / "meta" / "info.json")
     _write_json(_stats(table), root / "meta" / "stats.json")
     _write_json(calibration(cell), root / "meta" / "calibration.json")
+    (root / "README.md").write_text(CARD.format(cell=cell), encoding="utf-8")
 
 
 def _rows_of(recordings: list[Recording], tasks: list[str], lag: int) -> Table:

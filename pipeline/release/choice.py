@@ -20,6 +20,7 @@ from pipeline.release.clusters import Described, described
 from schemas.alignments import ALIGNMENTS
 from schemas.episodes import EPISODES
 from schemas.events import EVENTS
+from schemas.ids import SOURCE_OF
 from schemas.observations import OBSERVATIONS
 from schemas.samples import TARS, SampleRow
 from stages import shard, storage
@@ -60,10 +61,13 @@ class Release:
 
 
 def inputs_of(plan: Plan) -> str:
-    """Fingerprint of what a release depends on besides the one before it: configuration and every labelled episode."""
-    config, episodes = plan.config(SHARD), plan.alive(CLUSTER)["fingerprint"].sort().to_list()
+    """Fingerprint of what a release depends on besides the one before it: configuration, every labelled episode, and
+    whose its sources are."""
+    alive = plan.alive(CLUSTER)
+    config, episodes = plan.config(SHARD), alive["fingerprint"].sort().to_list()
+    whose = {s: r.carried for s, r in plan.survey.rights.items() if s in set(alive["source"])}
     budget = hashlib.sha256(storage.read_bytes(config.budget)).hexdigest() if config.budget else ""
-    return fingerprint("shard", shard.VERSION, config.model_copy(update={"budget": budget}), episodes)
+    return fingerprint("shard", shard.VERSION, config.model_copy(update={"budget": budget}), episodes, whose)
 
 
 def last_release(plan: Plan) -> str | None:
@@ -130,11 +134,15 @@ def _made(plan: Plan, rows: pl.DataFrame, alive: pl.DataFrame, inputs: str) -> M
     config, model = plan.config(SHARD), model_of(plan)
     shared = fingerprint(shard.VERSION, [getattr(config, key) for key in OF_TARS], model and model[1])
     usable = rows.filter(pl.col("status").is_in(["sampled", "reserve"])).join(alive, on="episode_id", how="left")
+    # licence and attribution are in KEY.json, and in no table
+    whose = {source: fingerprint(rights.carried) for source, rights in plan.survey.rights.items()}
+    source = pl.col("episode_id").str.extract(SOURCE_OF, 1)
+    made_from = pl.col("fingerprint") + source.replace_strict(whose, default="", return_dtype=pl.String)
     rates = _bytes_per_frame(plan)
     sizes = usable.select("event_id", "episode_id", pl.col("n_frames") + config.history + config.future).iter_rows()
     return Made(
         shared,
-        dict(usable.select("event_id", "fingerprint").iter_rows()),
+        dict(usable.select("event_id", made_from).iter_rows()),
         {event: int(frames * rates.get(episode, 0.0)) + LOWDIM_BYTES for event, episode, frames in sizes},
         inputs,
     )
@@ -168,7 +176,7 @@ def units(plan: Plan, release: Release, workers: int, missing: set[str]) -> list
     sources = dict(plan.alive(CLUSTER).select("episode_id", "source").iter_rows())
     inputs = plan.inputs(SHARD, split.with_columns(source=pl.lit(None, pl.String)))
     trees = {space: one.tree[0].tolist() for space, one in release.clusters.trees.items()}
-    result = []
+    result, rights = [], plan.survey.rights
     for n, tar in enumerate(tars):
         own, weighted = inputs.get(n, Inputs()), zip(tar.events, tar.weights, strict=True)
         held = [{**rows[event], "weight": weight} for event, weight in weighted]
@@ -182,6 +190,7 @@ def units(plan: Plan, release: Release, workers: int, missing: set[str]) -> list
             crf=crf,
             context=(config.history, config.future),
             groups=(trees["vl"], trees["action"]),
+            rights={s: r for s in sorted({sources[row["episode_id"]] for row in held}) if (r := rights.get(s))},
         )
         result.append(
             Unit(SHARD.name, ((tar.name, tar.name),), work, {r["episode_id"]: sources[r["episode_id"]] for r in held})

@@ -1,8 +1,8 @@
 """The files that describe a release, written once its tars are there.
 
 In: the plan, the choice, the commits of its tars. Out: `index.parquet`, `plan.npz`, `clusters.parquet`,
-`cells.parquet`, `stats.json` and `manifest.json` in `shards/<release>/`, the fate of every event in the ledger, and
-`shards/latest` pointing at the release.
+`cells.parquet`, `stats.json`, `README.md` (its dataset card) and `manifest.json` in `shards/<release>/`, the fate of
+every event in the ledger, and `shards/latest` pointing at the release.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from pipeline.corpus.ledger import Ledger
 from pipeline.corpus.record import own_hash
 from pipeline.corpus.tables import frame
 from pipeline.plan import CORPUS, Plan
+from pipeline.release.card import NAME as CARD
+from pipeline.release.card import card, sources
 from pipeline.release.choice import Release
 from pipeline.release.clusters import drawn
 from pipeline.release.evenness import figures
@@ -54,7 +56,7 @@ LIBRARIES = (
     "webdataset",
     "numpy",
 )
-FILES = ("index.parquet", "clusters.parquet", "cells.parquet", "plan.npz", "stats.json")  # beside the manifest
+FILES = ("index.parquet", "clusters.parquet", "cells.parquet", "plan.npz", "stats.json", CARD)  # beside the manifest
 CELLS = {"vl": pl.Int64, "action": pl.Int64, "recovery": pl.Boolean, "weight": pl.Float64, "n": pl.Int64}
 ByName = dict[str, Statistics]
 
@@ -111,6 +113,9 @@ def finish(plan: Plan, release: Release) -> None:
         storage.join(folder, "stats.json"),
         _statistics(plan, commits.values()) | {"balance": figures(release.balance), "drift": release.clusters.drift},
     )
+    samples = {file: int(commit.items[0].counts["samples"]) for file, commit in sorted(commits.items())}
+    page = card(plan, release.name, rows, samples, figures(release.balance))
+    storage.write_bytes(storage.join(folder, CARD), page)
     if plan.states[SAMPLES.name].status(CORPUS, release.name) is None:
         fates = rows.sort(TABLE.key).to_arrow().cast(TABLE.schema)
         TABLE.validate(fates)
@@ -259,7 +264,7 @@ def _manifest(
         "events": dict(rows.group_by("status").len().sort("status").iter_rows()),
         "layouts": {layout_key(text): layout_of(text) for text in layouts},
         "config": plan.all_config.model_dump(mode="json", exclude={"run"}),
-        "sources": sorted(plan.survey.datasets),
+        "sources": sources(plan, rows),
         "clusters": path,
         "clusters_sha256": sha256,
         "libraries": {name: version(name) for name in LIBRARIES},

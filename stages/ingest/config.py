@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -14,6 +14,9 @@ class IngestConfig(BaseModel):
     """How logs are read and which of them are set aside at the door."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    UNHASHED: ClassVar[frozenset[str]] = frozenset(
+        {"licences", "attributions"}
+    )  # they go into samples, not into tables
 
     profile: str | dict[str, str] | None = Field(
         None,
@@ -36,6 +39,14 @@ class IngestConfig(BaseModel):
     )
     links: Literal["inside", "follow"] = Field(
         "inside", description="inside: links that lead out of a dataset are refused (the Hub's cache is known); follow"
+    )
+    licences: str | dict[str, str] | None = Field(
+        None,
+        description="licence by SPDX identifier or in words, of all sources or {source: licence}, where a source does "
+        "not say or says otherwise; null: as README.md (license:) or meta/info.json say, else unknown",
+    )
+    attributions: str | dict[str, str] | None = Field(
+        None, description="whom to name, for all sources or {source: text}; null: as the source says"
     )
     min_rows: int = Field(8, ge=2, description="shortest episode, rows")
     max_gap_s: float = Field(2.0, gt=0, description="longest hole in the timestamps, s")

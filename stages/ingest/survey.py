@@ -23,6 +23,7 @@ from stages.ingest.streams import Layout
 from stages.sources.find import FORMATS, Place, add_datasets, datasets_of, name_of_source
 from stages.sources.places import placed
 from stages.sources.protocol import CAMERAS, Camera, Dataset, Episode, Episodes, Format, SourceError
+from stages.sources.rights import Rights, rights_of
 from stages.text import plain
 from stages.work import as_quarantined
 
@@ -56,6 +57,7 @@ class Survey:
 
     datasets: dict[str, Dataset] = field(default_factory=dict)
     layouts: dict[str, Layout] = field(default_factory=dict)
+    rights: dict[str, Rights] = field(default_factory=dict)  # licence, attribution
     notes: dict[str, list[str]] = field(default_factory=dict)  # on how a source was found
     findings: dict[str, tuple[Finding, ...]] = field(default_factory=dict)  # what was told of a layout, not known
     listed: dict[str, Episodes] = field(default_factory=dict)
@@ -104,7 +106,10 @@ def survey(sources: Iterable[str], config: IngestConfig, formats: Sequence[Forma
             continue
         result.datasets[name], result.layouts[name], result.listed[name] = dataset, guess.layout, episodes
         result.findings[name] = guess.findings
-        result.notes[name] = [place.note] if place.note else []
+        result.rights[name], untold = rights_of(
+            name, place.uri, config.licences, config.attributions, config.links == "follow"
+        )
+        result.notes[name] = [*([place.note] if place.note else []), *untold]
         twin = contents.setdefault(dataset.content, name) if dataset.content else name
         if twin != name:
             result.notes[name].append(f"it holds the same files as {twin}: one recording may be in train and in val")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from schemas.alignments import ALIGNMENTS
 from schemas.captions import CAPTIONS
@@ -14,6 +14,7 @@ from schemas.samples import SAMPLES as TABLE
 from schemas.samples import TARS, SampleRow
 from schemas.signals import SIGNALS
 from stages.shard.config import ShardConfig
+from stages.sources.rights import Rights
 from stages.stage import Plan, Scope, Stage, inputs_of
 from stages.work import Inputs, Outcome, Unit, Workspace
 
@@ -27,7 +28,7 @@ class ShardWork(Inputs):
     """Input tables and proxies of one tar: where it goes, its `samples` rows in order, with the weights and for the
     inputs (`plan`) that it was first written with, how many threads make them, the
     quality at which frames are encoded again (observe's crf), how many frames of history and future samples have, and
-    the coarser cluster of each VL and action cluster."""
+    the coarser cluster of each VL and action cluster, and whose each source is."""
 
     path: str = ""
     rows: Sequence[SampleRow] = ()
@@ -36,6 +37,7 @@ class ShardWork(Inputs):
     crf: int = 0
     context: tuple[int, int] = (0, 0)
     groups: tuple[Sequence[int], Sequence[int]] = ((), ())
+    rights: Mapping[str, Rights] = field(default_factory=dict)
 
 
 def _by_the_release(plan: Plan, items: Sequence[str], inputs: Inputs) -> ShardWork:

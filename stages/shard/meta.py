@@ -17,18 +17,21 @@ from schemas.ids import LEVELS
 from schemas.sample import Child, Described, Pictures, Provenance, Sample, Span
 from schemas.samples import SampleRow
 from stages.shard.layout import layout_key
+from stages.sources.rights import Rights
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
     """What the release adds to an event: frames of history and future, the coarser cluster of each VL and action
-    cluster, the inputs of the release that it is written for, and the sha256 of each camera's proxy."""
+    cluster, the inputs of the release that it is written for, the sha256 of each camera's proxy, and whose the source
+    is."""
 
     before: int
     after: int
     groups: tuple[Sequence[int], Sequence[int]]
     plan: str
     proxies: Mapping[str, str]
+    rights: Rights
 
 
 def sample_meta(
@@ -83,7 +86,7 @@ def sample_meta(
         "confidence": round(event["confidence"], 4),
         "flags": list(alignment["flags"]),
         "review": event["origin"],
-        "provenance": _provenance(episode, event, cut.proxies),
+        "provenance": _provenance(episode, event, cut),
         "marks": json.loads(episode["marks"]),
         "layout": layout_key(episode["layout"]),
     }
@@ -103,7 +106,7 @@ def _pictures(alignment: AlignmentRow, start: int, end: int) -> list[Pictures]:
     ]
 
 
-def _provenance(episode: EpisodeRow, event: EventRow, proxies: Mapping[str, str]) -> Provenance:
+def _provenance(episode: EpisodeRow, event: EventRow, cut: Cut) -> Provenance:
     inside = f"{episode['dataset_uri'].rstrip('/')}/"
     return {
         "format": episode["format"],
@@ -116,11 +119,14 @@ def _provenance(episode: EpisodeRow, event: EventRow, proxies: Mapping[str, str]
                 "file": c["uri"].removeprefix(inside),
                 "from_s": round(c["from_s"] + event["start_s"], 6),
                 "to_s": round(c["from_s"] + event["end_s"], 6),
-                "sha256": proxies[c["name"]],
+                "sha256": cut.proxies[c["name"]],
             }
             for c in episode["cameras"]
-            if c["name"] in proxies
+            if c["name"] in cut.proxies
         },
+        "licence": cut.rights.licence,
+        "attribution": cut.rights.attribution,
+        "url": cut.rights.url,
     }
 
 

@@ -36,6 +36,7 @@ from stages.shard.meta import Cut, sample_meta
 from stages.shard.sample import Clip, sample_files
 from stages.shard.stats import Statistics, to_bytes
 from stages.shard.tar import write_tar
+from stages.sources.rights import Rights
 from stages.work import Outcome, Unit, Workspace
 
 T = TypeVar("T")
@@ -137,7 +138,7 @@ def _sample(row: SampleRow, work: Workspace, proxies: Mapping[str, str], given: 
     before = min(given.context[0], start)
     after = min(given.context[1], len(alignment["time_s"]) - end)
     hashes = {o["camera"]: given.media[f"media/{o['proxy']}"] for o in work.rows(OBSERVATIONS, name)}
-    cut = Cut(before, after, given.groups, given.plan, hashes)
+    cut = Cut(before, after, given.groups, given.plan, hashes, given.rights.get(episode["source"], Rights()))
     meta = sample_meta(row, episode, event, events, captions, alignment, grippers, cut)
     files, arrays = sample_files(meta, signals, alignment, clips, (start - before, end + after), given.crf)
     return Made(files, arrays, plan_row(meta, start - before, event["recovery"], clips))

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stages import storage
 from stages.storage import FileIdentity
 
+LEAVES = "is a link that leaves the dataset, to {real} (ingest.links=follow reads it all the same)"
 DEPTH = 16  # folders below each other
 
 
@@ -52,10 +53,8 @@ def listing(uri: str, follow: bool = False) -> Listing:
             except OSError as error:
                 refused[path] = f"cannot be looked at: {error.strerror}"
                 continue
-            if real is not None and not follow and not any(real == o or real.startswith(f"{o}/") for o in own):
-                refused[path] = (
-                    f"is a link that leaves the dataset, to {real} (ingest.links=follow reads it all the same)"
-                )
+            if real is not None and not follow and not _lies_in(real, own):
+                refused[path] = LEAVES.format(real=real)
             elif stat.S_ISREG(kind):
                 files[path] = FileIdentity(storage.join(uri, path), entry.stat().st_size, entry.stat().st_mtime_ns)
             elif not stat.S_ISDIR(kind):
@@ -64,6 +63,29 @@ def listing(uri: str, follow: bool = False) -> Listing:
                 seen |= {real} if real is not None else set()
                 folders.append((path, depth + 1))
     return Listing(uri, files, refused)
+
+
+def beside(uri: str, names: Sequence[str], follow: bool = False) -> dict[str, str | None]:
+    """{name: why it is not read, None where it may be} of those files that lie directly in a dataset, by the same
+    rules, without listing all of it."""
+    if not storage.is_local(uri):
+        return {name: None for name in names if storage.exists(storage.join(uri, name))}
+    own, found = tuple(_own_places(uri)), dict[str, str | None]()
+    for name in names:
+        path = os.path.join(uri, name)
+        try:
+            kind, real = os.stat(path).st_mode, os.path.realpath(path)
+        except OSError:
+            continue
+        if os.path.islink(path) and not follow and not _lies_in(real, own):
+            found[name] = LEAVES.format(real=real)
+        elif not stat.S_ISDIR(kind):
+            found[name] = None if stat.S_ISREG(kind) else "is a pipe, a socket or a device, no file"
+    return found
+
+
+def _lies_in(real: str, own: Sequence[str]) -> bool:
+    return any(real == o or real.startswith(f"{o}/") for o in own)
 
 
 def _entries(root: str, folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:

@@ -27,7 +27,7 @@ from schemas.clusters import EMBEDDINGS
 from schemas.episodes import EPISODES
 from schemas.events import EVENTS, PRIMITIVES
 from schemas.table import Table
-from tests.planted import EMPTY, write_plan
+from tests.benchmarks.finding.planted import EMPTY, write_plan
 
 PART, EACH = 4_000, 32  # events of a part, and of an episode
 SEEN, SAID = 1280, 512

@@ -14,7 +14,7 @@ from pipeline.find.page import render
 from pipeline.find.ranking import best
 from pipeline.find.words import bm25, terms
 from stages.embed.encoders import load_text
-from tests.planted import Event, write_corpus
+from tests.benchmarks.finding.planted import Event, write_corpus
 
 
 @pytest.fixture(scope="module")
