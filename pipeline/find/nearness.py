@@ -1,7 +1,7 @@
 """How near each event is to a query by its vectors, read a part of `embeddings` at a time.
 
-In: a corpus, a level, the vector of a text. Out: a frame of event_id and cosines. A text can be held against captions
-with every encoder; against pictures only where pictures and texts are embedded in one space (`embed.encoder`).
+In: a corpus, a level, the vector of a text. Out: a frame of keys (`gather.keyed`) and cosines. A text can be held against
+captions with every encoder; against pictures only where pictures and texts are embedded in one space (`embed.encoder`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import polars as pl
 from pipeline.config import ConfigError
 from pipeline.corpus.tables import frame
 from pipeline.corpus.view import Corpus
+from pipeline.find.gather import KEY, keyed
 from pipeline.find.labels import likeness
 from schemas.clusters import EMBEDDINGS
 from schemas.ids import EPISODE_OF
@@ -29,7 +30,7 @@ Vector = npt.NDArray[np.float32]
 DIGITS = 4  # of a cosine: half floats know no more, and the last bits of a product depend on how many rows share it
 AT_ONCE = 65_536  # rows whose vectors are floats at a time
 COLUMNS = ["event_id", "vl", "encoder"]
-SCHEMA = {"event_id": pl.String, "caption": pl.Float32, "picture": pl.Float32}
+SCHEMA = {KEY: pl.UInt64, "caption": pl.Float32, "picture": pl.Float32}
 
 
 class OtherEncoder(ConfigError):
@@ -109,7 +110,7 @@ def _of(rows: pl.DataFrame, query: Query) -> pl.DataFrame:
     if query.joint:
         near, shown = _products(flat[:, :width], query.vector), flat[:, :width].any(axis=1)
         picture = pl.Series(np.where(shown, near, np.nan), dtype=pl.Float32).fill_nan(None)
-    return rows.select("event_id", caption=said, picture=picture)
+    return rows.select(keyed(), caption=said, picture=picture)
 
 
 def _products(rows: npt.NDArray[np.float16], vector: Vector) -> Vector:

@@ -18,7 +18,7 @@ import polars as pl
 
 from pipeline.config import ConfigError
 from pipeline.corpus.view import Corpus
-from pipeline.find.gather import gathered
+from pipeline.find.gather import KEY, gathered
 from pipeline.find.nearness import Query, cosines, embedded
 from pipeline.find.ranking import best
 from pipeline.find.words import Term, bm25, terms
@@ -106,7 +106,7 @@ def scored(
         raise ConfigError('find: give a text, such as "missed grasp of a cup"')
     wanted = terms(text)
     rows = gathered(corpus, level, wanted, where)
-    scores = rows.select("event_id", words=_words(rows, wanted))
+    scores = rows.select("event_id", KEY, words=_words(rows, wanted))
     query, notes = _query(corpus, text, level, by, encoder)
     near = None if query is None or scores.is_empty() else cosines(corpus, level, query)
     if near is not None and near.is_empty():
@@ -116,7 +116,7 @@ def scored(
     else:
         assert query is not None
         like = rows["kind"].cast(pl.String).replace_strict(query.labels, default=None, return_dtype=pl.Float32)
-        scores = scores.with_columns(label=like).join(near, on="event_id", how="left", maintain_order="left")
+        scores = scores.with_columns(label=like).join(near, on=KEY, how="left", maintain_order="left")
     ways = tuple(way for way in WAYS if by in (ALL, way) and scores[way].null_count() < scores.height)
     return Scored(text, level, scores, ways, _missing(rows, wanted), notes)
 
