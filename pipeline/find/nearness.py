@@ -1,7 +1,7 @@
 """How near each event is to a query by its vectors, read a part of `embeddings` at a time.
 
-In: a corpus, a level, the vector of a text. Out: a frame of keys (`gather.keyed`) and cosines. A text can be held against
-captions with every encoder; against pictures only where pictures and texts are embedded in one space (`embed.encoder`).
+In: a corpus, a level, the vector of a text. Out: a frame of keys (`gather.keyed`) and cosines. A text can be held
+against captions with every encoder; against pictures only where both are embedded in one space (`embed.encoder`).
 """
 
 from __future__ import annotations

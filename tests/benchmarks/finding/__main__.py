@@ -50,9 +50,9 @@ SCALE = """
 ## How fast
 
 Planted corpora, 1,792 half floats an event, in parts of 4,000 events, files in the page cache; each search in a process
-of its own on a machine of 2 cores with other work on it: core-seconds count what the search itself took. The first one
-loads the text encoder. Parts are read one after another, only counts of words and cosines stay. An index (FAISS) would have to be kept in step with every build, to save seconds
-of a command that a person types: there is none.
+of its own on a machine of 2 cores with other work on it: core-seconds count what the search itself took. The first
+one loads the text encoder. Parts are read one after another, only counts of words and cosines stay. An index (FAISS)
+would have to be kept in step with every build, to save seconds of a command that a person types: there is none.
 """
 
 
