@@ -16,7 +16,7 @@ import yaml
 
 from pipeline.plan import Plan
 from pipeline.release.card.facts import Facts, gathered, sources
-from pipeline.release.card.markdown import code, counted, escaped, table
+from pipeline.release.card.markdown import NOTHING, code, counted, escaped, table
 from stages.caption import CAPTION
 from stages.embed import EMBED
 
@@ -113,7 +113,7 @@ def _sources(facts: Facts) -> list[str]:
         (
             code(name), f"{s['episodes']:,}", f"{s['events']:,}", f"{s['samples']:,}",
             escaped(s["licence"]) if s["licence"] else "**unknown**",
-            escaped(s["attribution"]), f"<{s['url']}>" if s["url"] else "-",
+            escaped(s["attribution"]), f"<{s['url']}>" if s["url"] else NOTHING,
         )
         for name, s in listed[:MOST]
     )  # fmt: skip

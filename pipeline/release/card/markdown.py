@@ -12,21 +12,23 @@ from collections.abc import Iterable, Sequence
 from stages.text import plain
 
 _SPECIAL = re.compile(r"[\\`*_{}\[\]()!|~^$@]|^[#+=-]|(?<=www)\.|(?<=:)//")  # and what begins a line or an address
+_NUMBER = re.compile(r"^(\d+)([.)])")  # begins a list
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+NOTHING = "\\-"
 LONGEST = 300  # characters of a text
 
 
 def escaped(text: object, most: int = LONGEST) -> str:
     """As text, whatever it holds; `-` where it is empty."""
-    line = plain(text, most)
-    line = "".join(_HTML.get(c, c) for c in _SPECIAL.sub(lambda found: f"\\{found[0]}", line))
-    return line or "-"
+    line = _SPECIAL.sub(lambda found: f"\\{found[0]}", plain(text, most))
+    line = "".join(_HTML.get(c, c) for c in _NUMBER.sub(r"\1\\\2", line))
+    return line if line.strip() else NOTHING
 
 
 def code(text: object, most: int = LONGEST) -> str:
     """In the type of code: for names, which hold no backtick once they are in it."""
     line = plain(text, most).replace("`", "'").replace("|", "\\|")
-    return f"`{line}`" if line.strip() else "-"
+    return f"`{line}`" if line.strip() else NOTHING
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
