@@ -20,6 +20,7 @@ from pipeline.build.memory import uncollected
 from pipeline.build.progress import StageProgress
 from pipeline.build.runner import Died, Runner, StageDied, Unpublished
 from pipeline.build.worker import Context, publish, refusal
+from pipeline.check.verdict import rights_for_nobody
 from pipeline.config import CorpusConfig
 from pipeline.corpus import record
 from pipeline.corpus.commit import OK, QUARANTINED, Commit, Item
@@ -99,6 +100,8 @@ class Build:
             result = Result(plan)
             self.announce.sources(found, self._before())
             self.announce.labels_for_nobody(labels, found)
+            for line in rights_for_nobody(self.config.of(INGEST), found):
+                self.announce.say(line)
             self._lost(found)
             if not found.datasets:
                 record_plan(plan, None, complete=False)

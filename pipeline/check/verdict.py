@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from schemas.reasons import Flag, Reason
+from stages.ingest.config import IngestConfig
 from stages.ingest.inference.arms import Finding
 from stages.ingest.streams import Layout
+from stages.ingest.survey import Survey
 from stages.sources.rights import Rights
 
 GREEN, YELLOW, RED = "green", "yellow", "red"
@@ -219,6 +221,14 @@ def rights_lines(rights: Rights) -> Iterator[str]:
     if rights.licence:
         whom = f", to be named: {rights.attribution}" if rights.attribution else ""
         yield f"           licence {rights.licence} ({rights.said_by}){whom}"
+
+
+def rights_for_nobody(config: IngestConfig, found: Survey) -> Iterator[str]:
+    """A line a source that a licence or an attribution is given for, and that is not there."""
+    for key in sorted(config.UNHASHED):
+        given = getattr(config, key)
+        for name in sorted(set(given) - set(found.datasets)) if isinstance(given, dict) else ():
+            yield f"ingest.{key}: {name!r} is no source here; there are {', '.join(sorted(found.datasets))}"
 
 
 def worst(verdicts: Sequence[Verdict]) -> str:

@@ -17,7 +17,6 @@ from stages.text import printable
 if TYPE_CHECKING:
     from pipeline.check.look import Looked
     from pipeline.check.verdict import Verdict
-    from stages.ingest.config import IngestConfig
     from stages.ingest.inference.arms import Finding
     from stages.ingest.survey import Survey
 
@@ -48,7 +47,7 @@ def check(
     type next. Writes nothing but what is asked for. Exits with 0, 2 on red, 1 on yellow with --strict."""
     from pipeline.check import page
     from pipeline.check.look import look
-    from pipeline.check.verdict import Figures, lines, of_source, rights_lines, worst
+    from pipeline.check.verdict import Figures, lines, of_source, rights_for_nobody, rights_lines, worst
     from stages.ingest import INGEST
     from stages.ingest.survey import survey
 
@@ -74,7 +73,7 @@ def check(
         _say(_aside(looked))
         _say(lines(verdict))
     cameras = set(found.cameras["camera"]) | {c.name for own in found.listed.values() for c in own.make(0).cameras}
-    _say(_for_nobody(config.of(INGEST), found))
+    _say(f"config     {line}" for line in rights_for_nobody(config.of(INGEST), found))
     for pattern in config.of(INGEST).ignore_cameras:
         if not any(fnmatch.fnmatchcase(camera, pattern) for camera in cameras):
             _say([f"config     ingest.ignore_cameras: {pattern!r} is no camera of any; they have {sorted(cameras)}"])
@@ -85,14 +84,6 @@ def check(
         _write_profile(profile, found)
     level = worst([verdict for verdict, _, _ in told])
     sys.exit(1 if strict and level == "yellow" else CODES[level])
-
-
-def _for_nobody(config: IngestConfig, found: Survey) -> Iterator[str]:
-    """Sources that a licence or an attribution is given for and that are not there."""
-    for key in sorted(config.UNHASHED):
-        given = getattr(config, key)
-        for name in sorted(set(given) - set(found.datasets)) if isinstance(given, dict) else ():
-            yield f"config     ingest.{key}: {name!r} is no source here; there are {sorted(found.datasets)}"
 
 
 def _streams(looked: Looked) -> Iterator[str]:

@@ -55,7 +55,8 @@ def overview(corpus: Corpus, status: list[dict[str, Any]], quarantine: pl.DataFr
 def sources(corpus: Corpus, quarantine: pl.DataFrame) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """(one row a source, the longest first, and what is not shown: {"sources", "episodes", "hours"}).
 
-    A row: episodes that it lists and that are in the corpus, hours, robot, profile, cameras, lag, set aside, flags.
+    A row: episodes that it lists and that are in the corpus, hours, robot, profile, cameras, lag, set aside, flags,
+    licence and whom to name.
     """
     columns = ["episode_id", "source", "robot", "profile", "t0", "t1", "cameras"]
     read = corpus.table("episodes", columns=columns).group_by("source").agg(
@@ -75,9 +76,11 @@ def sources(corpus: Corpus, quarantine: pl.DataFrame) -> tuple[list[dict[str, An
         "hours", "source", descending=[True, False]
     )
     lags = {r["source"]: r for r in corpus.table("lag_votes").to_dicts()} if corpus.has("vote") else None
-    flags, rest = _flags(corpus), table.slice(SOURCES)
+    flags, rest, rights = _flags(corpus), table.slice(SOURCES), corpus.manifest.get("rights", {})
     rows = [
-        row | {"lag": lag_words(row["source"], row["cameras"], lags), "flags": flags.get(row["source"], "")}
+        row
+        | {"lag": lag_words(row["source"], row["cameras"], lags), "flags": flags.get(row["source"], "")}
+        | {key: clipped(rights.get(row["source"], {}).get(key, ""), TEXT) for key in ("licence", "attribution")}
         for row in table.head(SOURCES).to_dicts()
     ]
     more = {"sources": rest.height, "episodes": int(rest["episodes"].sum()), "hours": float(rest["hours"].sum())}

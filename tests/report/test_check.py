@@ -243,3 +243,14 @@ def test_marks_are_shown_so_that_a_rule_can_name_them(tmp_path):
     source = so_log(tmp_path / "logs", 4, rows=[{"success": i != 1} for i in range(4)])
     _, text = run("--source", str(source))
     assert "mark success = True: 3 of 4 episodes read" in text
+
+
+def test_an_unknown_licence_is_yellow_and_one_given_for_nobody_is_told(tmp_path):
+    source = write_dataset(tmp_path / "logs", [Episode(60, 100 * i) for i in range(3)])
+    assert "licence mit (README.md)" in run("--source", str(source))[1]
+    (source / "README.md").unlink()
+    code, text = run("--source", str(source), "--set", "ingest.licences={log: MIT}")
+    assert (code, "verdict    logs: yellow" in text) == (0, True)
+    assert "its licence is unknown" in text
+    assert "ingest.licences: 'log' is no source here; there are logs" in text
+    assert "logs: green" in run("--source", str(source), "--set", "ingest.licences=MIT")[1]
