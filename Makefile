@@ -18,7 +18,7 @@ BUILD = $(BIN)/corpus build $(foreach s,$(SOURCE),--source $(call quoted,$(s))) 
 	$(if $(CONFIG),--config $(call quoted,$(CONFIG))) $(foreach s,$(SET),--set $(call quoted,$(s)))
 
 .DEFAULT_GOAL := help
-.PHONY: corpus report test cluster-test store-test serve-test soak gpu-check bench bench-segment bench-captions bench-balance lint sample captioner pictures lock clean help
+.PHONY: corpus report test cluster-test store-test serve-test soak gpu-check bench bench-segment bench-captions bench-balance bench-find lint sample captioner pictures lock clean help
 
 corpus: $(VENV)/.installed  ## Build the corpus of the sample, or of SOURCE="dir1 name=dir2" [CORPUS=out] [CONFIG=my.yaml] [SET="a.b=1"]
 	$(BUILD)
@@ -61,6 +61,9 @@ bench-captions: $(VENV)/.installed  ## Score captions against the truth, before 
 
 bench-balance: $(VENV)/.installed  ## Measure clusters, the balance, the deal into tars, and a night; writes docs/balance.md (half an hour)
 	$(BIN)/python -m tests.benchmarks.balanced --write docs/balance.md
+
+bench-find: $(VENV)/.installed corpus  ## Measure corpus find against the sample's truth, and its time on many events; writes docs/find.md (a quarter of an hour)
+	$(BIN)/python -m tests.benchmarks.finding --corpus $(CORPUS) --events 10000,100000,1000000 --write docs/find.md
 
 lint: $(VENV)/.installed  ## Check format, style and types
 	$(BIN)/ruff format --check .

@@ -65,6 +65,7 @@ PLANTED = {
     "tar truncated": ("shards/*/train-000000.tar", truncate),
     "index deleted": ("shards/*/index.parquet", Path.unlink),
     "statistics changed": ("shards/*/stats.json", flip),
+    "dataset card changed": ("shards/*/README.md", flip),
     "manifest deleted": ("shards/*/manifest.json", Path.unlink),
     "commit deleted": ("ledger/embed/*.json", Path.unlink),
     "commit of a tar deleted": ("ledger/shard/*.json", Path.unlink),

@@ -45,6 +45,7 @@ DRIVER_FILES = (
     "/shards/.*/index.parquet",
     "/shards/.*/plan.npz",
     "/shards/.*/stats.json",
+    "/shards/.*/README.md",
     "/shards/.*/manifest.json",
     "/shards/latest",
     "/plan.parquet",
