@@ -25,15 +25,17 @@ OURS = re.compile(  # files that a build writes under a name of their own
     rf"tables/\w+/{HASH}-[0-9a-f]{{8}}\.parquet"
     r"|media/[\w\-]+/\w+/[^/]+-[0-9a-f]{8}\.(mp4|jpg)"
     rf"|models/clusters-{HASH}\.npz"
-    rf"|tables/shard_(?:stats|plan)/{KIND}-{HASH}\.npz|shards/tars/{KIND}-{HASH}\.tar"
+    rf"|tables/shard_(?:stats|plan)/{KIND}-{HASH}\.npz|shards/tars/{KIND}-{HASH}\.tar(?:\.idx)?"
     rf"|tables/shard_stats/{HASH}-{KIND}-\d{{6}}\.npz"  # of a version before tars were shared between releases
 )
 TEMPORARY = re.compile(  # of a process that was killed
-    r"(tables/\w+|ledger/\w+|media/[\w\-]+/\w+|models|shards/tars|shards/[0-9a-f]{16}|shards)/\.[^/]+\.[0-9a-f]{8}\.tmp"
+    r"(tables/\w+|ledger/\w+|media/[\w\-]+/\w+|models|shards/tars|shards/[0-9a-f]{16}(/\.nv-meta)?|shards)"
+    r"/\.[^/]+\.[0-9a-f]{8}\.tmp"
     r"|\.(plan\.parquet|manifest\.json|report\.html|build\.lock)\.[0-9a-f]{8}\.tmp|shards/\.latest\.tmp"
 )
 RELEASE = re.compile(
-    rf"shards/({HASH})/({KIND}-\d{{6}}\.tar|(?:index|clusters|cells)\.parquet|plan\.npz|stats\.json|manifest\.json)"
+    rf"shards/({HASH})/({KIND}-\d{{6}}\.tar(?:\.idx)?|(?:index|clusters|cells)\.parquet|plan\.npz|stats\.json"
+    r"|manifest\.json|\.nv-meta/(?:dataset\.yaml|split\.yaml|\.info\.json|index\.sqlite|index\.uuid))"
 )
 
 

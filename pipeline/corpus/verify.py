@@ -32,6 +32,7 @@ from schemas.quarantine import QUARANTINE
 from schemas.table import SchemaError
 from stages import storage
 from stages.caption.vlm import cache
+from stages.shard import INDEX
 
 T = TypeVar("T")
 
@@ -228,10 +229,15 @@ def _samples(corpus: Corpus) -> Iterator[Fault]:
 
 
 def _links(corpus: Corpus, release: str, paths: dict[str, str], commits: dict[str, Commit]) -> Iterator[Fault]:
-    """On a disk each tar of the release has a name in its folder too; a copied corpus has copies there."""
+    """On a disk each tar of the release, and its offsets, has a name in its folder too; a copied corpus has copies
+    there."""
     if not storage.is_local(corpus.root):
         return
-    for file, path in paths.items():
+    made = {file: commits[path].files for file, path in paths.items() if path in commits}
+    files = {file: own["shard"] for file, own in made.items()}
+    files |= {f"{file}{INDEX}": own["index"] for file, own in made.items() if "index" in own}  # not of older versions
+    for file, committed in files.items():
+        path = committed.path
         where = f"shards/{release}/{file}"
         own, tar = corpus.ledger.path(where), corpus.ledger.path(path)
         if not os.path.isfile(tar):  # told already
@@ -240,7 +246,7 @@ def _links(corpus: Corpus, release: str, paths: dict[str, str], commits: dict[st
             yield Fault("missing", where, "the file is gone", None)
         elif not os.path.samefile(own, tar):
             with open(own, "rb") as copied:
-                if hashlib.file_digest(copied, "sha256").hexdigest() != commits[path].files["shard"].sha256:
+                if hashlib.file_digest(copied, "sha256").hexdigest() != committed.sha256:
                     yield Fault("changed", where, "sha256 is not the committed one", None)
 
 

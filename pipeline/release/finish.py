@@ -1,8 +1,8 @@
 """The files that describe a release, written once its tars are there.
 
 In: the plan, the choice, the commits of its tars. Out: `index.parquet`, `plan.npz`, `clusters.parquet`,
-`cells.parquet`, `stats.json`, `README.md` (its dataset card) and `manifest.json` in `shards/<release>/`, the fate of
-every event in the ledger, and `shards/latest` pointing at the release.
+`cells.parquet`, `stats.json`, `README.md` (its dataset card), `.nv-meta/` (for Energon) and `manifest.json` in
+`shards/<release>/`, the fate of every event in the ledger, and `shards/latest` pointing at the release.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pipeline.corpus.ledger import Ledger
 from pipeline.corpus.record import own_hash
 from pipeline.corpus.tables import frame
 from pipeline.plan import CORPUS, Plan
+from pipeline.release import energon
 from pipeline.release.card import NAME as CARD
 from pipeline.release.card import card, sources
 from pipeline.release.choice import Release
@@ -38,7 +39,7 @@ from schemas.samples import TARS, TarRow
 from stages import storage
 from stages.balance import Balance
 from stages.cluster import model_of
-from stages.shard import SAMPLES, SHARD
+from stages.shard import INDEX, SAMPLES, SHARD
 from stages.shard.layout import layout_key, layout_of
 from stages.shard.place import Tar
 from stages.shard.stats import Statistics, from_bytes
@@ -56,7 +57,15 @@ LIBRARIES = (
     "webdataset",
     "numpy",
 )
-FILES = ("index.parquet", "clusters.parquet", "cells.parquet", "plan.npz", "stats.json", CARD)  # beside the manifest
+FILES = (  # beside the manifest
+    "index.parquet",
+    "clusters.parquet",
+    "cells.parquet",
+    "plan.npz",
+    "stats.json",
+    CARD,
+    *energon.FILES,
+)
 CELLS = {"vl": pl.Int64, "action": pl.Int64, "recovery": pl.Boolean, "weight": pl.Float64, "n": pl.Int64}
 ByName = dict[str, Statistics]
 
@@ -108,7 +117,10 @@ def finish(plan: Plan, release: Release) -> None:
     clusters = drawn(release.clusters.table, release.balance)
     _write_table(storage.join(folder, "clusters.parquet"), clusters.to_arrow())
     _write_table(storage.join(folder, "cells.parquet"), _cells(release.balance).to_arrow())
-    storage.write_bytes(storage.join(folder, "plan.npz"), loading.to_bytes(_loading_plan(ledger, rows, commits)))
+    held = _loading_plan(ledger, rows, commits)
+    storage.write_bytes(storage.join(folder, "plan.npz"), loading.to_bytes(held))
+    for file, data in energon.files(held, *_for_energon(ledger.root, commits)).items():
+        storage.write_bytes(storage.join(folder, file), data)
     _write_json(
         storage.join(folder, "stats.json"),
         _statistics(plan, commits.values()) | {"balance": figures(release.balance), "drift": release.clusters.drift},
@@ -162,6 +174,13 @@ def _loading_plan(ledger: Ledger, rows: pl.DataFrame, commits: Mapping[str, Comm
     return whole
 
 
+def _for_energon(root: str, commits: Mapping[str, Commit]) -> tuple[dict[str, int], dict[str, str]]:
+    """(samples of each tar, where it lies from the release's folder: in it on a disk, beside it on an object store)."""
+    counts = {file: int(c.items[0].counts["samples"]) for file, c in commits.items()}
+    beside = {file: f"../tars/{storage.name_of(c.files['shard'].path)}" for file, c in commits.items()}
+    return counts, {file: file for file in commits} if storage.is_local(root) else beside
+
+
 def _cells(balance: Balance | None) -> pl.DataFrame:
     """How many train events each cell of the two clusterings has, all that `corpus budget` reads."""
     if balance is None:
@@ -171,12 +190,15 @@ def _cells(balance: Balance | None) -> pl.DataFrame:
 
 
 def link(root: str, name: str) -> None:
-    """The tars of a release under their file names in its folder: hard links, so that it can be copied as it is; on an
-    object store, which has no links, manifest.json says where they lie."""
+    """The tars of a release, and their offsets, under their file names in its folder: hard links, so that it can be
+    copied as it is; on an object store, which has no links, manifest.json says where they lie."""
     if not storage.is_local(root):
         return
     for file, about in manifest(root, name)["shards"].items():
-        storage.link(storage.join(root, about["path"]), storage.join(root, "shards", name, file))
+        for end in ("", INDEX):
+            storage.link(
+                storage.join(root, f"{about['path']}{end}"), storage.join(root, "shards", name, f"{file}{end}")
+            )
 
 
 def point_latest(root: str, name: str) -> None:
@@ -250,6 +272,7 @@ def _manifest(
             "sha256": c.files["shard"].sha256,
             "bytes": c.files["shard"].bytes,
             "count": int(c.items[0].counts["samples"]),
+            "index_sha256": c.files["index"].sha256,
         }
         for file, c in sorted(commits.items())
     }

@@ -18,9 +18,10 @@ from stages.sources.rights import Rights
 from stages.stage import Plan, Scope, Stage, inputs_of
 from stages.work import Inputs, Outcome, Unit, Workspace
 
-VERSION = 8
+VERSION = 9
+INDEX = ".idx"  # after a tar's name: the file with the offsets of its samples
 
-__all__ = ["SAMPLES", "SHARD", "VERSION", "ShardConfig", "ShardWork"]
+__all__ = ["INDEX", "SAMPLES", "SHARD", "VERSION", "ShardConfig", "ShardWork"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Where the samples of a tar lie in it, and what a loader must know of them before it reads one.
 
 In: KEY.json of each sample and the tar that holds them. Out: the tar's rows of plan.npz (`schemas/plan.py`), without
-the tar's file name and with the weight that KEY.json has: those are a release's own.
+the tar's file name and with the weight that KEY.json has: those are a release's own; and the offsets that Energon reads
+beside a tar.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from schemas.ids import file_part, sample_key
 from schemas.plan import Plan, build
@@ -64,6 +67,14 @@ def plan_of(path: str, rows: Iterable[Mapping[str, Any]]) -> Plan:
         where = {"json": place["json"], "lowdim": place["lowdim.npz"], "calib": place["calib.json"]}
         placed.append({**row, **where, "clips": clips, "offset": first, "size": last - first})
     return build(placed, sorted({camera for row in placed for camera in row["clips"]}))
+
+
+def index_bytes(plan: Plan) -> bytes:
+    """Offsets of a tar's samples as Megatron Energon reads them beside it (`<tar>.idx`): uint64, where each sample
+    begins and where the last one ends."""
+    starts, sizes = plan.numbers["offset"], plan.numbers["size"]
+    ends = (starts + sizes)[-1:] if len(plan) else np.zeros(1, dtype=np.int64)
+    return np.concatenate([starts, ends]).astype("<u8").tobytes()
 
 
 def members(path: str) -> dict[str, Members]:

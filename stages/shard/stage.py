@@ -1,8 +1,9 @@
 """shard: one tar of samples.
 
-In: `samples` rows in order, and the tables and proxies of their episodes. Out: the tar, its rows of plan.npz, and the
-statistics of its arrays. An event whose sample cannot be made is quarantined; its shard goes on without it. A damaged
-part or proxy fails the tar: a release must not lack events, or hold spoiled ones, because of a bad disk.
+In: `samples` rows in order, and the tables and proxies of their episodes. Out: the tar, its offsets for Energon, its
+rows of plan.npz, and the statistics of its arrays. An event whose sample cannot be made is quarantined; its shard goes
+on without it. A damaged part or proxy fails the tar: a release must not lack events, or hold spoiled ones, because of a
+bad disk.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ from schemas.sample import VALID
 from schemas.samples import SampleRow
 from schemas.signals import SIGNALS
 from stages.episode import signals_of
-from stages.shard import ShardWork
+from stages.shard import INDEX, ShardWork
 from stages.shard.layout import layout_key
-from stages.shard.members import plan_of, plan_row
+from stages.shard.members import index_bytes, plan_of, plan_row
 from stages.shard.meta import Cut, sample_meta
 from stages.shard.sample import Clip, sample_files
 from stages.shard.stats import Statistics, to_bytes
@@ -95,6 +96,7 @@ def shard(unit: Unit[ShardWork], work: Workspace) -> Outcome:
     }
     outcome.blobs["stats"] = (f"tables/shard_stats/{item}.npz", to_bytes(partial))
     outcome.blobs["plan"] = (f"tables/shard_plan/{item}.npz", plan_bytes(plan))
+    outcome.blobs["index"] = (f"{given.path}{INDEX}", index_bytes(plan))
     frames = int(plan.numbers["n_frames"].sum())
     outcome.count(item, samples=count, bytes=outcome.files["shard"].bytes, frames=frames)
     return outcome
