@@ -13,8 +13,9 @@ def contents(corpus: Path) -> dict[str, str]:
     opened = Corpus(str(corpus))
     found = {t: opened.table(t).write_json() for t in opened.tables if t != "quarantine"}
     found["quarantine"] = repr(opened.quarantine().to_dicts())  # it holds pictures, which JSON cannot
-    for path in sorted(glob.glob(f"{corpus}/shards/{opened.manifest['release']}/*")):
-        found[os.path.basename(path)] = Path(path).read_bytes()
+    release = f"{corpus}/shards/{opened.manifest['release']}"
+    for path in sorted([*glob.glob(f"{release}/*"), *glob.glob(f"{release}/.nv-meta/*", include_hidden=True)]):
+        found[os.path.relpath(path, release)] = Path(path).read_bytes()
     for path in sorted(glob.glob(f"{corpus}/media/**/*.mp4", recursive=True)):
         found[os.path.relpath(path, corpus)] = Path(path).read_bytes()
     return {k: hashlib.sha256(v.encode() if isinstance(v, str) else v).hexdigest() for k, v in found.items()}

@@ -44,6 +44,8 @@ DRIVER_FILES = (
     "/ledger/samples/",
     "/shards/.*/index.parquet",
     "/shards/.*/plan.npz",
+    "/shards/.*/.nv-meta/index.sqlite",
+    "/shards/.*/.nv-meta/split.yaml",
     "/shards/.*/stats.json",
     "/shards/.*/README.md",
     "/shards/.*/manifest.json",
@@ -51,7 +53,15 @@ DRIVER_FILES = (
     "/plan.parquet",
     "/manifest.json",
 )
-MORE = ("/tables/signals/", "/tables/events/", r"/media/.*\.mp4", r"/media/.*\.jpg", r"/shards/.*\.tar", "/models/")
+MORE = (
+    "/tables/signals/",
+    "/tables/events/",
+    r"/media/.*\.mp4",
+    r"/media/.*\.jpg",
+    r"/shards/.*\.tar$",
+    r"/shards/.*\.tar\.idx",
+    "/models/",
+)
 
 
 WORDS = """\
