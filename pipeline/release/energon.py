@@ -13,7 +13,9 @@ import hashlib
 import json
 import sqlite3
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
 
 from schemas.plan import CAMERAS, CLIPS, Plan
 
@@ -59,7 +61,7 @@ def files(plan: Plan, counts: Mapping[str, int], paths: Mapping[str, str]) -> di
     return dict(zip(FILES, made, strict=True))
 
 
-def index_of(plan: Plan, tars: list[str]) -> bytes:
+def index_of(plan: Plan, tars: Sequence[str]) -> bytes:
     """index.sqlite: where each sample, and each member of one, lies; tars are told by their place in `tars`."""
     database = sqlite3.connect(":memory:")
     for statement in TABLES:
@@ -75,30 +77,32 @@ def index_of(plan: Plan, tars: list[str]) -> bytes:
     return bytes(data)
 
 
-def _samples(plan: Plan, tars: list[str]) -> Iterator[Sample]:
+def _samples(plan: Plan, tars: Sequence[str]) -> Iterator[Sample]:
     seen: set[str] = set()
-    for row, tar, number in _places(plan, tars):
+    offsets, sizes = plan.numbers["offset"].tolist(), plan.numbers["size"].tolist()
+    for row, (tar, number) in enumerate(_places(plan, tars)):
         key = plan.key(row)
         if key in seen:
             key = f"{tars[tar].removesuffix('.tar')}/{key}"
         seen.add(key)
-        yield tar, key, number, int(plan.numbers["offset"][row]), int(plan.numbers["size"][row])
+        yield tar, key, number, offsets[row], sizes[row]
 
 
-def _parts(plan: Plan, tars: list[str]) -> Iterator[Part]:
+def _parts(plan: Plan, tars: Sequence[str]) -> Iterator[Part]:
     """Members of each sample, in the order in which they lie."""
-    clips = plan.numbers[CLIPS]
-    for row, tar, number in _places(plan, tars):
-        own = [(name, plan.numbers[of][row]) for name, of in (("json", "json"), ("lowdim.npz", "lowdim"))]
-        own += [(f"{camera}.mp4", clips[row, n]) for n, camera in enumerate(plan.names[CAMERAS]) if clips[row, n, 1]]
-        own.append(("calib.json", plan.numbers["calib"][row]))
-        for name, (offset, size) in sorted(own, key=lambda part: int(part[1][0])):
-            yield tar, number, name, int(offset), int(size)
+    names = ["json", "lowdim.npz", "calib.json", *(f"{camera}.mp4" for camera in plan.names[CAMERAS])]
+    own = [plan.numbers[column][:, None] for column in ("json", "lowdim", "calib")]
+    members = np.concatenate([*own, plan.numbers[CLIPS]], axis=1)  # offset and size of each: int64[N, 3 + C, 2]
+    order = np.argsort(members[:, :, 0], axis=1, kind="stable").tolist()
+    for (tar, number), held, sort in zip(_places(plan, tars), members.tolist(), order, strict=True):
+        for n in sort:
+            if held[n][1]:  # no clip of a camera that the sample does not have
+                yield tar, number, names[n], held[n][0], held[n][1]
 
 
-def _places(plan: Plan, tars: list[str]) -> Iterator[tuple[int, int, int]]:
-    """(row, its tar's number, its number in the tar), tar by tar."""
+def _places(plan: Plan, tars: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """(number of its tar, its number in that tar) of each row."""
     place, number = {name: n for n, name in enumerate(tars)}, dict.fromkeys(tars, 0)
-    for row, tar in enumerate(plan.text("tar")):
-        yield row, place[tar], number[tar]
+    for tar in plan.text("tar"):
+        yield place[tar], number[tar]
         number[tar] += 1
