@@ -17,7 +17,7 @@ from pipeline.corpus.garbage import NotComplete
 from pipeline.corpus.lock import Locked
 from pipeline.corpus.record import DamagedPlan, NoCorpus
 from pipeline.explain import UnknownEpisode
-from pipeline.export.choice import NotExportable
+from pipeline.export import NotExportable
 from pipeline.labels import LabelError
 from schemas.reasons import Quarantined
 from stages import storage

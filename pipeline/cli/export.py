@@ -29,7 +29,7 @@ def export() -> None:
 @mendable
 def lerobot(root: str, target: str, level: str | None, rule: str | None, language: bool) -> None:
     """LeRobot v3.0, a dataset a source: whole episodes, aligned, one subtask an event."""
-    from pipeline.export import write
+    from pipeline.export.lerobot import write
 
     corpus = Corpus(root)
     for made in write(corpus, target, level or corpus.level(), rule, language):

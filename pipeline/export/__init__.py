@@ -1,6 +1,5 @@
 """A corpus as datasets of other projects: `corpus export`."""
 
-from pipeline.export.choice import NotExportable
-from pipeline.export.lerobot import Written, write
 
-__all__ = ["NotExportable", "Written", "write"]
+class NotExportable(ValueError):
+    """A corpus that cannot be exported as it was asked for; the message says why, and what can be done."""

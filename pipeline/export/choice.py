@@ -16,15 +16,12 @@ from typing import Any
 import polars as pl
 
 from pipeline.corpus.view import Corpus
+from pipeline.export import NotExportable
 from stages.ingest.where import holds
 from stages.shard.sample import Clip, calibration
 
 PREFIX = "observation.images."
 TAKEN = ("timestamp", "frame_index", "episode_index", "index", "task_index", "subtask_index", "language_persistent")
-
-
-class NotExportable(ValueError):
-    """A corpus that cannot be exported as it was asked for; the message says why, and what can be done."""
 
 
 @dataclass(frozen=True, slots=True)

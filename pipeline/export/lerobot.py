@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 
 from pipeline.corpus.tables import by_episode
 from pipeline.corpus.view import Corpus
-from pipeline.export.choice import Group, NotExportable, groups
+from pipeline.export import NotExportable
+from pipeline.export.choice import Group, groups
 from pipeline.export.episodes import Exported, episode_of, features, table_of
 from pipeline.export.statistics import Collected, Figures
 from pipeline.export.videos import CHUNK, FILE_MB, PATH, Joined, Place, pixels

@@ -28,7 +28,7 @@ from lerobot.policies.act.configuration_act import ACTConfig
 from lerobot.scripts.lerobot_train import train
 
 CHUNK = 10  # actions that a step predicts
-BATCH = 4
+BATCH = 2
 
 
 def opened(folder: Path) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def main() -> None:
     of.add_argument("--dataset", type=Path)
     of.add_argument("--release", type=Path)
     given = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)  # the same wherever it runs, and no waiting for other threads on a busy machine
     found = opened(given.folder) if given.command == "open" else trained(given.steps, given.dataset, given.release)
     print(json.dumps({"lerobot": version("lerobot"), "torch": torch.__version__, **found}))
 
