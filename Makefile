@@ -41,7 +41,7 @@ serve-test: $(VENV)/.installed  ## Caption the sample through transformers serve
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[serve]'
 	$(BIN)/python -m pytest -m serve tests/captioning
 
-check-exports: corpus  ## Open and train on the exports of CORPUS with lerobot and Megatron Energon; writes docs/exports.md (Python 3.12 or 3.13; 12 GB, once)
+check-exports: corpus  ## Open and train on the exports of CORPUS with lerobot and Megatron Energon; writes docs/exports.md (Python 3.12 or 3.13; 11 GB, once)
 	$(BIN)/python -m tests.exports --corpus $(call quoted,$(CORPUS)) --of $(call quoted,$(SOURCE)) --environments $(VENV) --write docs/exports.md
 
 soak: $(VENV)/.installed  ## Break inputs, builds and corpora in every way, over and over; writes docs/soak.md (about half an hour)

@@ -115,7 +115,8 @@ def main() -> None:
         made = environments(given.environments.absolute())
     except NoPython as error:
         raise SystemExit(f"check-exports: {error}") from error
-    page = PAGE.read_text().format(**measured(given.corpus.absolute(), given.of, made))
+    figures = measured(given.corpus.absolute(), given.of, made)
+    page = PAGE.read_text().format(**figures)
     if given.write:
         given.write.write_text(page)
     else:

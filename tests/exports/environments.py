@@ -62,7 +62,7 @@ def environments(folder: Path) -> dict[str, Path]:
         done, python = root / "installed.txt", root / "bin/python"
         if not (done.is_file() and done.read_text() == pins):
             print(
-                f"Installing {name} into {root}, once: some minutes, about 6 GB with the CUDA build of torch",
+                f"Installing {name} into {root}, once: some minutes, 5.5 GB with the CUDA build of torch",
                 flush=True,
             )
             shutil.rmtree(root, ignore_errors=True)
