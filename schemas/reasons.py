@@ -26,6 +26,7 @@ class Reason(StrEnum):
     MISSING_COLUMN = "missing_column"  # a column that the metadata or the profile names is absent
     WRONG_SHAPE = "wrong_shape"  # a feature's width is not what the metadata says
     LEFT_OUT = "left_out"  # by a rule that the user has given: `ingest.where`
+    FORGOTTEN = "forgotten"  # on request, by `corpus forget`: it has a tombstone
     EMPTY_EPISODE = "empty_episode"  # no rows
     TOO_SHORT = "too_short"  # fewer rows than `ingest.min_rows`
     ROW_COUNT_MISMATCH = "row_count_mismatch"  # metadata and data file disagree on the number of rows

@@ -328,6 +328,15 @@ def remove(uri: str) -> None:
             fs.delete_file(path)
 
 
+def remove_empty_folders(uri: str) -> None:
+    """Remove a folder of a disk and those in it as far as they are empty; an object store has none."""
+    if not is_local(uri) or os.path.islink(uri):
+        return
+    for folder, _, _ in os.walk(uri, topdown=False):
+        with suppress(OSError):  # not empty, or gone
+            os.rmdir(folder)
+
+
 def size(uri: str) -> int:
     """Bytes of a file. Raises FileNotFoundError, Unreachable."""
     fs, path = filesystem(uri)

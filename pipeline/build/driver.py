@@ -22,7 +22,7 @@ from pipeline.build.runner import Died, Runner, StageDied, Unpublished
 from pipeline.build.worker import Context, publish, refusal
 from pipeline.check.verdict import rights_for_nobody
 from pipeline.config import CorpusConfig
-from pipeline.corpus import record
+from pipeline.corpus import record, tombstones
 from pipeline.corpus.commit import OK, QUARANTINED, Commit, Item
 from pipeline.corpus.ledger import Ledger
 from pipeline.corpus.lock import locked
@@ -37,6 +37,7 @@ from schemas.reasons import Quarantined, Reason
 from stages import storage
 from stages.cluster import CLUSTER
 from stages.ingest import INGEST
+from stages.ingest.forgotten import pass_over
 from stages.ingest.survey import Lost, Survey, survey
 from stages.segment import SEGMENT
 from stages.shard import SAMPLES, SHARD
@@ -90,12 +91,14 @@ class Build:
         self.ledger, self.announce = Ledger(self.root), Announcer(console)
 
     def run(self, sources: Sequence[str], until: str | None = None) -> Result:
-        """Build up to a stage, or to the end. Raises SourceError, Locked, BuildFailedError, storage.Unusable;
-        KeyboardInterrupt passes through, nothing half-done behind it."""
+        """Build up to a stage, or to the end. Raises SourceError, Locked, BuildFailedError, storage.Unusable,
+        DamagedTombstone; KeyboardInterrupt passes through, nothing half-done behind it."""
         with locked(self.root):
+            stones = tombstones.read(self.root)
             labels = read_labels(self.config.of(SEGMENT).labels)
             with uncollected():
                 found = survey(sources, self.config.of(INGEST), self.formats)
+            pass_over(found, stones)
             plan = Plan(found, self.config, self.ledger, labels, self.stages)
             result = Result(plan)
             self.announce.sources(found, self._before())
@@ -137,7 +140,7 @@ class Build:
 
     def _do_stage(self, stage: AnyStage, plan: Plan, runner: Runner, result: Result) -> None:
         if stage is SHARD:
-            self._release(plan, runner, result)
+            self.release(plan, runner, result)
         elif stage.run is not None:
             plan.want(stage)
             self._tell_anew(stage, plan)
@@ -209,7 +212,7 @@ class Build:
         outcome = Outcome(refused=dict.fromkeys(unit.names, _retryable(error)))
         return publish(unit, self._context(stage), outcome, {})
 
-    def _release(self, plan: Plan, runner: Runner, result: Result) -> None:
+    def release(self, plan: Plan, runner: Runner, result: Result) -> None:
         """Draw events into tars, have those written, and publish the release."""
         state = plan.states[SHARD.name] = self.ledger.state(SHARD.name)
         plan.states[SAMPLES.name] = self.ledger.state(SAMPLES.name)

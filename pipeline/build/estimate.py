@@ -13,7 +13,7 @@ from typing import cast
 import polars as pl
 
 from pipeline.config import CorpusConfig
-from pipeline.corpus import record
+from pipeline.corpus import record, tombstones
 from pipeline.corpus.ledger import Ledger
 from pipeline.labels import read as read_labels
 from pipeline.plan import Plan
@@ -23,6 +23,7 @@ from stages.caption import CAPTION
 from stages.caption.vlm.handling import actions, handlings
 from stages.caption.vlm.prompts import prompt
 from stages.ingest import INGEST
+from stages.ingest.forgotten import pass_over
 from stages.ingest.survey import survey
 from stages.segment import SEGMENT
 
@@ -57,9 +58,9 @@ class Estimate:
 
 def estimate(root: str, config: CorpusConfig, sources: list[str], stages: Stages = STAGES) -> Estimate:
     """Looks only: nothing is written, nobody is asked. Raises SourceError."""
-    plan = Plan(
-        survey(sources, config.of(INGEST)), config, Ledger(root), read_labels(config.of(SEGMENT).labels), stages
-    )
+    found = survey(sources, config.of(INGEST))
+    pass_over(found, tombstones.read(root))
+    plan = Plan(found, config, Ledger(root), read_labels(config.of(SEGMENT).labels), stages)
     missing = {}
     for stage in stages:
         plan.want(stage)

@@ -13,7 +13,7 @@ import polars as pl
 from pipeline.check.verdict import Figures, Verdict, from_rows, of_source
 from pipeline.corpus.view import Corpus
 from schemas.alignments import DEAD
-from schemas.ids import SOURCE_OF
+from schemas.ids import SOURCE_OF, source_of
 from schemas.reasons import Reason
 from stages import storage
 from stages.ingest.survey import Survey
@@ -24,7 +24,8 @@ MOST = 0.5  # of a source's frames in which a camera is dead
 
 def of_build(found: Survey, corpus: Corpus, certainty: float) -> list[Verdict]:
     """One a source, in the order of the sources."""
-    figures = {name: Figures(episodes=len(own)) for name, own in found.listed.items()}
+    passed = Counter(source_of(name) for name in found.passed)
+    figures = {name: Figures(episodes=len(own) - passed[name]) for name, own in found.listed.items()}
     _aside(figures, corpus)
     _flags(figures, corpus)
     _shares(figures, corpus)
@@ -51,7 +52,8 @@ def _aside(figures: dict[str, Figures], corpus: Corpus) -> None:
     for source, number in left_out.iter_rows():
         if source in figures:
             figures[source].left_out = number
-    rows = rows.filter(~pl.col("reason").is_in([Reason.LEFT_OUT.value, Reason.ENTRY_UNREADABLE.value]))
+    other = [Reason.LEFT_OUT.value, Reason.FORGOTTEN.value, Reason.ENTRY_UNREADABLE.value]
+    rows = rows.filter(~pl.col("reason").is_in(other))
     rows = rows.unique(["source", "episode_id"], keep="first", maintain_order=True)
     for source, reason, message in rows.select("source", "reason", "message").iter_rows():
         if source in figures:

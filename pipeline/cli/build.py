@@ -55,7 +55,7 @@ def build(
         sys.exit(1)
     corpus, done = Corpus(root), any(result.computed.values())
     try:
-        if done:
+        if done or not storage.exists(corpus.ledger.path(after.NAME)):
             after.write(after.of_build(result.plan.survey, corpus, config.of(INGEST).certainty), corpus)
         if done or not storage.exists(corpus.ledger.path(reports.NAME)):
             reports.write(corpus)

@@ -16,6 +16,7 @@ from pipeline.corpus.compact import DamagedPart
 from pipeline.corpus.garbage import NotComplete
 from pipeline.corpus.lock import Locked
 from pipeline.corpus.record import DamagedPlan, NoCorpus
+from pipeline.corpus.tombstones import DamagedTombstone, NotThere
 from pipeline.explain import UnknownEpisode
 from pipeline.export import NotExportable
 from pipeline.labels import LabelError
@@ -36,6 +37,8 @@ MENDABLE = (
     NodeError,
     NotComplete,
     DamagedPart,
+    DamagedTombstone,
+    NotThere,
     storage.Unusable,
     storage.UnknownStore,
     PermissionError,

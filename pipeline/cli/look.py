@@ -9,6 +9,7 @@ import polars as pl
 
 from pipeline.cli.errors import mendable
 from pipeline.config import ConfigError
+from pipeline.corpus import tombstones
 from pipeline.corpus.view import Corpus
 from pipeline.labels import FORMATS
 from pipeline.stages import STAGES, shown, tables
@@ -42,6 +43,10 @@ def status(root: str) -> None:
     click.echo(f"release: {release or 'none yet'}{why}")
     aside = corpus.quarantine(evidence=False)["reason"].value_counts(sort=True).rows()
     click.echo(f"quarantine: {', '.join(f'{n} x {reason}' for reason, n in aside) or 'empty'}")
+    stones = tombstones.whole(corpus.root)
+    if stones:
+        left = sum(not stone.finished for stone in stones)
+        click.echo(f"forgotten: {len(stones)}{f', {left} not to the end: corpus forget them again' if left else ''}")
     small = small_parts(corpus, corpus.manifest["config"]["run"]["episodes_per_part"])
     if small and corpus.manifest["complete"]:
         click.echo(f"parts: {small} could be merged away: corpus compact --corpus {root}")
@@ -73,6 +78,9 @@ def quarantine(root: str, target: str | None) -> None:
             click.echo(printable(f"{row['item']}  {row['stage']}  {row['reason']}{again}\n    {row['message']}"))
         own = table.filter(pl.col("reason") == Reason.LEFT_OUT.value).height
         click.echo(f"{table.height - own} in quarantine" + (f", {own} left out by ingest.where" if own else ""))
+        stones = tombstones.whole(storage.normalise(root))
+        if stones:
+            click.echo(f"{len(stones)} forgotten, in no table: corpus forget --list --corpus {root}")
     else:
         _show(table, target, 0)
 

@@ -48,7 +48,7 @@ def collect_garbage(corpus: Corpus, releases: bool, dry_run: bool = False) -> tu
     shards but the newest release. Returns what was removed (dry_run: would be) and how many bytes it was."""
     if not corpus.manifest["complete"]:
         raise NotComplete("the last build did not reach its end, so nobody can tell what is superseded: build first")
-    named, removed = set(_configured(corpus)), []
+    named, removed = set(configured(corpus)), []
     superseded_units: dict[str, list[str]] = {}
     for stage in corpus.ledgers:
         used = set(corpus.units(stage))
@@ -75,7 +75,7 @@ def collect_garbage(corpus: Corpus, releases: bool, dry_run: bool = False) -> tu
     return removed, size
 
 
-def _configured(corpus: Corpus) -> Iterator[str]:
+def configured(corpus: Corpus) -> Iterator[str]:
     """Paths inside the corpus that the last build's configuration names, links followed."""
     config, root = corpus.manifest["config"], corpus.root
     given = [config["cluster"]["centroids"], config["ingest"]["profile"], config["shard"].get("budget")]

@@ -85,6 +85,15 @@ class Ledger:
             kept = rows.filter(~pl.col("unit").is_in(list(gone)))
             self._write_checkpoint(stage, found, kept)
 
+    def tidy(self, stage: str) -> None:
+        """Remove checkpoints that count no longer, which a process that was killed has left, and give the one that
+        counts its copy."""
+        found = self._look(stage)
+        numbers = {_parsed(name)[0] for name in found.checkpoints}
+        alone = any(_twin(name) not in found.checkpoints for name in found.checkpoints)
+        if (len(numbers) > 1 or alone) and not found.unread:
+            self._write_checkpoint(stage, found, found.state.rows())
+
     def _write_checkpoint(self, stage: str, found: _Found, rows: pl.DataFrame) -> None:
         """Put rows in place of all commits and checkpoints that were found."""
         buffer = io.BytesIO()
@@ -156,6 +165,11 @@ class Ledger:
                 raise damaged(self.path(path), error) from error
             yield local
 
+    @staticmethod
+    def unit_of(stage: str, items: Sequence[Item]) -> str:
+        """The unit of a commit that covers these items."""
+        return fingerprint(stage, sorted((i.name, i.fingerprint) for i in items))
+
     def publish(
         self,
         stage: str,
@@ -172,7 +186,7 @@ class Ledger:
         fit.
         """
         built = {t: rows if isinstance(rows, pa.Table) else t.build(rows) for t, rows in tables.items()}
-        unit = fingerprint(stage, sorted((i.name, i.fingerprint) for i in items))
+        unit = self.unit_of(stage, items)
         files = dict(written or {})
         for table, data in built.items():
             if data.num_rows:
@@ -181,6 +195,17 @@ class Ledger:
             storage.write_bytes(self.path(path), blob)
             files[name] = PartFile(path, 0, len(blob), hashlib.sha256(blob).hexdigest())
         commit = Commit(stage, unit, tuple(items), files, dict(counts))
+        self.write(commit)
+        return commit
+
+    def publish_again(
+        self, old: Commit, items: Sequence[Item], tables: Mapping[str, pa.Table], files: Mapping[str, PartFile]
+    ) -> Commit:
+        """A commit of fewer items in place of another: tables by name, whole and sorted, and files that lie there
+        already. The old one is not removed."""
+        unit = self.unit_of(old.stage, items)
+        made = {name: self._write_table(name, unit, data) for name, data in tables.items() if data.num_rows}
+        commit = Commit(old.stage, unit, tuple(items), {**files, **made}, old.counts)
         self.write(commit)
         return commit
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 import polars as pl
 
 from pipeline.config import CorpusConfig, config_for
-from pipeline.corpus import record
+from pipeline.corpus import record, tombstones
 from pipeline.corpus.commit import Commit
 from pipeline.corpus.ledger import Ledger
 from pipeline.corpus.record import MANIFEST, PLAN
@@ -75,7 +75,8 @@ def _is_there(stage: str, item: str, found: Survey) -> bool:
 
 def _touches_release(fault: Fault) -> bool:
     if fault.unit is None:
-        return fault.where not in (PLAN, MANIFEST, "shards/latest") and not fault.where.startswith(cache.FOLDER)
+        others = (cache.FOLDER, tombstones.FOLDER)
+        return fault.where not in (PLAN, MANIFEST, "shards/latest") and not fault.where.startswith(others)
     return fault.unit[0] in ("shard", "samples")
 
 

@@ -23,7 +23,7 @@ import av
 import numpy as np
 import polars as pl
 
-from pipeline.corpus import record
+from pipeline.corpus import record, tombstones
 from pipeline.corpus.commit import OK, Commit, PartFile
 from pipeline.corpus.tables import read
 from pipeline.corpus.view import Corpus
@@ -59,6 +59,7 @@ def faults_of(root: str, stages: Stages = STAGES) -> list[Fault]:
 def verify(corpus: Corpus) -> list[Fault]:
     """All faults, files first. Laws and samples are looked at only where every file is whole."""
     faults = [*_record(corpus), *_ledger(corpus), *_files(corpus), *_release_files(corpus), *_answers(corpus)]
+    faults += _forgotten(corpus)
     return faults or [*_laws(corpus), *_fates(corpus), *_samples(corpus)]
 
 
@@ -92,6 +93,18 @@ def _answers(corpus: Corpus) -> Iterator[Fault]:
         for line in cache.damaged(storage.read_bytes(corpus.ledger.path(f"{cache.FOLDER}/{name}"))):
             words = f"line {line} does not match the hash in it; that answer is asked for again when it is needed"
             yield Fault("changed", f"{cache.FOLDER}/{name}", words, None)
+
+
+def _forgotten(corpus: Corpus) -> Iterator[Fault]:
+    """Tombstones, each in two copies, and whether all was removed that they stand for."""
+    bad = tombstones.damaged(corpus.root)
+    for name in bad:
+        words = "it is not as it was written: forget that episode again, which writes both copies"
+        yield Fault("changed", f"{tombstones.FOLDER}/{name}", words, None)
+    for stone in tombstones.whole(corpus.root):
+        if not stone.finished:
+            words = f"{stone.episode_id} is not forgotten to the end: corpus forget {stone.episode_id} again"
+            yield Fault("law", tombstones.FOLDER, words, None)
 
 
 def _at_once(work: Callable[[T], list[Fault]], over: Iterable[T]) -> Iterator[Fault]:

@@ -218,6 +218,16 @@ def point_latest(root: str, name: str) -> None:
         os.replace(temporary, uri)
 
 
+def point_nowhere(root: str) -> None:
+    """No release is in force."""
+    uri = storage.join(root, "shards", "latest")
+    if not storage.is_local(uri):
+        storage.remove(uri)
+    elif os.path.islink(uri):
+        with storage.writing(uri):
+            os.unlink(uri)
+
+
 def _refused(ledger: Ledger, commits: list[Commit]) -> set[str]:
     parts = {c.files[QUARANTINE.name].path: ["*"] for c in commits if QUARANTINE.name in c.files}
     return set(frame(ledger.root, QUARANTINE, parts)["event_id"].drop_nulls().to_list()) if parts else set()

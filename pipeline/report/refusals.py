@@ -30,6 +30,7 @@ WORDS: dict[Reason, tuple[str, str]] = {
     Reason.NO_MOTION_SIGNAL: ("neither pose, joints nor velocity in the log", "There is no signal to show."),
     Reason.SOURCE_ABSENT: ("the source is not there, or no dataset is in it", "There is nothing to show."),
     Reason.LEFT_OUT: ("left out by ingest.where, a rule of your own", "Nothing is wrong with it."),
+    Reason.FORGOTTEN: ("forgotten on request, by corpus forget", "Nothing of it is kept."),
     Reason.MISSING_FILE: ("the data file that the metadata names is absent", "The file is absent."),
     Reason.UNREADABLE_FILE: ("a file is there and cannot be parsed", "No row of it can be read."),
     Reason.MISSING_COLUMN: ("a column that the metadata or the profile names is absent", "The column is absent."),

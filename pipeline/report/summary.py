@@ -16,8 +16,9 @@ import polars as pl
 
 from pipeline.check import after
 from pipeline.check.verdict import GREEN, RED, YELLOW
+from pipeline.corpus import tombstones
 from pipeline.corpus.view import Corpus
-from schemas.ids import SOURCE_OF
+from schemas.ids import SOURCE_OF, source_of
 from schemas.reasons import Reason
 from stages import storage
 
@@ -58,6 +59,12 @@ class Summary:
         return self.quarantine.filter(reason=Reason.LEFT_OUT.value).select("episode_id", "source")
 
     @cached_property
+    def on_purpose(self) -> pl.DataFrame:
+        """episode_id of those that are not used because somebody said so."""
+        reasons = [Reason.LEFT_OUT.value, Reason.FORGOTTEN.value]
+        return self.quarantine.filter(pl.col("reason").is_in(reasons)).select("episode_id", "source")
+
+    @cached_property
     def barren(self) -> list[str]:
         """Sources of which no sample comes."""
         return list(after.barren(self.corpus))
@@ -66,7 +73,7 @@ class Summary:
         """{source: share of its episodes of which nothing comes out}: those in quarantine, and entries of its list
         that cannot be read. 1 for a source that cannot be used at all, and for one of which no sample came."""
         refused = self.quarantine.filter(pl.col("event_id").is_null())
-        wanted = self.corpus.wanted("ingest").join(self.left_out, left_on="item", right_on="episode_id", how="anti")
+        wanted = self.corpus.wanted("ingest").join(self.on_purpose, left_on="item", right_on="episode_id", how="anti")
         episodes = wanted.select(source=pl.col("item").str.extract(SOURCE_OF, 1), episode_id="item")
         bad = episodes.join(refused, on="episode_id", how="semi")
         listed, failed = (Counter(dict(e["source"].value_counts().iter_rows())) for e in (episodes, bad))
@@ -84,7 +91,7 @@ class Summary:
         corpus = self.corpus
         if until:
             yield f"until      {until}: what follows about later stages is as an earlier build left it"
-        yield from _sources(corpus, self.barren, self.left_out.height)
+        yield from _sources(corpus, self.barren, self.on_purpose.height)
         yield from _verdicts(corpus)
         yield from _counts(corpus)
         yield from _release(corpus)
@@ -92,6 +99,7 @@ class Summary:
             by = self.left_out.group_by("source").len().sort("source").iter_rows()
             sources = ", ".join(f"{number} of {source}" for source, number in by)
             yield f"left out   {self.left_out.height} episodes by ingest.where ({sources})"
+        yield from _forgotten(corpus)
         wrong = self.quarantine.filter(pl.col("reason") != Reason.LEFT_OUT.value)
         if wrong.height:
             for reason, number in (
@@ -103,6 +111,21 @@ class Summary:
             yield "quarantine empty"
         yield f"report     {corpus.ledger.path('report.html')}"
         yield f"took       {seconds:.0f} s"
+
+
+def _forgotten(corpus: Corpus) -> Iterator[str]:
+    """Episodes with a tombstone; a name that another recording bears now is told."""
+    stones = [s for s in tombstones.read(corpus.root) if source_of(s.episode_id) in corpus.manifest["sources"]]
+    if not stones:
+        return
+    number = len(stones)
+    yield f"forgotten  {number} episode{'s' * (number != 1)} on request, not read again (corpus forget --list)"
+    read = set(corpus.done("ingest").filter(status="ok")["item"].to_list()) if corpus.has("ingest") else set()
+    for stone in stones:
+        if not stone.finished:
+            yield f"           {stone.episode_id} is not forgotten to the end: corpus forget {stone.episode_id} again"
+        elif stone.episode_id in read:
+            yield f"           {stone.episode_id} is in the corpus: its log is not the one that was forgotten by that name"
 
 
 def _verdicts(corpus: Corpus) -> Iterator[str]:

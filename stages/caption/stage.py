@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from schemas.alignments import ALIGNMENTS, AlignmentRow
 from schemas.captions import CAPTIONS, CaptionRow
@@ -44,12 +45,19 @@ class Model:
     backend: backends.Backend
     cache: Cache
 
-    def ask(self, requests: Sequence[Request]) -> list[Answer]:
-        """Answers, in order; those that are known are not asked for again."""
+    def ask(self, requests: Sequence[Request], episode: str = "") -> list[Answer]:
+        """Answers about an episode, in order; those that are known are not asked for again, and noted under its name
+        too where they were asked about another, so that they can be forgotten with it."""
         keys = [r.key(self.backend.identity) for r in requests]
+        held = {k: a for k in keys if (a := self.cache.get(k)) is not None and a.episode != episode}
+        self.cache.add({k: replace(a, episode=episode) for k, a in held.items()})
         missing = {k: r for k, r in zip(keys, requests, strict=True) if self.cache.get(k) is None}
         names = list(missing)
-        told = self.backend.ask(list(missing.values()), lambda n, a: self.cache.add({names[n]: a})) if missing else []
+
+        def keep(number: int, answer: Answer) -> None:
+            self.cache.add({names[number]: replace(answer, episode=episode)})
+
+        told = self.backend.ask(list(missing.values()), keep) if missing else []
         fresh = dict(zip(names, told, strict=True))
         return [self.cache.get(k) or fresh[k] for k in keys]
 
@@ -70,7 +78,7 @@ def caption(unit: Unit[CaptionWork], work: Workspace, config: CaptionConfig) -> 
                 seen, decoded[name] = full_size(unit.payload.files[name], alignment, frames, config.picture_side)
             else:
                 seen = pictures(work.media, clips, alignment, frames, config.picture_side)
-            told = talk(asked, seen, model.ask)
+            told = talk(asked, seen, partial(model.ask, episode=name))
         return caption_rows(asked, told, config, model.backend.name if model else ""), told
 
     made: dict[str, tuple[list[CaptionRow], Told | None]] = {}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from schemas.episodes import EPISODES
 from schemas.ids import source_of
 from schemas.signals import SIGNALS
+from schemas.tombstones import Tombstone
 from stages.fingerprint import each_fingerprint, fingerprint
 from stages.ingest.config import IngestConfig
 from stages.stage import Plan, Scope, Stage
@@ -27,11 +28,12 @@ __all__ = ["INGEST", "VERSION", "IngestConfig", "IngestWork"]
 
 @dataclass(frozen=True, slots=True)
 class IngestWork:
-    """Episodes to read, with the datasets they are of and how those are laid out."""
+    """Episodes to read, with the datasets they are of and how those are laid out; what must not be read again."""
 
     datasets: Mapping[str, Dataset]
     layouts: Mapping[str, Layout]
     episodes: tuple[Episode, ...]
+    forgotten: tuple[Tombstone, ...] = ()
 
 
 def _items(plan: Plan) -> pl.DataFrame:
@@ -53,6 +55,7 @@ def _work(plan: Plan, items: Sequence[str], _: Inputs) -> IngestWork:
         {name: found.datasets[name] for name in sources},
         {name: found.layouts[name] for name in sources},
         tuple(found.episode(item) for item in items),
+        found.forgotten,
     )
 
 

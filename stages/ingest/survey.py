@@ -14,6 +14,7 @@ import polars as pl
 
 from schemas.ids import camera_id, episode_id, episode_of, source_of
 from schemas.reasons import Quarantined, Reason
+from schemas.tombstones import Tombstone
 from stages import storage
 from stages.fingerprint import fingerprint
 from stages.ingest.config import IngestConfig, uses
@@ -65,6 +66,8 @@ class Survey:
     cameras: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=OF_CAMERAS | PLACED))
     lost: list[Lost] = field(default_factory=list)
     entries: list[Lost] = field(default_factory=list)  # of a source's list of episodes, whose others go on
+    forgotten: tuple[Tombstone, ...] = ()
+    passed: list[str] = field(default_factory=list)  # episodes that are forgotten, and not in `episodes`
     _numbers: dict[str, int] = field(default_factory=dict)  # of each episode in its source
 
     @property

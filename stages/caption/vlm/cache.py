@@ -2,8 +2,9 @@
 
 `answers/<segment>.jsonl`, a segment a worker's life: a line an answer, under the hash of its question, with a hash of
 the line's own content. On a disk a line is flushed before its answer is used; on an object store a segment is an object
-of up to 256 answers or 30 s, so that a kill loses those that were not put yet. Nothing is ever changed or removed: the
-last line of a killed worker may be torn, and counts for nothing.
+of up to 256 answers or 30 s, so that a kill loses those that were not put yet. A line says which episode it was asked
+about: `corpus forget` removes those, and nothing else removes any. The last line of a killed worker may be torn, and
+counts for nothing.
 """
 
 from __future__ import annotations
@@ -93,7 +94,8 @@ class Cache:
 def line(key: str, answer: Answer) -> bytes:
     """An answer as a line of a segment."""
     sure = None if math.isnan(answer.confidence) else answer.confidence
-    body = json.dumps([key, answer.text, answer.status, sure, list(answer.tokens)], ensure_ascii=False)
+    told = [key, answer.text, answer.status, sure, list(answer.tokens)]
+    body = json.dumps([*told, answer.episode] if answer.episode else told, ensure_ascii=False)
     return f"{hashlib.sha256(body.encode()).hexdigest()[:16]} {body}\n".encode()
 
 
@@ -103,10 +105,11 @@ def parsed(raw: bytes) -> tuple[str, Answer] | None:
     if digest.decode("latin-1") != hashlib.sha256(body).hexdigest()[:16]:
         return None
     try:
-        key, text, status, sure, (asked, said) = json.loads(body)
+        key, text, status, sure, (asked, said), *episode = json.loads(body)
     except (ValueError, TypeError):  # a line of somebody else
         return None
-    return key, Answer(text, status, math.nan if sure is None else sure, (asked, said))
+    of = str(episode[0]) if episode else ""  # lines of an earlier version do not say
+    return key, Answer(text, status, math.nan if sure is None else sure, (asked, said), episode=of)
 
 
 def segment(blob: bytes) -> dict[str, Answer]:

@@ -50,10 +50,12 @@ class Request:
 class Answer:
     """What came back. status: ok; truncated (the answer was cut off), blocked (the server refused to answer), error (no
     answer: nobody is there, or errors and timeouts after all retries). confidence: of the model's own token
-    probabilities, NaN where it gives none. tokens: (of the question, of the answer), 0 where not told."""
+    probabilities, NaN where it gives none. tokens: (of the question, of the answer), 0 where not told. episode: that it
+    was asked about; empty where an earlier version asked."""
 
     text: str
     status: str = "ok"
     confidence: float = float("nan")
     tokens: tuple[int, int] = (0, 0)
     message: str = ""  # of an error
+    episode: str = ""

@@ -1,0 +1,1 @@
+"""`corpus forget`: episodes deleted for good, on request (`run.forget`)."""
