@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
+from schemas.ids import source_of
 from schemas.labels import Label
 from stages.ingest.survey import Survey
 from stages.sources.protocol import Dataset
@@ -39,7 +40,9 @@ class Announcer:
         if layout.inferred:
             how = "no robot profile fits, its columns are guessed"
         form = dataset.format.replace("lerobot/", "LeRobot ")
-        self.say(f"source   {name}: {number} episode{'s' * (number != 1)}, {form}, robot {dataset.robot}, {how}")
+        gone = sum(source_of(episode) == name for episode in found.passed)
+        less = f" ({gone} of them forgotten)" if gone else ""
+        self.say(f"source   {name}: {number} episode{'s' * (number != 1)}{less}, {form}, robot {dataset.robot}, {how}")
         for note in found.notes.get(name, ()):
             self.say(f"         {note}")
         for note in dataset.notes[:SHOWN]:

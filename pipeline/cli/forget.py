@@ -90,7 +90,8 @@ def _lines(found: Forgotten, dry_run: bool) -> Iterator[str]:
         yield f"           and {len(found.foreign) - SHOWN} other files"
     if not dry_run:
         yield "tombstones ledger/forgotten: no build reads them again (corpus forget --list)"
-        yield "           sources, label files, exports, copies, backups, versioned buckets hold them still: docs/forget.md"
+        yield "           not touched: sources, label files, exports, copies, backups, versions that a bucket keeps"
+        yield "           (docs/forget.md)"
 
 
 def _draw(root: str) -> None:

@@ -45,8 +45,9 @@ def status(root: str) -> None:
     click.echo(f"quarantine: {', '.join(f'{n} x {reason}' for reason, n in aside) or 'empty'}")
     stones = tombstones.whole(corpus.root)
     if stones:
-        left = sum(not stone.finished for stone in stones)
-        click.echo(f"forgotten: {len(stones)}{f', {left} not to the end: corpus forget them again' if left else ''}")
+        open_ones = sum(not stone.finished for stone in stones)
+        more = f", {open_ones} not to the end: corpus forget them again" if open_ones else ""
+        click.echo(f"forgotten: {len(stones)}{more}")
     small = small_parts(corpus, corpus.manifest["config"]["run"]["episodes_per_part"])
     if small and corpus.manifest["complete"]:
         click.echo(f"parts: {small} could be merged away: corpus compact --corpus {root}")

@@ -11,6 +11,7 @@ import difflib
 import io
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from typing import cast
 
 import polars as pl
 
@@ -22,10 +23,10 @@ from pipeline.corpus.view import Corpus
 from schemas.episodes import EPISODES
 from schemas.ids import EPISODE_OF, episode_of
 from schemas.samples import SAMPLES
-from schemas.signals import SIGNALS
+from schemas.signals import SIGNALS, SignalRow
 from schemas.tombstones import Tombstone
 from stages import storage
-from stages.ingest.forgotten import content_of
+from stages.ingest.forgotten import TOLD, content_of
 
 NEAR = 3  # names that are suggested
 
@@ -60,21 +61,30 @@ def whole(corpus: Corpus, dry: bool) -> None:
 
 
 def inscribed(
-    corpus: Corpus, names: Sequence[str], identities: Mapping[str, str], at: str, by: str, reason: str
+    corpus: Corpus,
+    names: Sequence[str],
+    stones: Sequence[Tombstone],
+    identities: Mapping[str, str],
+    at: str,
+    by: str,
+    reason: str,
 ) -> list[Tombstone]:
-    """The tombstones of episodes, not written yet."""
-    releases = holding(corpus, names)
-    made = []
+    """The tombstones of episodes, not written yet; stones: those that there are."""
+    releases, made = holding(corpus, names), []
+    refused = dict(corpus.quarantine(evidence=False).filter(stage="ingest").select("episode_id", "message").iter_rows())
     for name in names:
         row = next(iter(corpus.rows(EPISODES, [name])), None)
-        signals = by_episode(corpus.root, SIGNALS, corpus.parts(SIGNALS.name, [name])).get(name, [])
+        content = _content(corpus, name)
+        if name in refused:  # a forgotten log under another name, or in another file: now that is known too
+            same = [s.content for s in stones if s.content and s.content[:TOLD] in refused[name]]
+            content = next(iter(same), content)
         made.append(
             Tombstone(
                 episode_id=name,
                 recording_id=row["recording_id"] if row else name,
                 dataset_uri=row["dataset_uri"] if row else "",
                 identity=identities.get(name, ""),
-                content=content_of(signals),  # type: ignore[arg-type]
+                content=content,
                 n_rows=row["n_rows"] if row else None,
                 t0=row["t0"] if row else None,
                 t1=row["t1"] if row else None,
@@ -95,10 +105,14 @@ def twins(corpus: Corpus, made: Sequence[Tombstone]) -> dict[str, list[str]]:
     for stone in made:
         near = rows.filter(pl.col("n_rows") == stone.n_rows, ~pl.col("episode_id").is_in(names))["episode_id"].to_list()
         for name in near if stone.content else ():
-            own = by_episode(corpus.root, SIGNALS, corpus.parts(SIGNALS.name, [name])).get(name, [])
-            if content_of(own) == stone.content:  # type: ignore[arg-type]
+            if _content(corpus, name) == stone.content:
                 found.setdefault(stone.episode_id, []).append(name)
     return found
+
+
+def _content(corpus: Corpus, name: str) -> str:
+    own = by_episode(corpus.root, SIGNALS, corpus.parts(SIGNALS.name, [name])).get(name, [])
+    return content_of(cast("list[SignalRow]", own))
 
 
 def holding(corpus: Corpus, names: Collection[str]) -> list[str]:

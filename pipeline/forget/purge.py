@@ -100,7 +100,13 @@ class Purge:
                 continue
             items = [i for i in commit.items if not of_forgotten(i.name, self.names)]
             narrow = stage in of_episodes and len(items) == len(commit.items)
-            tables = self._without(commit, (QUARANTINE.name,) if narrow else None)
+            try:
+                tables = self._without(commit, (QUARANTINE.name,) if narrow else None)
+            except DamagedPart:
+                if items and commit.unit in self._counting(stage):
+                    raise
+                gone.append(commit.unit)  # nothing that counts rests on it, and no repair would mend it
+                continue
             if len(items) == len(commit.items) and not tables:
                 continue
             kept = self._published_again(commit, items, tables, commits) if items and not self.dry else None
@@ -110,6 +116,10 @@ class Purge:
             self.corpus.ledger.remove(stage, gone)
         if not self.dry:
             self.corpus.ledger.tidy(stage)
+
+    def _counting(self, stage: str) -> set[str]:
+        """Units that an item of the plan rests on."""
+        return set(self.corpus.units(stage)) if stage in self.corpus.ledgers else set()
 
     def _published_again(
         self, commit: Commit, items: list[Item], tables: dict[str, pa.Table], commits: dict[str, Commit]

@@ -40,7 +40,7 @@ class Recorded:
 
 def redraw(corpus: Corpus, console: Console) -> tuple[str | None, str]:
     """Draw a release anew, put it in force, and record it: (its name, ""); or (None, why it could not be drawn): then
-    none is in force until the next build."""
+    none is in force until the next build. Raises Quarantined(DAMAGED_FILE): a repair first."""
     config = config_for(corpus.stages).model_validate(corpus.manifest["config"])
     build = Build(corpus.root, config, console, corpus.stages)
     plan, name, why = planned(corpus), None, ""
@@ -54,7 +54,7 @@ def redraw(corpus: Corpus, console: Console) -> tuple[str | None, str]:
                 result = Result(plan)
                 build.release(plan, runner, result)
             name = result.release
-        except (BuildFailedError, StageDied, FileNotFoundError, Quarantined, pl.exceptions.PolarsError) as error:
+        except (BuildFailedError, StageDied, FileNotFoundError, pl.exceptions.PolarsError) as error:
             why = str(error)
     if name is None:
         finish.point_nowhere(corpus.root)

@@ -60,7 +60,7 @@ def forget(
         left = inscribe.unfinished(stones)  # of a command that was killed: all are finished together
         found.again = [s for s in stones if s.finished and s.episode_id in set(names) - there]
         new = sorted(set(names) & there - {s.episode_id for s in left})
-        made = inscribe.inscribed(corpus, new, _identities(corpus, new), *_signed(by), reason)
+        made = inscribe.inscribed(corpus, new, stones, _identities(corpus, new), *_signed(by), reason)
         found.stones = [*left, *made]
         found.releases = sorted({r for s in found.stones for r in s.releases})
         if found.stones:

@@ -125,7 +125,7 @@ def _forgotten(corpus: Corpus) -> Iterator[str]:
         if not stone.finished:
             yield f"           {stone.episode_id} is not forgotten to the end: corpus forget {stone.episode_id} again"
         elif stone.episode_id in read:
-            yield f"           {stone.episode_id} is in the corpus: its log is not the one that was forgotten by that name"
+            yield f"           {stone.episode_id} is in the corpus: its log is not the forgotten one"
 
 
 def _verdicts(corpus: Corpus) -> Iterator[str]:

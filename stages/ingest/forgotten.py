@@ -20,6 +20,7 @@ from schemas.signals import SignalRow
 from schemas.tombstones import Tombstone
 from stages.ingest.survey import Survey
 
+TOLD = 16  # hex digits of a log's hash in a refusal, by which its tombstone is found again
 LOGGED = ("state", "action")  # streams as logged: no setting and no profile changes them
 
 
@@ -56,16 +57,19 @@ def refuse(name: str, rows: Sequence[SignalRow], tombstones: Sequence[Tombstone]
     content = content_of(rows) if tombstones else ""
     for stone in tombstones:
         if content and content == stone.content:
-            raise _forgotten(f"its log is, value for value, that of an episode that was forgotten on {stone.at}")
+            words = (
+                f"its log ({content[:TOLD]}) is, value for value, that of an episode that was forgotten on {stone.at}"
+            )
+            raise _forgotten(words)
         if name == stone.episode_id and not content:
             raise _forgotten(f"{_bears(stone)}, and its log has no values to tell whether this is it")
 
 
 def refuse_unread(name: str, tombstones: Sequence[Tombstone]) -> None:
     """Raises Quarantined(FORGOTTEN) for a forgotten name of which no log was ever read."""
-    for stone in tombstones:
-        if name == stone.episode_id and not stone.content:
-            raise _forgotten(f"{_bears(stone)}, and never read: nobody can tell whether this is it")
+    own = [stone for stone in tombstones if name == stone.episode_id]
+    if own and not any(stone.content for stone in own):
+        raise _forgotten(f"{_bears(own[0])}, and never read: nobody can tell whether this is it")
 
 
 def refuse_unreadable(name: str, tombstones: Sequence[Tombstone]) -> None:
