@@ -329,12 +329,16 @@ def remove(uri: str) -> None:
 
 
 def remove_empty_folders(uri: str) -> None:
-    """Remove a folder of a disk and those in it as far as they are empty; an object store has none."""
-    if not is_local(uri) or os.path.islink(uri):
-        return
-    for folder, _, _ in os.walk(uri, topdown=False):
-        with suppress(OSError):  # not empty, or gone
-            os.rmdir(folder)
+    """Remove a folder and those in it as far as they are empty. An object store has none, but pyarrow puts an empty
+    object in place of one whose last file it removes."""
+    if is_local(uri):
+        for folder, _, _ in os.walk(uri, topdown=False):
+            with suppress(OSError):  # not empty, or gone
+                os.rmdir(folder)
+    elif not listing(uri):
+        fs, path = filesystem(uri)
+        with writing(uri), suppress(FileNotFoundError):
+            fs.delete_dir(path)
 
 
 def size(uri: str) -> int:

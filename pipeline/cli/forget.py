@@ -9,11 +9,13 @@ import click
 
 from pipeline.cli.errors import mendable
 from pipeline.corpus.view import Corpus
+from stages import storage
 from stages.text import printable
 
 if TYPE_CHECKING:
     from pipeline.forget.run import Forgotten
 
+NAME = "report.html"
 SHOWN = 12  # files that are named
 
 
@@ -46,6 +48,8 @@ def forget(
             what = "" if stone.n_rows is None else f"  {stone.n_rows} rows, {stone.t1 - stone.t0:.1f} s"  # type: ignore[operator]
             left = "" if stone.finished else "  NOT FINISHED: forget it again"
             click.echo(printable(f"{stone.episode_id}  {stone.at}  by {stone.by}{what}  {stone.reason}{left}".rstrip()))
+            if stone.releases:
+                click.echo(f"    was in releases {', '.join(stone.releases)}")
         click.echo(f"{len(stones)} forgotten" if stones else "nothing was forgotten")
         return
     if recall:
@@ -59,8 +63,8 @@ def forget(
     if found.stones:
         for line in _lines(found, dry_run):
             click.echo(printable(line))
-        if not dry_run:
-            _draw(root)
+    if not dry_run and (found.stones or not storage.exists(storage.join(root, NAME))):
+        _draw(root)
 
 
 def _lines(found: Forgotten, dry_run: bool) -> Iterator[str]:

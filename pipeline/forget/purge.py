@@ -223,16 +223,19 @@ class Purge:
             self.corpus.ledger.remove("samples", units)
 
     def leftovers(self) -> None:
-        """Files of ours that no commit names, the old parts and tars among them, and what killed processes left."""
+        """Files of ours that no commit names, the old parts and tars among them, what killed processes left, and pages
+        of `corpus explain`."""
         if self.dry:
             return
+        pages = {f"explain-{sample_key(name)}.{kind}" for name in self.names for kind in ("png", "html")}
         named = set(configured(self.corpus))
         for stage in {path.split("/", 1)[0] for path in storage.listing(storage.join(self.root, "ledger"))}:
             if stage != storage.name_of(tombstones.FOLDER):
                 named |= set(self.corpus.ledger.state(stage).files["path"])
         for path in sorted(storage.listing(self.root)):
             ours = OURS.fullmatch(path) and not path.startswith(MODELS)
-            if path not in named and (ours or TEMPORARY.fullmatch(path)):
+            drawn = storage.name_of(path) in pages
+            if path not in named and (ours or drawn or TEMPORARY.fullmatch(path)):
                 self._remove(path)
 
     def _remove(self, path: str, counted: bool = True) -> None:

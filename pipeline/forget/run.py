@@ -25,6 +25,7 @@ from pipeline.forget.foreign import mentioning
 from pipeline.forget.purge import Gone, Purge
 from pipeline.forget.redraw import redraw
 from schemas.tombstones import Tombstone
+from stages import storage
 from stages.ingest import INGEST
 from stages.ingest.survey import survey
 
@@ -104,8 +105,11 @@ def _identities(corpus: Corpus, names: Sequence[str]) -> dict[str, str]:
         return {}
     config = config_for(corpus.stages).model_validate(corpus.manifest["config"])
     sources = [f"{name}={uri}" for name, uri in corpus.manifest["sources"].items()]
-    found = survey(sources, config.of(INGEST)) if sources else None
-    return dict(found.episodes.select("episode_id", "identity").iter_rows()) if found else {}
+    try:
+        found = survey(sources, config.of(INGEST))
+    except storage.Unusable:  # the corpus is all that is needed
+        return {}
+    return dict(found.episodes.select("episode_id", "identity").iter_rows())
 
 
 def _signed(by: str) -> tuple[str, str]:

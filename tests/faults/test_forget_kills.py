@@ -120,9 +120,9 @@ def test_killed_between_two_files_the_rerun_ends_as_if_nothing_had_been(corpus, 
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("number", range(1, 41))
+@pytest.mark.parametrize("number", range(1, 61))
 def test_killed_at_each_instant(corpus, peaceful, number, monkeypatch):
-    killed_after(number / 41, corpus, peaceful, monkeypatch)
+    killed_after(number / 61, corpus, peaceful, monkeypatch)
 
 
 POINTS = [

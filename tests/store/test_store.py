@@ -9,6 +9,7 @@ import os
 import random
 import re
 import select
+import shutil
 import signal
 import socket
 import socketserver
@@ -29,6 +30,7 @@ from stages import storage
 from tests.corpora import contents
 from tests.faults.builds import arguments, dataset, start
 from tests.faults.corruption import WOUNDS, files
+from tests.forget.scan import naming
 
 pytestmark = [pytest.mark.store, pytest.mark.timeout(600)]
 LOGS = "s3://robots/logs"
@@ -202,6 +204,20 @@ def test_damage_is_found_and_mended(on_disk, mirror):
         corpus("repair", "--corpus", uri)
         assert "no fault" in corpus("verify", "--corpus", uri)
         assert contents(mirror(uri)) == contents(on_disk)
+
+
+def test_an_episode_is_forgotten_in_a_bucket_too(on_disk, mirror, tmp_path):
+    uri, gone = "s3://robots/forgotten", "logs/000001"
+    corpus(*arguments(LOGS, uri))
+    assert "shards/latest is" in corpus("forget", gone, "--corpus", uri)
+    assert all(path.startswith("ledger/forgotten") for path in naming(mirror(uri), gone))
+    assert "no fault" in corpus("verify", "--corpus", uri)
+    assert "forgotten  1 episode on request" in corpus(*arguments(LOGS, uri))
+    shutil.copytree(on_disk, tmp_path / "disk", symlinks=True)
+    corpus("forget", gone, "--corpus", str(tmp_path / "disk"))
+    corpus(*arguments(LOGS, tmp_path / "disk"))
+    linked = {k: v for k, v in contents(tmp_path / "disk").items() if not k.endswith(".tar")}  # a bucket has no links
+    assert contents(mirror(uri)) == linked
 
 
 @pytest.mark.parametrize("stage", ["observe", "embed"])
