@@ -103,7 +103,7 @@ def twins(corpus: Corpus, made: Sequence[Tombstone]) -> dict[str, list[str]]:
     rows = corpus.table(EPISODES.name, columns=["episode_id", "n_rows"])
     names = [stone.episode_id for stone in made]
     for stone in made:
-        if not stone.content:
+        if not stone.content or stone.n_rows is None:
             continue
         near = rows.filter(pl.col("n_rows") == stone.n_rows, ~pl.col("episode_id").is_in(names))["episode_id"].to_list()
         for name in near:
