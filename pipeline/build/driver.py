@@ -37,7 +37,6 @@ from schemas.reasons import Quarantined, Reason
 from stages import storage
 from stages.cluster import CLUSTER
 from stages.ingest import INGEST
-from stages.ingest.forgotten import pass_over
 from stages.ingest.survey import Lost, Survey, survey
 from stages.segment import SEGMENT
 from stages.shard import SAMPLES, SHARD
@@ -98,7 +97,7 @@ class Build:
             labels = read_labels(self.config.of(SEGMENT).labels)
             with uncollected():
                 found = survey(sources, self.config.of(INGEST), self.formats)
-            pass_over(found, stones)
+            found.pass_over(stones)
             plan = Plan(found, self.config, self.ledger, labels, self.stages)
             result = Result(plan)
             self.announce.sources(found, self._before())

@@ -23,7 +23,6 @@ from stages.caption import CAPTION
 from stages.caption.vlm.handling import actions, handlings
 from stages.caption.vlm.prompts import prompt
 from stages.ingest import INGEST
-from stages.ingest.forgotten import pass_over
 from stages.ingest.survey import survey
 from stages.segment import SEGMENT
 
@@ -59,7 +58,7 @@ class Estimate:
 def estimate(root: str, config: CorpusConfig, sources: list[str], stages: Stages = STAGES) -> Estimate:
     """Looks only: nothing is written, nobody is asked. Raises SourceError."""
     found = survey(sources, config.of(INGEST))
-    pass_over(found, tombstones.read(root))
+    found.pass_over(tombstones.read(root))
     plan = Plan(found, config, Ledger(root), read_labels(config.of(SEGMENT).labels), stages)
     missing = {}
     for stage in stages:

@@ -12,9 +12,9 @@ import json
 from dataclasses import asdict
 
 from schemas.ids import sample_key
-from schemas.tombstones import Tombstone
 from stages import storage
 from stages.fingerprint import fingerprint
+from stages.forgotten import Tombstone
 
 FOLDER = "ledger/forgotten"
 COPIES = ("", "-copy")

@@ -24,9 +24,8 @@ from schemas.episodes import EPISODES
 from schemas.ids import EPISODE_OF, episode_of
 from schemas.samples import SAMPLES
 from schemas.signals import SIGNALS, SignalRow
-from schemas.tombstones import Tombstone
 from stages import storage
-from stages.ingest.forgotten import TOLD, content_of
+from stages.forgotten import TOLD, Tombstone, content_of
 
 NEAR = 3  # names that are suggested
 

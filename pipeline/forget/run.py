@@ -24,8 +24,8 @@ from pipeline.forget import inscribe
 from pipeline.forget.foreign import mentioning
 from pipeline.forget.purge import Gone, Purge
 from pipeline.forget.redraw import redraw
-from schemas.tombstones import Tombstone
 from stages import storage
+from stages.forgotten import Tombstone
 from stages.ingest import INGEST
 from stages.ingest.survey import survey
 

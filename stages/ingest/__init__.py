@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from schemas.episodes import EPISODES
 from schemas.ids import source_of
 from schemas.signals import SIGNALS
-from schemas.tombstones import Tombstone
 from stages.fingerprint import each_fingerprint, fingerprint
+from stages.forgotten import Tombstone
 from stages.ingest.config import IngestConfig
 from stages.stage import Plan, Scope, Stage
 from stages.work import Inputs, Outcome, Unit, Workspace

@@ -5,11 +5,11 @@ from __future__ import annotations
 from schemas.episodes import EPISODES
 from schemas.reasons import Quarantined
 from schemas.signals import SIGNALS
+from stages.forgotten import refuse, refuse_unread, refuse_unreadable
 from stages.ingest import IngestWork
 from stages.ingest.config import IngestConfig
 from stages.ingest.describe import extra_columns
 from stages.ingest.extract import extract, needed_columns
-from stages.ingest.forgotten import refuse, refuse_unread, refuse_unreadable
 from stages.sources.protocol import Reader
 from stages.work import Outcome, Unit
 

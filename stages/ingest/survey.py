@@ -14,9 +14,9 @@ import polars as pl
 
 from schemas.ids import camera_id, episode_id, episode_of, source_of
 from schemas.reasons import Quarantined, Reason
-from schemas.tombstones import Tombstone
 from stages import storage
 from stages.fingerprint import fingerprint
+from stages.forgotten import Tombstone
 from stages.ingest.config import IngestConfig, uses
 from stages.ingest.inference.arms import Finding
 from stages.ingest.layout import layout_of
@@ -81,6 +81,18 @@ class Survey:
             for source, own in self.listed.items():
                 self._numbers |= {episode_id(source, key): number for number, key in enumerate(own.table["key"])}
         return self.listed[source_of(name)].make(self._numbers[name])
+
+    def pass_over(self, tombstones: Sequence[Tombstone]) -> None:
+        """Take out what is known to be forgotten, by name and identity; `passed` names it."""
+        known = pl.DataFrame(
+            [(t.episode_id, t.identity) for t in tombstones if t.identity],
+            schema={"episode_id": pl.String, "identity": pl.String},
+            orient="row",
+        )
+        gone = self.episodes.join(known, on=["episode_id", "identity"], how="semi")["episode_id"].to_list()
+        kept = ~pl.col("episode_id").is_in(gone)
+        self.forgotten, self.passed = tuple(tombstones), gone
+        self.episodes, self.cameras = self.episodes.filter(kept), self.cameras.filter(kept)
 
     def camera(self, item: str) -> Camera:
         """A camera of an episode, by episode@camera. Raises KeyError."""

@@ -13,8 +13,7 @@ from pipeline.cli import main
 from pipeline.corpus.view import Corpus
 from pipeline.report.summary import Summary
 from schemas.reasons import Quarantined, Reason
-from schemas.tombstones import Tombstone
-from stages.ingest.forgotten import content_of, refuse, refuse_unread, refuse_unreadable
+from stages.forgotten import Tombstone, content_of, refuse, refuse_unread, refuse_unreadable
 from tests.datasets import Episode, write_dataset
 from tests.forget.scan import naming
 

@@ -1,27 +1,49 @@
 """Episodes that were forgotten on request are not read again, and no other is passed over in their place.
 
-In: tombstones, and what a source lists now. An entry with the name and identity (files, place in them) of a tombstone
-is the forgotten episode: it leaves the survey, and no file of it is opened. Numbers, names and files move, though: a
-LeRobot dataset of which an episode is deleted counts the others anew. So each log that is read is held against the
-tombstones by its values; the same ones under any name are refused, and another recording under a forgotten name is
-used. Where the forgotten episode was never read, its values are not known: what bears its name is refused, and told.
+In: tombstones, and the log of an episode. Out: nothing, or a refusal. An entry with the name and identity (files, place
+in them) of a tombstone leaves the survey (`Survey.pass_over`), and no file of it is opened. Numbers, names and files
+move, though: a LeRobot dataset of which an episode is deleted counts the others anew. So each log that is read is held
+against the tombstones by its values; the same ones under any name are refused, and another recording under a forgotten
+name is used. Where the forgotten episode was never read, its values are not known: what bears its name is
+refused, and told.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 
 from schemas.reasons import Quarantined, Reason
 from schemas.signals import SignalRow
-from schemas.tombstones import Tombstone
-from stages.ingest.survey import Survey
 
 TOLD = 16  # hex digits of a log's hash in a refusal, by which its tombstone is found again
 LOGGED = ("state", "action")  # streams as logged: no setting and no profile changes them
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """Of one episode. `identity`: a hash of its entry in the source and of its files, as the last survey had them
+    (empty: the source was not at hand); `content`: a hash of the values of its log (empty: it was never read), the same
+    under another name, number or format. `n_rows`, and `t0`, `t1` in s on the source's clock, are for people; null
+    where it was never read. `at`: when, UTC; `by`: who asked; `releases`: that held it and were removed; `finished`:
+    nothing of it is left."""
+
+    episode_id: str
+    recording_id: str
+    dataset_uri: str
+    identity: str
+    content: str
+    n_rows: int | None
+    t0: float | None
+    t1: float | None
+    at: str
+    by: str
+    reason: str
+    releases: tuple[str, ...] = ()
+    finished: bool = False
 
 
 def content_of(rows: Iterable[SignalRow]) -> str:
@@ -37,19 +59,6 @@ def content_of(rows: Iterable[SignalRow]) -> str:
         values = np.ascontiguousarray(own[stream]["values"], dtype="<f4")
         digest.update(f"{stream} {own[stream]['width']} {len(values)};".encode() + values.tobytes())
     return digest.hexdigest()
-
-
-def pass_over(found: Survey, tombstones: Sequence[Tombstone]) -> None:
-    """Take out of a survey what is known to be forgotten; `found.passed` names it."""
-    known = pl.DataFrame(
-        [(t.episode_id, t.identity) for t in tombstones if t.identity],
-        schema={"episode_id": pl.String, "identity": pl.String},
-        orient="row",
-    )
-    gone = found.episodes.join(known, on=["episode_id", "identity"], how="semi")["episode_id"].to_list()
-    kept = ~pl.col("episode_id").is_in(gone)
-    found.forgotten, found.passed = tuple(tombstones), gone
-    found.episodes, found.cameras = found.episodes.filter(kept), found.cameras.filter(kept)
 
 
 def refuse(name: str, rows: Sequence[SignalRow], tombstones: Sequence[Tombstone]) -> None:
