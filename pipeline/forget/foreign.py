@@ -1,7 +1,7 @@
 """Files in a corpus that no build wrote, and that name an episode: exports, pages, notes. They are people's own, and
 are told, never touched.
 
-In: a corpus and names. Out: paths. A file is read as it is, a Parquet file also unpacked.
+In: a corpus and names. Out: paths. A file is read as it is; what is packed in Parquet and npz is looked at too.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Collection
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -40,11 +41,24 @@ def mentioning(root: str, names: Collection[str]) -> list[str]:
 def _holds(root: str, path: str, own: Collection[bytes]) -> bool:
     try:
         blob = storage.read_bytes(storage.join(root, path))
-    except OSError:
+        unpacked = _unpacked(path, blob)
+    except (OSError, ValueError, pa.ArrowException):  # not what its name says
         return False
+    return any(form in text for form in own for text in (blob, unpacked))
+
+
+def _unpacked(path: str, blob: bytes) -> bytes:
+    """What is in a Parquet file, and the texts of an npz file (a plan of `corpus plan`)."""
     if path.endswith(".parquet"):
-        try:
-            blob += repr(pq.read_table(io.BytesIO(blob)).to_pylist()).encode()
-        except (OSError, pa.ArrowException):
-            return any(form in blob for form in own)
-    return any(form in blob for form in own)
+        return repr(pq.read_table(io.BytesIO(blob)).to_pylist()).encode()
+    if path.endswith(".npz"):
+        with np.load(io.BytesIO(blob)) as arrays:
+            return b"\n".join(_text(arrays[name]) for name in arrays.files)
+    return b""
+
+
+def _text(array: np.ndarray) -> bytes:
+    """UTF-8 as bytes (plan.npz), or NumPy's own texts, of four bytes a letter."""
+    if array.dtype.kind in "US":
+        return "\n".join(array.ravel().astype(str).tolist()).encode()
+    return array.tobytes() if array.dtype == np.uint8 else b""

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import io
 import tarfile
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from schemas.ids import sample_key
@@ -36,10 +36,12 @@ def unpacked(name: str, blob: bytes) -> Iterator[bytes]:
         table = pq.read_table(io.BytesIO(blob))
         yield repr((table.to_pylist(), table.schema.metadata)).encode()
     elif name.endswith(".npz"):
-        with zipfile.ZipFile(io.BytesIO(blob)) as archive:
-            for member in archive.namelist():
+        with np.load(io.BytesIO(blob)) as arrays:
+            for member in arrays.files:
                 yield member.encode()
-                yield archive.read(member)
+                yield arrays[member].tobytes()
+                if arrays[member].dtype.kind in "US":  # NumPy has four bytes a letter
+                    yield "\n".join(map(str, arrays[member].ravel().tolist())).encode()
     elif name.endswith(".tar"):
         with tarfile.open(fileobj=io.BytesIO(blob)) as tar:
             for entry in tar:

@@ -228,10 +228,12 @@ def test_answers_go_with_the_episode_they_were_asked_about(corpus):
 
 def test_files_that_no_build_wrote_are_named_and_left_alone(corpus):
     run("show", corpus, "events", "--to", str(corpus / "events.parquet"))
+    run("plan", corpus, "--to", str(corpus / "mine.npz"))
     (corpus / "notes.txt").write_text("nothing of it")
     (corpus / "media" / GONE / "front.txt").write_text("by hand")
     said = run("forget", corpus, GONE)
     assert "events.parquet: no build wrote it" in said
+    assert "mine.npz: no build wrote it" in said
     assert f"media/{GONE}/front.txt: no build wrote it" in said
     assert "notes.txt" not in said
     assert (corpus / "events.parquet").exists()
