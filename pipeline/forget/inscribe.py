@@ -14,6 +14,8 @@ from contextlib import suppress
 from typing import cast
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipeline.corpus import tombstones
 from pipeline.corpus.compact import DamagedPart
@@ -117,8 +119,8 @@ def _content(corpus: Corpus, name: str) -> str:
 
 
 def holding(corpus: Corpus, names: Collection[str]) -> list[str]:
-    """Releases that were made with one of these episodes: by the fates of events in the ledger, else by their index;
-    one of which nobody can tell counts."""
+    """Releases that were made with one of these episodes: by the fates of events in the ledger, else (gc takes those
+    of old releases) by their index and the events that name their clusters; one of which nobody can tell counts."""
     told: dict[str, bool] = {}
     for commit in corpus.state("samples").commits():
         file = commit.files.get(SAMPLES.name)
@@ -127,15 +129,17 @@ def holding(corpus: Corpus, names: Collection[str]) -> list[str]:
     folder = storage.join(corpus.root, "shards")
     there = {path.split("/", 1)[0] for path in storage.listing(folder) if "/" in path} - {"tars", "latest"}
     for release in there - told.keys():
-        told[release] = _mentions(corpus, f"shards/{release}/index.parquet", names)
+        told[release] = any(_mentions(corpus, f"shards/{release}/{n}.parquet", names) for n in ("index", "clusters"))
     return sorted(release for release in there if told[release])
 
 
 def _mentions(corpus: Corpus, path: str, names: Collection[str]) -> bool:
-    """Whether a table has a row of one of these episodes, or cannot tell."""
-    with suppress(OSError, pl.exceptions.PolarsError):
-        frame = pl.read_parquet(io.BytesIO(storage.read_bytes(corpus.ledger.path(path))), columns=["episode_id"])
-        return not frame.filter(pl.col("episode_id").is_in(list(names))).is_empty()
+    """Whether a table has a row of one of these episodes, or a cluster named by an event of theirs, or cannot tell."""
+    with suppress(OSError, KeyError, pa.ArrowException):
+        file = pq.ParquetFile(io.BytesIO(storage.read_bytes(corpus.ledger.path(path))))
+        column = "episode_id" if "episode_id" in file.schema_arrow.names else "central"
+        found = pl.Series(file.read([column])[column]).explode()
+        return bool(found.drop_nulls().str.extract(EPISODE_OF, 1).is_in(list(names)).any())
     return True
 
 

@@ -99,6 +99,13 @@ def test_nothing_is_left_but_the_tombstone_and_the_others_are_as_they_were(corpu
     assert "by anna  63 rows, 3.1 s  consent withdrawn\n    was in releases " in listed
 
 
+def test_a_release_whose_books_gc_has_taken_goes_too(corpus):
+    run("gc", corpus)
+    assert len(list((corpus / "shards").glob("*/manifest.json"))) == 3  # two releases, and latest
+    assert run("forget", corpus, GONE).count("is gone: a loader") == 2
+    assert stones_alone(corpus)
+
+
 def test_the_next_build_has_next_to_nothing_to_do_and_does_not_read_it(build, source, corpus):
     run("forget", corpus, GONE)
     release = Corpus(str(corpus)).manifest["release"]
