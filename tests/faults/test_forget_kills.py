@@ -19,7 +19,7 @@ from tests.faults.crash import Point
 from tests.forget.scan import naming
 
 GONE = "logs/000001"
-SOME = (0.02, 0.3, 0.55, 0.8, 0.97)  # shares of the writes and removals of a whole run
+SOME = (0.3, 0.8)  # shares of the writes and removals of a whole run
 
 
 class Killed(BaseException):

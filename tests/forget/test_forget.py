@@ -180,6 +180,7 @@ def test_a_build_that_holds_the_corpus_refuses_it(corpus):
     assert not (corpus / tombstones.FOLDER).exists()
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("number", [0, -1])
 def test_a_damaged_part_is_repaired_first_and_the_rest_of_it_is_not_lost(corpus, number):
     """One that holds the episode, and one that does not."""
@@ -255,6 +256,7 @@ def test_all_episodes_can_be_forgotten(corpus):
     assert "forgotten: 4" in run("status", corpus)
 
 
+@pytest.mark.soak
 def test_of_a_build_that_did_not_end_no_release_stays(build, source, corpus):
     build([source], corpus, *SMALL, "align.window_s=0.8", until="align")
     said = run("forget", corpus, GONE)
