@@ -22,7 +22,7 @@ from pipeline.corpus.ledger import Ledger
 from pipeline.corpus.state import KEY, State
 from pipeline.corpus.tables import frame
 from pipeline.stages import STAGES, Stages, before, writer_of
-from schemas.labels import Label
+from schemas.episodes import Label
 from schemas.table import Table
 from stages.fingerprint import each_fingerprint, fingerprint
 from stages.ingest.survey import Survey

@@ -15,7 +15,7 @@ import yaml
 from pipeline.corpus.view import Corpus
 from pipeline.labels import LabelError, read
 from schemas.alignments import AlignmentRow
-from schemas.labels import Label
+from schemas.episodes import Label
 from schemas.signals import SignalRow
 from stages.episode import signals_of
 from stages.segment import SegmentConfig

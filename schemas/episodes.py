@@ -1,11 +1,72 @@
-"""`episodes`: one row an episode, as the source declares it. Written by ingest."""
+"""`episodes`: one row an episode, as the source declares it, with the spans that people (or other programs) have marked
+in it, which `segment` lets win over its own. Written by ingest.
 
-from typing import TypedDict
+A label lies on the canonical clock in seconds, as events do, or between frames of the source's video (rows, where
+there is none), half-open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypedDict
 
 import pyarrow as pa
 
-from schemas.labels import LABEL, LabelRow
 from schemas.table import Column, Table, one_of
+
+LABEL = pa.struct(
+    [
+        pa.field("level", pa.string(), nullable=False),
+        pa.field("track", pa.string(), nullable=False),
+        pa.field("unit", pa.string(), nullable=False),  # seconds or frames
+        pa.field("start", pa.float64(), nullable=False),
+        pa.field("end", pa.float64(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("primitive", pa.string()),
+        pa.field("said_by", pa.string(), nullable=False),  # file, or column of the source
+    ]
+)
+
+
+class LabelRow(TypedDict):
+    """A label as it lies in `episodes.labels`."""
+
+    level: str
+    track: str
+    unit: str
+    start: float
+    end: float
+    text: str
+    primitive: str | None
+    said_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Somebody's span of one level and track: [start, end) in s or in source frames, the words for it, its primitive if
+    one was given, and where it was read."""
+
+    level: str
+    start: float
+    end: float
+    text: str
+    unit: Literal["seconds", "frames"] = "seconds"
+    track: str = "all"
+    primitive: str | None = None
+    said_by: str = ""
+
+    def row(self) -> LabelRow:
+        return {
+            "level": self.level,
+            "track": self.track,
+            "unit": self.unit,
+            "start": self.start,
+            "end": self.end,
+            "text": self.text,
+            "primitive": self.primitive,
+            "said_by": self.said_by,
+        }
+
 
 CAMERA = pa.struct(
     [
@@ -86,7 +147,7 @@ EPISODES: Table[EpisodeRow] = Table(
         Column("marks", pa.string(), "what the source says of the episode as a whole, JSON: success, operator, ..."),
         Column("layout", pa.string(), "what the numbers of its streams are, JSON: schemas.sample.Layout"),
         Column("extras_refused", pa.list_(pa.string()), "columns that only ride along and could not be used, and why"),
-        Column("labels", pa.list_(LABEL), "spans that the source brings along, schemas.labels.Label"),
+        Column("labels", pa.list_(LABEL), "spans that the source brings along, schemas.episodes.Label"),
         Column("checks", pa.list_(pa.string()), "cleaning checks made and passed"),
         Column("flags", pa.list_(pa.string()), "schemas.reasons.Flag values"),
     ),

@@ -19,7 +19,7 @@ from stages.work import Inputs, Outcome, Unit, Workspace
 if TYPE_CHECKING:
     import polars as pl
 
-    from schemas.labels import Label
+    from schemas.episodes import Label
     from stages.ingest.survey import Survey
 
 C = TypeVar("C", bound=BaseModel)

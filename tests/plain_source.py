@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from schemas.labels import Label
+from schemas.episodes import Label
 from schemas.reasons import Flag, Quarantined, Reason
 from stages.sources.protocol import Camera, Episode, Episodes, Feature, SourceError, Stream, listed
 from stages.storage import FileIdentity

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
+from schemas.episodes import Label
 from schemas.ids import source_of
-from schemas.labels import Label
 from stages.ingest.survey import Survey
 from stages.sources.protocol import Dataset
 from stages.text import printable

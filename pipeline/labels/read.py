@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from schemas.episodes import Label
 from schemas.events import PRIMITIVES
 from schemas.ids import LEVELS, TRACKS, episode_id
-from schemas.labels import Label
 from stages import storage
 from stages.sources.find import named
 from stages.text import plain

@@ -167,7 +167,8 @@ def _loading_plan(ledger: Ledger, rows: pl.DataFrame, commits: Mapping[str, Comm
             numbers = {**part.numbers, "tar": np.zeros(len(part), dtype=np.int32)}
             parts.append(loading.Plan(numbers, {**part.names, "tar": [file]}))
     whole = loading.concatenate(parts)
-    events = pl.DataFrame({"event_id": [whole.event_id(row) for row in range(len(whole))]})
+    ids = [whole.event_id(row) for row in range(len(whole))]
+    events = pl.DataFrame({"event_id": ids}, schema={"event_id": pl.String})
     weight = events.join(rows.select("event_id", "weight"), on="event_id", how="left", maintain_order="left")["weight"]
     reserve = np.char.startswith(whole.text("tar").astype(str), "reserve")
     whole.numbers["weight"] = np.where(reserve, 0.0, weight.fill_null(0.0).to_numpy())

@@ -20,8 +20,8 @@ from schemas.ids import sample_key
 from schemas.plan import NotAPlan, Plan, from_bytes
 from stages import storage
 from stages.balance import Wish, balance, table
-from stages.load.weights import once
-from stages.load.where import WORD, rows_where
+from stages.load.ordering.weights import once
+from stages.load.ordering.where import WORD, rows_where
 
 SPACES = ("vl_cluster", "action_cluster")
 # of `captions`, which `where` may name too

@@ -18,16 +18,17 @@ from torch.utils.data import Dataset
 
 from schemas.plan import CAMERAS, CLIPS, PICTURES
 from schemas.sample import EVENT, VALID
-from stages.load import release as releases
 from stages.load import vector as vectors
-from stages.load import weights, window
+from stages.load import window
 from stages.load.canvas import Canvas
 from stages.load.item import LAYOUTS, Facts, Item, Wanted, item
 from stages.load.lerobot import Meta
 from stages.load.loader import EventLoader, Stream
-from stages.load.order import digest_of, epoch_order
-from stages.load.sample import Raw, read
-from stages.load.where import rows_where
+from stages.load.ordering import weights
+from stages.load.ordering.order import digest_of, epoch_order
+from stages.load.ordering.where import rows_where
+from stages.load.reading import release as releases
+from stages.load.reading.sample import Raw, read
 from stages.load.window import Cut
 
 Mode = Literal["event", "chunk"]

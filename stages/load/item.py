@@ -15,8 +15,8 @@ import torch
 
 from schemas.sample import EVENT, Sample
 from stages.load.canvas import Views
-from stages.load.clips import Pictures
-from stages.load.sample import Raw
+from stages.load.reading.clips import Pictures
+from stages.load.reading.sample import Raw
 from stages.load.vector import Scale, Vector, normalised
 from stages.load.window import Pad, Window
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from stages.load.release import MOMENTS
+from stages.load.reading.release import MOMENTS
 from stages.load.vector import Vector
 
 if TYPE_CHECKING:

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from stages.load.batches import Ints, Schedule, Wish, schedule, share
 from stages.load.collate import Batch, collate, packed
+from stages.load.ordering.batches import Ints, Schedule, Wish, schedule, share
 
 if TYPE_CHECKING:
     from stages.load.dataset import EventDataset
-    from stages.load.sample import Raw
+    from stages.load.reading.sample import Raw
 
 AHEAD = 2  # batches whose bytes are on their way while one is decoded, from elsewhere than the disk
 

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.sample import VALID, Layout
-from stages.load.release import Figures
-from stages.load.sample import Arrays
+from stages.load.reading.release import Figures
+from stages.load.reading.sample import Arrays
 
 Floats = npt.NDArray[np.float32]
 Normalise = Literal["none", "mean_std", "min_max", "quantile"]

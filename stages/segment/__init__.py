@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from schemas.alignments import ALIGNMENTS
-from schemas.episodes import EPISODES
+from schemas.episodes import EPISODES, Label
 from schemas.events import EVENTS
-from schemas.labels import Label
 from schemas.observations import OBSERVATIONS
 from schemas.signals import SIGNALS
 from stages.fingerprint import fingerprint

@@ -16,8 +16,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from schemas.episodes import Label, LabelRow
 from schemas.ids import LEVELS
-from schemas.labels import Label, LabelRow
 from stages.seconds import ROUNDING_S, at_least
 
 Float = npt.NDArray[np.float64]

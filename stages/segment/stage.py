@@ -13,10 +13,9 @@ from typing import TypedDict
 import numpy as np
 
 from schemas.alignments import ALIGNMENTS, AlignmentRow
-from schemas.episodes import EPISODES
+from schemas.episodes import EPISODES, Label
 from schemas.events import EVENTS, PRIMITIVES, EventRow, EvidenceRow
 from schemas.ids import event_id
-from schemas.labels import Label
 from schemas.observations import OBSERVATIONS, ObservationRow
 from schemas.reasons import Quarantined, Reason
 from schemas.signals import SIGNALS

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from schemas.episodes import Label
 from schemas.ids import episode_id
-from schemas.labels import Label
 from schemas.reasons import Flag
 from stages.storage import FileIdentity
 

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.load.batches import Wish, packed, schedule, share
-from stages.load.order import copies, epoch_order, keys
+from stages.load.ordering.batches import Wish, packed, schedule, share
+from stages.load.ordering.order import copies, epoch_order, keys
 
 
 def test_keys_are_the_same_on_every_machine_and_for_ever():

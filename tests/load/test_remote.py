@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.load import EventDataset, NotARelease, Unreadable, files
-from stages.load.files import together
+from stages.load import EventDataset, NotARelease, Unreadable
+from stages.load.reading import files
+from stages.load.reading.files import together
 from tests.load.releases import Event, write_release
 from tests.load.server import serving
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.balance import Wish, balance, table
-from stages.load.weights import balanced, once
+from stages.load.ordering.weights import balanced, once
 
 
 def test_by_hand():

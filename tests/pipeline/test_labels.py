@@ -13,7 +13,7 @@ from pipeline.cli import main
 from pipeline.corpus.compact import compact as merge
 from pipeline.corpus.view import Corpus
 from pipeline.labels import LabelError, read, write
-from schemas.labels import Label
+from schemas.episodes import Label
 from tests.datasets import Episode, write_dataset
 
 UNTIL = {"until": "caption"}

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from schemas.labels import Label
+from schemas.episodes import Label
 from schemas.reasons import Quarantined, Reason
 from stages.sources.columns import values_of
 from stages.text import plain

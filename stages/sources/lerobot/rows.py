@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from schemas.labels import Label
+from schemas.episodes import Label
 from schemas.reasons import Flag, Quarantined, Reason
 from stages import bounded
 from stages.sources.columns import values_of

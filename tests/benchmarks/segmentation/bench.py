@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.labels import LabelError, read
-from schemas.labels import Label
+from schemas.episodes import Label
 from stages.segment import SegmentConfig
 from stages.segment.stage import event_rows
 from stages.segment.tracks import tracks_of

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.episodes import Label
 from schemas.events import EVENTS
-from schemas.labels import Label
 from stages.segment import SegmentConfig
 from stages.segment.labels import Placed, accept, impose, place
 from stages.segment.stage import segmented

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.labels import Label
+from schemas.episodes import Label
 from stages.episode import Signal
 from stages.segment import SegmentConfig
 from stages.segment.stage import segmented

@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from schemas.plan import CAMERAS, CLIPS
 from schemas.sample import Sample
-from stages.load.clips import Pictures, UnreadableClip, decode
-from stages.load.files import Range
-from stages.load.release import Release
+from stages.load.reading.clips import Pictures, UnreadableClip, decode
+from stages.load.reading.files import Range
+from stages.load.reading.release import Release
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 

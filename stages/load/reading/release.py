@@ -17,7 +17,7 @@ import numpy.typing as npt
 from schemas import plan as plans
 from schemas.plan import Plan
 from schemas.sample import Layout
-from stages.load.files import Folder, Unreadable
+from stages.load.reading.files import Folder, Unreadable
 
 Figures = Mapping[str, Any]  # count, mean, std, min, max, q01, q99 of an array's columns
 MOMENTS = ("mean", "std", "min", "max", "q01", "q99")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stages.load.order import shuffled
+from stages.load.ordering.order import shuffled
 
 Ints = npt.NDArray[np.int64]
 WINDOW = 64  # batches that are sorted by length, or packed, together

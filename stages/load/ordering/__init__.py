@@ -1,0 +1,1 @@
+"""Ordering: which samples come, how often, in which order and batches. Pure functions of the plan."""
