@@ -18,7 +18,7 @@ BUILD = $(BIN)/corpus build $(foreach s,$(SOURCE),--source $(call quoted,$(s))) 
 	$(if $(CONFIG),--config $(call quoted,$(CONFIG))) $(foreach s,$(SET),--set $(call quoted,$(s)))
 
 .DEFAULT_GOAL := help
-.PHONY: corpus report test cluster-test store-test serve-test check-exports soak gpu-check bench bench-segment bench-captions bench-balance bench-find lint sample captioner pictures lock clean help
+.PHONY: corpus report test cluster-test store-test serve-test check-exports soak gpu-check bench bench-segment bench-captions bench-balance bench-find bench-load lint sample captioner pictures lock clean help
 
 corpus: $(VENV)/.installed  ## Build the corpus of the sample, or of SOURCE="dir1 name=dir2" [CORPUS=out] [CONFIG=my.yaml] [SET="a.b=1"]
 	$(BUILD)
@@ -67,6 +67,9 @@ bench-balance: $(VENV)/.installed  ## Measure clusters, the balance, the deal in
 
 bench-find: $(VENV)/.installed corpus  ## Measure corpus find against the sample's truth, and its time on many events; writes docs/find.md (a quarter of an hour)
 	$(BIN)/python -m tests.benchmarks.finding --corpus $(CORPUS) --events 10000,100000,1000000 --write docs/find.md
+
+bench-load: $(VENV)/.installed  ## Measure the loader beside bare decoding and LeRobotDataset (where check-exports has put it); writes docs/loader.md (five minutes)
+	$(BIN)/python -m tests.benchmarks.loading --write docs/loader.md
 
 lint: $(VENV)/.installed  ## Check format, style and types
 	$(BIN)/ruff format --check .

@@ -52,15 +52,17 @@ class _Pool:
         fitting = [n for n in free if len(self._held[n]) >= size]
         if fitting:
             return self._held[min(fitting, key=lambda n: len(self._held[n]))][:size]
-        keep = [n for n in range(len(self._held)) if n not in free]
-        self._held = [self._held[n] for n in [*keep, *free[: MOST - len(keep) - 1]] if len(keep) < MOST]
+        if free:  # too small: as many are kept as are in use at a time
+            del self._held[min(free, key=lambda n: len(self._held[n]))]
+        elif len(self._held) >= MOST:
+            self._held.clear()  # batches that somebody keeps are not ours to use again
         buffer = np.empty(size + size // 4, dtype=np.uint8)  # NumPy asks for huge pages, torch does not
         self._held.append(buffer)
         return buffer[:size]
 
 
 ALONE = 2  # references to a buffer that only the pool holds: the list's, and that of the call that counts them
-MOST = 12  # buffers that are kept: those of a few cameras, for the batch in use and the next
+MOST = 32  # buffers that are looked through: a few cameras of a few batches
 _pool = _Pool()
 
 

@@ -80,7 +80,9 @@ class Stream(IterableDataset[Batch]):  # type: ignore[misc]
 
     def state_dict(self) -> dict[str, Any]:
         """Where this stream, or this worker's copy of it, goes on."""
-        epoch, start = self._own or self.position.tolist()
+        worker = get_worker_info()
+        epoch, start = self.position.tolist()
+        epoch, start = self._own or (epoch, start + (worker.id if worker else 0))
         return self.kind | {"epoch": int(epoch), "batch": int(start)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

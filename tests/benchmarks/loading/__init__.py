@@ -1,0 +1,1 @@
+"""How quick the loader is, beside bare decoding and beside LeRobotDataset on the same episodes."""
