@@ -60,8 +60,8 @@ def lerobot(backend: str) -> dict[str, float] | str:
 def decoding(release: str) -> Iterator[str]:
     yield "## Beside bare decoding"
     yield ""
-    yield "Pictures a second of one core: the same clips decoded to RGB one after another, their bytes at hand, and the"
-    yield "loader with all that it does (tar, JSON, arrays, batches of 8 whole events, three cameras, no worker process)."
+    yield "Pictures a second of one core: the same clips decoded to RGB in turn, bytes at hand, and the loader with"
+    yield "all that it does (tar, JSON, arrays, batches of 8 whole events, three cameras, no worker process)."
     yield f"In turn, {PAIRS} times; the ratio is the median of the pairs'."
     yield ""
     yield "| | pictures/s of a core | of bare decoding |"
@@ -87,9 +87,9 @@ def decoding(release: str) -> Iterator[str]:
 def beside_lerobot(release: str, episodes: str) -> Iterator[str]:
     yield "## Beside LeRobotDataset"
     yield ""
-    yield f"The {SOURCE.name} half of the sample: the dataset itself, read by lerobot (AV1, as recorded), and the corpus of"
-    yield f"it. Windows: {HORIZON} actions and the pictures of three cameras at one frame, at"
-    yield f"{WINDOWS} random frames, one process, one thread; pictures a second of CPU time, medians of three turns."
+    yield f"The {SOURCE.name} half of the sample: the dataset itself, read by lerobot (AV1, as recorded), and its corpus."
+    yield f"Windows: {HORIZON} actions and the pictures of three cameras at one frame, at {WINDOWS} random frames; one"
+    yield "process, one thread; pictures a second of CPU time, medians of three turns."
     yield ""
     yield "| | pictures/s of a core | against it |"
     yield "| --- | --- | --- |"
@@ -127,15 +127,17 @@ def held(release: str) -> Iterator[str]:
     for workers in (0, 2):
         found = measures.memory(release, 6, workers)
         shown = ", ".join(f"{value:.0f}" for value in found)
-        yield f"- {workers} workers, MB that only these processes have, after each of six epochs (batches of 8 whole events): {shown}"
+        words = f"- {workers} workers, MB that only these processes have, after each of six epochs"
+        yield f"{words} (batches of 8 whole events): {shown}"
 
 
 def plan() -> Iterator[str]:
     own = measures.million()
     yield "## A plan of a million samples"
     yield ""
-    yield f"{own.megabytes:.0f} MB of plan.npz, read in {own.read:.1f} s into {own.memory:.0f} MB; the order of an"
-    yield f"epoch {own.order:.1f} s, a condition by `where` {own.where:.1f} s, `alpha` over 256 x 256 clusters {own.alpha:.1f} s."
+    yield f"{own.megabytes:.0f} MB of plan.npz, read in {own.read:.1f} s into {own.memory:.0f} MB; order of an epoch"
+    yield f"{own.order:.1f} s, a condition by `where` {own.where:.1f} s, `alpha` over 256 x 256 clusters"
+    yield f"{own.alpha:.1f} s."
 
 
 def main() -> None:
