@@ -1,7 +1,8 @@
 """What other packages make of a corpus: `make check-exports`, which writes docs/exports.md.
 
 In: a corpus with a release. Out: its export opened and trained on by the lerobot package, its release trained on
-through `layout="lerobot"` and opened by Megatron Energon, each in an environment of its own; figures as Markdown.
+through `layout="lerobot"` and opened by Megatron Energon, and trained on over http by the base install alone, each in
+an environment of its own; figures as Markdown.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.exports.environments import NoPython, environments
+from tests.exports.environments import base as base_of
+from tests.load.server import serving
 
 ROOT = Path(__file__).parents[2]
 STEPS = 50
@@ -63,6 +66,10 @@ def measured(corpus: Path, shown: str, made: dict[str, Path]) -> dict[str, Any]:
     print(many, flush=True)
     energon = run(made["energon"], "tests/exports/energon_check.py", str(release))
     print(energon, flush=True)
+    with serving(corpus) as served:
+        url = f"{served.url}/shards/latest"
+        base = {what: run(made["base"], "tests/exports/base_check.py", what, url) for what in ("train", "resume")}
+    print(base, flush=True)
     version = subprocess.run([made["lerobot"], "-V"], capture_output=True, text=True, check=True).stdout.split()[1]
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
@@ -82,6 +89,14 @@ def measured(corpus: Path, shown: str, made: dict[str, Path]) -> dict[str, Any]:
         "steps": many["steps"],
         "losses": _losses(many),
         "train_s": many["seconds"],
+        "base_packages": ", ".join(base["train"]["packages"]),
+        "base_torch": base["train"]["torch"],
+        "base_steps": base["train"]["steps"],
+        "base_first": base["train"]["first"],
+        "base_last": base["train"]["last"],
+        "torchdata": base["resume"]["torchdata"],
+        "stops": base["resume"]["stops"],
+        "epoch_batches": base["resume"]["batches"],
         "energon": energon["energon"],
         "energon_torch": energon["torch"],
         "train": energon["opened"]["train"]["samples"],
@@ -112,7 +127,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path)
     given = parser.parse_args()
     try:
-        made = environments(given.environments.absolute())
+        made = environments(given.environments.absolute()) | {"base": base_of(given.environments.absolute())}
     except NoPython as error:
         raise SystemExit(f"check-exports: {error}") from error
     figures = measured(given.corpus.absolute(), given.of, made)

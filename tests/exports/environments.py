@@ -1,7 +1,7 @@
 """Environments for packages that this project's own cannot hold: which Python they run on, and what is in them.
 
-In: the folder for them. Out: {name: its interpreter}. lerobot 0.6 wants Python 3.12; both want another torch than the
-lock. Made once, by pip; made anew where the pins have changed.
+In: the folder for them. Out: {name: its interpreter}, and that of the base install. lerobot 0.6 wants Python 3.12; both
+want another torch than the lock. Made once, by pip; made anew where the pins have changed.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import glob
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 NAMES = ("lerobot", "energon")
 MINORS = (12, 13)  # of Python 3: the pins were chosen on the first
 MANAGED = {  # where version managers keep interpreters: their folder, and where in it
@@ -67,13 +69,30 @@ def environments(folder: Path) -> dict[str, Path]:
             )
             shutil.rmtree(root, ignore_errors=True)
             subprocess.run([interpreter(), "-m", "venv", str(root)], check=True)
-            _pip(root, python, HERE / f"requirements-{name}.txt")
+            _pip(root, python, "-r", str(HERE / f"requirements-{name}.txt"))
             done.write_text(pins)
         made[name] = python
     return made
 
 
-def _pip(root: Path, python: Path, pins: Path) -> None:
+def base(folder: Path) -> Path:
+    """The interpreter of an environment that has this project's base install, as a wheel of today, and torchdata."""
+    root, pins = folder / "exports-base", (ROOT / "requirements.lock").read_text()
+    done, python = root / "installed.txt", root / "bin/python"
+    if not (done.is_file() and done.read_text() == pins):
+        print(
+            f"Installing the base install into {root}, once: a minute, 1 or 5 GB (torch's CPU or CUDA build)",
+            flush=True,
+        )
+        shutil.rmtree(root, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", str(root)], check=True)
+        _pip(root, python, "-c", str(ROOT / "requirements.lock"), str(ROOT), "torchdata==0.11.0")
+        done.write_text(pins)
+    _pip(root, python, "--no-deps", "--force-reinstall", str(ROOT))
+    return python
+
+
+def _pip(root: Path, python: Path, *wanted: str) -> None:
     """Raises SystemExit with what pip said last."""
     log = root / "install.log"
     command = [
@@ -84,10 +103,9 @@ def _pip(root: Path, python: Path, pins: Path) -> None:
         "--disable-pip-version-check",
         "--progress-bar",
         "off",
-        "-r",
-        str(pins),
+        *wanted,
     ]
     with open(log, "w") as file:
         failed = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
     if failed:
-        raise SystemExit(f"{log.read_text()[-3000:]}\npip could not install {pins.name}: {log}")
+        raise SystemExit(f"{log.read_text()[-3000:]}\npip could not install {wanted[-1]}: {log}")

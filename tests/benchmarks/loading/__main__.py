@@ -87,7 +87,7 @@ def decoding(release: str) -> Iterator[str]:
 def beside_lerobot(release: str, episodes: str) -> Iterator[str]:
     yield "## Beside LeRobotDataset"
     yield ""
-    yield f"The {SOURCE.name} half of the sample: the dataset itself, read by lerobot (AV1, as recorded), and its corpus."
+    yield f"The {SOURCE.name} half of the sample: the dataset itself, read by lerobot (AV1, as recorded); its corpus."
     yield f"Windows: {HORIZON} actions and the pictures of three cameras at one frame, at {WINDOWS} random frames; one"
     yield "process, one thread; pictures a second of CPU time, medians of three turns."
     yield ""
