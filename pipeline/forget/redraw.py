@@ -1,8 +1,8 @@
 """The release drawn again from what the ledger holds, without the sources and without a build.
 
 In: a corpus of which items went (`corpus forget`). Out: a release by the same choice, tars and files as a build's, of
-the episodes that are left; the next build finds it complete. What only the sources could tell (robot, place) is taken
-from the tables and the last build's record.
+the episodes that are left; the next build finds it complete. What only the sources could tell (robot, place, licence)
+is taken from the tables and the last build's record.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from stages.cluster import model_of
 from stages.ingest.survey import Lost, Survey
 from stages.shard import SAMPLES, SHARD
 from stages.sources.protocol import Dataset
+from stages.sources.rights import Rights
 from stages.stage import Scope
 
 
@@ -74,6 +75,7 @@ def planned(corpus: Corpus) -> Plan:
             Lost(name, corpus.manifest["lost_sources"][name], Quarantined(Reason.SOURCE_ABSENT, message), ())
             for name, message in corpus.manifest["lost"].items()
         ],
+        rights={name: Rights(**said) for name, said in corpus.manifest.get("rights", {}).items()},
     )
     config = config_for(corpus.stages).model_validate(corpus.manifest["config"])
     plan = Plan(survey, config, corpus.ledger, None, corpus.stages)

@@ -72,13 +72,14 @@ def decoding(release: str) -> Iterator[str]:
         "packed rows of 128 frames": {"pack": 128},
     }
     works = {name: measures.events(release, **settings) for name, settings in kinds.items()}
+    works["decord, bare as well"] = measures.by_decord(release)
     floor = measures.bare(release)
     for work in (floor, *works.values()):
         work()
     rounds = [
         (measures.timed(floor), {name: measures.timed(work) for name, work in works.items()}) for _ in range(PAIRS)
     ]
-    yield f"| bare | {statistics.median(own for own, _ in rounds):,.0f} | |"
+    yield f"| PyAV, bare | {statistics.median(own for own, _ in rounds):,.0f} | |"
     for name in works:
         ratio = statistics.median(found[name] / own for own, found in rounds)
         yield f"| {name} | {statistics.median(found[name] for _, found in rounds):,.0f} | **{ratio:.2f}** |"
