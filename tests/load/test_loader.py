@@ -108,6 +108,21 @@ def test_a_run_goes_on_exactly_where_it_stopped_in_another_world_too(releases, s
     assert [[key for own in batches for key in own] for batches in zip(*ranks, strict=True)] == whole[seen:]
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_epoch_that_was_left_in_the_middle_goes_on_where_it_was(releases, workers):
+    """With what workers had made beforehand, and nobody has seen."""
+    dataset = EventDataset(str(releases[3]))
+    whole = [names(batch) for batch in dataset.loader(8)]
+    loader, found = dataset.loader(8, workers), []
+    while len(found) < len(whole):
+        for batch in loader:
+            found.append(names(batch))
+            if len(found) % 2 == 0:
+                break
+    assert found == whole
+    assert loader.state_dict()["batch"] in (0, len(whole))
+
+
 def test_a_state_of_another_plan_seed_or_batch_is_refused(releases):
     state = EventDataset(str(releases[3])).loader(8).state_dict()
     others = [
