@@ -1,9 +1,12 @@
 """A release that lies elsewhere: the same samples, through faults; as an object store lays it out; with the base
 install alone."""
 
+import gc
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -152,3 +155,31 @@ def test_a_small_policy_trains_over_http_with_the_base_install_alone(corpus):
         done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip().endswith("steps")
+
+
+@pytest.fixture
+def threads_take_turns():
+    """Whenever memory is collected, which is often, so that what goes wrong between two threads does."""
+    interval, threshold = sys.getswitchinterval(), gc.get_threshold()
+
+    def turn(*_: object) -> None:
+        time.sleep(0)
+
+    gc.callbacks.append(turn)
+    gc.set_threshold(5)
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+    gc.set_threshold(*threshold)
+    gc.callbacks.remove(turn)
+
+
+def test_threads_that_read_at_once_get_what_one_would(corpus, threads_take_turns):
+    dataset = EventDataset(str(corpus), frames=0)
+    wanted = [dataset[n]["state"] for n in range(12)]
+
+    def reads(thread: int) -> bool:
+        return all(torch.equal(dataset[n % 12]["state"], wanted[n % 12]) for n in range(thread, thread + 12))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(reads, range(4)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from stages.load.reading.files import Range
 from stages.load.reading.release import Release
 
 Arrays = Mapping[str, npt.NDArray[Any]]
+# NumPy reads the header of an array by ast.literal_eval, which in Python 3.11 fails in one thread while another is in
+# it ("AST constructor recursion depth mismatch"); the next batches are read by threads
+_HEADERS = threading.Lock()
 
 
 class DamagedSample(ValueError):
@@ -90,7 +94,7 @@ def _raw(
     try:
         meta = json.loads(data[row, "json"]) if "json" in parts else None
         calibration = json.loads(data[row, "calib"]) if "calib" in parts else None
-        with np.load(io.BytesIO(data[row, "lowdim"])) as held:
+        with _HEADERS, np.load(io.BytesIO(data[row, "lowdim"])) as held:
             arrays = {name: held[name] for name in names if name in held.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise DamagedSample(f"{where}: {error}") from error
