@@ -9,9 +9,8 @@ worker w of n each n-th batch of its rank: so all see the same samples whatever 
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,45 +69,27 @@ class Stream(IterableDataset[Batch]):  # type: ignore[misc]
         _check_sizes(dataset)
         self.dataset, self.wish = dataset, Wish(global_batch, bucket, pack, drop_last)
         self.by_layout, self.shuffle, self.mixed_tars = by_layout, shuffle, mixed_tars
-        # epoch, global batch that comes next, how often that was set: shared with the workers of one process
-        self.position = torch.zeros(3, dtype=torch.int64).share_memory_()
-        self._own = (0, 0)  # of a worker: epoch, and the batch with which its copy goes on
-        self._set = -1  # of a worker: how often the position had been set when it took it up
+        self.position = torch.zeros(2, dtype=torch.int64).share_memory_()  # epoch, global batch that comes next
+        self._own: tuple[int, int] | None = None  # of this worker, where it goes on by itself
         self._schedules: dict[int, Schedule] = {}
 
     # -- where it is ------------------------------------------------------------------------------------------------
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
-        """Where the next pass begins, in this process and its workers."""
         self.position[0], self.position[1] = epoch, start
-        self.position[2] += 1
 
     def state_dict(self) -> dict[str, Any]:
         """Where this stream, or this worker's copy of it, goes on."""
-        epoch, start = self._next()
-        return self.kind | {"epoch": epoch, "batch": start}
+        worker = get_worker_info()
+        epoch, start = self.position.tolist()
+        epoch, start = self._own or (epoch, start + (worker.id if worker else 0))
+        return self.kind | {"epoch": int(epoch), "batch": int(start)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Raises OtherPlan."""
         self.check(state)
-        self._go_on(int(state["epoch"]), int(state["batch"]))
-        self._set = int(self.position[2])
-
-    def _next(self) -> tuple[int, int]:
-        """Epoch, and the next batch of this process or worker."""
-        epoch, start, times = self.position.tolist()
-        worker = get_worker_info()
-        if worker is None:
-            return epoch, start
-        if self._set != times:  # (set in between by the process that drives the workers, which no pass under way sees)
-            self._own, self._set = (epoch, start + worker.id), times
-        return self._own
-
-    def _go_on(self, epoch: int, start: int) -> None:
-        if get_worker_info() is None:
-            self.set_epoch(epoch, start)
-        else:
-            self._own = (epoch, start)
+        self.set_epoch(int(state["epoch"]), int(state["batch"]))
+        self._own = (int(state["epoch"]), int(state["batch"])) if get_worker_info() else None
 
     @property
     def kind(self) -> dict[str, Any]:
@@ -149,37 +130,41 @@ class Stream(IterableDataset[Batch]):  # type: ignore[misc]
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
-        first, step = (worker.id, worker.num_workers) if worker else (0, 1)
-        epoch, start = self._next()
+        number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
+        if self._own is None:
+            epoch, start = self.position.tolist()
+            start += number
+        else:
+            epoch, start = self._own
         plan = self.schedule(epoch)
-        for number, batch in self._made(plan, range(start, len(plan), step)):
-            self._go_on(epoch, number + step)
+        wanted = range(start, len(plan), workers)
+        self._own = (epoch, start)
+        for own, batch in zip(wanted, self._made([self._rows(plan, n) for n in wanted]), strict=True):
+            self._own = (epoch, own + workers)
+            if not worker:
+                self.set_epoch(epoch, own + 1)
             yield batch
-        self._go_on(epoch + 1, first)
+        self._own = (epoch + 1, number) if worker else None
+        if not worker:
+            self.set_epoch(epoch + 1)
 
     def _rows(self, plan: Schedule, number: int) -> tuple[list[Ints], int]:
         return share(plan.batch(number), self.rank, self.world, self.wish.global_batch)
 
-    def _made(self, plan: Schedule, numbers: range) -> Iterator[tuple[int, Batch]]:
-        """Batches with their numbers; from elsewhere than the disk the bytes of the next ones are on their way."""
-        dataset, waiting = self.dataset, deque[Any]()
-        ahead = 0 if all(folder.is_local for folder in dataset.release.folders) else AHEAD
-        with ThreadPoolExecutor(max(1, ahead)) as pool:
-            for number in numbers:
-                rows, missing = self._rows(plan, number)
-                places = dataset._places(np.concatenate(rows))
-                raws = pool.submit(dataset.fetch, places) if ahead else None
-                waiting.append((number, rows, missing, places, raws))
-                if len(waiting) > ahead:
-                    yield self._taken(*waiting.popleft())
-            while waiting:
-                yield self._taken(*waiting.popleft())
-
-    def _taken(
-        self, number: int, rows: list[Ints], missing: int, places: list[tuple[int, int]], raws: Future[list[Raw]] | None
-    ) -> tuple[int, Batch]:
-        found = self.dataset.fetch(places) if raws is None else raws.result()
-        return number, self._batch(rows, missing, places, found)
+    def _made(self, wanted: Sequence[tuple[list[Ints], int]]) -> Iterator[Batch]:
+        dataset = self.dataset
+        places = [dataset._places(np.concatenate(rows)) for rows, _ in wanted]
+        if all(folder.is_local for folder in dataset.release.folders):
+            for (rows, missing), own in zip(wanted, places, strict=True):
+                yield self._batch(rows, missing, own, dataset.fetch(own))
+            return
+        with ThreadPoolExecutor(AHEAD) as pool:
+            coming = [pool.submit(dataset.fetch, own) for own in places[:AHEAD]]
+            for n, ((rows, missing), own) in enumerate(zip(wanted, places, strict=True)):
+                raws = coming.pop(0).result()
+                if n + AHEAD < len(places):
+                    coming.append(pool.submit(dataset.fetch, places[n + AHEAD]))
+                yield self._batch(rows, missing, own, raws)
 
     def _batch(
         self, rows: Sequence[Ints], missing: int, places: Sequence[tuple[int, int]], raws: Sequence[Raw]
