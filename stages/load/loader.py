@@ -69,27 +69,38 @@ class Stream(IterableDataset[Batch]):  # type: ignore[misc]
         _check_sizes(dataset)
         self.dataset, self.wish = dataset, Wish(global_batch, bucket, pack, drop_last)
         self.by_layout, self.shuffle, self.mixed_tars = by_layout, shuffle, mixed_tars
-        self.position = torch.zeros(2, dtype=torch.int64).share_memory_()  # epoch, global batch that comes next
-        self._own: tuple[int, int] | None = None  # of this worker, where it goes on by itself
+        # epoch, global batch that comes next, how often somebody has set them
+        self.position = torch.zeros(3, dtype=torch.int64).share_memory_()
+        self._own: tuple[int, int, int] | None = None  # of this worker, where it goes on unless somebody sets that
         self._schedules: dict[int, Schedule] = {}
 
     # -- where it is ------------------------------------------------------------------------------------------------
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
         self.position[0], self.position[1] = epoch, start
+        self.position[2] += 1
+
+    def _next(self) -> tuple[int, int, int]:
+        """Epoch and batch that this stream, or this worker's copy of it, gives next, and how often they were set."""
+        epoch, start, times = self.position.tolist()
+        if self._own is not None and self._own[2] == times:
+            return self._own
+        worker = get_worker_info()
+        return epoch, start + (worker.id if worker else 0), times
 
     def state_dict(self) -> dict[str, Any]:
         """Where this stream, or this worker's copy of it, goes on."""
-        worker = get_worker_info()
-        epoch, start = self.position.tolist()
-        epoch, start = self._own or (epoch, start + (worker.id if worker else 0))
-        return self.kind | {"epoch": int(epoch), "batch": int(start)}
+        epoch, start, _ = self._next()
+        return self.kind | {"epoch": epoch, "batch": start}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Raises OtherPlan."""
         self.check(state)
-        self.set_epoch(int(state["epoch"]), int(state["batch"]))
-        self._own = (int(state["epoch"]), int(state["batch"])) if get_worker_info() else None
+        epoch, start = int(state["epoch"]), int(state["batch"])
+        if get_worker_info():  # the position is every worker's
+            self._own = (epoch, start, int(self.position[2]))
+        else:
+            self.set_epoch(epoch, start)
 
     @property
     def kind(self) -> dict[str, Any]:
@@ -131,22 +142,19 @@ class Stream(IterableDataset[Batch]):  # type: ignore[misc]
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
         number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
-        if self._own is None:
-            epoch, start = self.position.tolist()
-            start += number
-        else:
-            epoch, start = self._own
+        epoch, start, times = self._next()
         plan = self.schedule(epoch)
         wanted = range(start, len(plan), workers)
-        self._own = (epoch, start)
         for own, batch in zip(wanted, self._made([self._rows(plan, n) for n in wanted]), strict=True):
-            self._own = (epoch, own + workers)
-            if not worker:
-                self.set_epoch(epoch, own + 1)
+            self._goes_on(epoch, own + workers, times)
             yield batch
-        self._own = (epoch + 1, number) if worker else None
-        if not worker:
-            self.set_epoch(epoch + 1)
+        self._goes_on(epoch + 1, number, times)
+
+    def _goes_on(self, epoch: int, start: int, times: int) -> None:
+        if get_worker_info():
+            self._own = (epoch, start, times)
+        else:
+            self.position[0], self.position[1] = epoch, start
 
     def _rows(self, plan: Schedule, number: int) -> tuple[list[Ints], int]:
         return share(plan.batch(number), self.rank, self.world, self.wish.global_batch)
