@@ -9,8 +9,10 @@ worker w of n each n-th batch of its rank: so all see the same samples whatever 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -145,7 +147,7 @@ class Stream(IterableDataset[Batch]):  # type: ignore[misc]
         epoch, start, times = self._next()
         plan = self.schedule(epoch)
         wanted = range(start, len(plan), workers)
-        for own, batch in zip(wanted, self._made([self._rows(plan, n) for n in wanted]), strict=True):
+        for own, batch in zip(wanted, self._made(plan, wanted), strict=True):
             self._goes_on(epoch, own + workers, times)
             yield batch
         self._goes_on(epoch + 1, number, times)
@@ -156,23 +158,22 @@ class Stream(IterableDataset[Batch]):  # type: ignore[misc]
         else:
             self.position[0], self.position[1] = epoch, start
 
-    def _rows(self, plan: Schedule, number: int) -> tuple[list[Ints], int]:
-        return share(plan.batch(number), self.rank, self.world, self.wish.global_batch)
-
-    def _made(self, wanted: Sequence[tuple[list[Ints], int]]) -> Iterator[Batch]:
+    def _made(self, plan: Schedule, wanted: Iterable[int]) -> Iterator[Batch]:
+        """The batches of these numbers; what is in each is worked out when its turn comes."""
         dataset = self.dataset
-        places = [dataset._places(np.concatenate(rows)) for rows, _ in wanted]
+        shares = (share(plan.batch(n), self.rank, self.world, self.wish.global_batch) for n in wanted)
+        asked = ((rows, missing, dataset._places(np.concatenate(rows))) for rows, missing in shares)
         if all(folder.is_local for folder in dataset.release.folders):
-            for (rows, missing), own in zip(wanted, places, strict=True):
-                yield self._batch(rows, missing, own, dataset.fetch(own))
+            for rows, missing, places in asked:
+                yield self._batch(rows, missing, places, dataset.fetch(places))
             return
         with ThreadPoolExecutor(AHEAD) as pool:
-            coming = [pool.submit(dataset.fetch, own) for own in places[:AHEAD]]
-            for n, ((rows, missing), own) in enumerate(zip(wanted, places, strict=True)):
-                raws = coming.pop(0).result()
-                if n + AHEAD < len(places):
-                    coming.append(pool.submit(dataset.fetch, places[n + AHEAD]))
-                yield self._batch(rows, missing, own, raws)
+            coming = deque((*one, pool.submit(dataset.fetch, one[2])) for one in islice(asked, AHEAD))
+            while coming:
+                rows, missing, places, raws = coming.popleft()
+                fetched = raws.result()
+                coming.extend((*one, pool.submit(dataset.fetch, one[2])) for one in islice(asked, 1))
+                yield self._batch(rows, missing, places, fetched)
 
     def _batch(
         self, rows: Sequence[Ints], missing: int, places: Sequence[tuple[int, int]], raws: Sequence[Raw]

@@ -57,42 +57,43 @@ def schedule(
     for group in np.unique(codes):
         places = np.flatnonzero(codes == group)
         parts.append(_of_group(places, order[places], lengths, wish, (*seed, int(group))))
-    batches = [batch for part in parts for batch in part]
-    batches.sort(key=lambda batch: batch[0])
-    rows = [row for _, own in batches for row in own]
+    batches = sorted((batch for part in parts for batch in part), key=lambda batch: batch[0])
+    empty = np.zeros(0, dtype=np.int64)
     return Schedule(
-        np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64),
-        np.cumsum([len(row) for row in rows], dtype=np.int64),
-        np.cumsum([len(own) for _, own in batches], dtype=np.int64),
+        np.concatenate([empty, *(items for _, items, _ in batches)]),
+        np.cumsum(np.concatenate([empty, *(counts for _, _, counts in batches)]), dtype=np.int64),
+        np.cumsum([len(counts) for _, _, counts in batches], dtype=np.int64),
     )
 
 
-Batch = tuple[tuple[int, int], list[Ints]]  # (whether it is short, place of its last item in the order), rows
+Batch = tuple[tuple[int, int], Ints, Ints]  # (whether it is short, its place in the order), items, items of each row
 
 
 def _of_group(places: Ints, order: Ints, lengths: Ints, wish: Wish, seed: tuple[str, int, int, int]) -> list[Batch]:
     size = wish.global_batch
     found: list[Batch] = []
-    rows: list[Ints] = []
+    items, counts = order[:0], np.zeros(0, dtype=np.int64)  # what no batch has yet
     window = WINDOW * size * (4 if wish.pack else 1)
     for number, first in enumerate(range(0, len(order), window)):
         own = order[first : first + window]
         last = int(places[min(first + window, len(order)) - 1])
+        more = np.ones(len(own), dtype=np.int64)
         if wish.pack:
-            rows += packed(own, lengths[own], wish.pack)
+            rows = packed(own, lengths[own], wish.pack)
+            own, more = np.concatenate(rows), np.array([len(row) for row in rows], dtype=np.int64)
         elif wish.bucket:
-            rows += list(own[np.argsort(lengths[own], kind="stable")][:, None])
-        else:
-            rows += list(own[:, None])
-        whole = len(rows) // size
-        made = [rows[n * size : (n + 1) * size] for n in range(whole)]
-        rows = rows[whole * size :]
+            own = own[np.argsort(lengths[own], kind="stable")]
+        items, counts = np.concatenate([items, own]), np.concatenate([counts, more])
+        whole = len(counts) // size
+        ends = [0, *np.cumsum(counts)[size - 1 :: size].tolist()]
+        made = [(items[ends[n] : ends[n + 1]], counts[n * size : (n + 1) * size]) for n in range(whole)]
+        items, counts = items[ends[whole] :], counts[whole * size :]
         if wish.pack or wish.bucket:  # what is sorted by length must not come in that order
             made = [made[n] for n in shuffled(whole, f"{seed[0]}:{seed[3]}:{number}", seed[1], seed[2], "batches")]
         step = max(1, (last - int(places[first])) // max(1, whole))
-        found += [((0, int(places[first]) + n * step), batch) for n, batch in enumerate(made)]
-    if rows and not wish.drop_last:
-        found.append(((1, int(places[-1])), rows))
+        found += [((0, int(places[first]) + n * step), *batch) for n, batch in enumerate(made)]
+    if len(counts) and not wish.drop_last:
+        found.append(((1, int(places[-1])), items, counts))
     return found
 
 
