@@ -9,6 +9,7 @@ much as decoding into them (0.45 s a GB here).
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -40,8 +41,9 @@ class Canvas:
         return {name: tensor.numpy()[row, first:end] for name, tensor in self.tensors.items()}
 
 
-class _Pool:
-    """Buffers that were handed out; one that nothing refers to is handed out again."""
+class _Pool(threading.local):
+    """Buffers that were handed out; one that nothing refers to is handed out again. Each thread has its own: two that
+    look at once would both find the same one free."""
 
     def __init__(self) -> None:
         self._held: list[npt.NDArray[np.uint8]] = []

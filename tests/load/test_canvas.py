@@ -1,5 +1,8 @@
 """A batch's memory is its own for as long as anybody holds a piece of it."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import torch
 
@@ -34,3 +37,23 @@ def test_batches_that_are_kept_do_not_change():
         del canvas, view
     assert all(int(t.min()) == int(t.max()) == value for value, t in enumerate(kept) if t is not None)
     assert np.unique([int(t.max()) for t in kept if t is not None]).size == 26
+
+
+def test_threads_do_not_get_each_others_memory():
+    def changed(value: int) -> int:
+        found = 0
+        for _ in range(2000):
+            own = Canvas([0], [2], {"top": (16, 16)})
+            own.views(0)["top"][:] = value
+            held = own.tensors["top"]
+            del own
+            found += int(held.min()) != value or int(held.max()) != value
+        return found
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            assert list(threads.map(changed, range(4))) == [0, 0, 0, 0]
+    finally:
+        sys.setswitchinterval(interval)
