@@ -3,6 +3,7 @@ install alone."""
 
 import gc
 import os
+import random
 import subprocess
 import sys
 import time
@@ -109,6 +110,25 @@ def test_several_releases_are_one_dataset(corpus, tmp_path):
     assert len(dataset) == 17
     assert {dataset[n]["key"][4:10] for n in range(17)} == {f"{n:06d}" for n in [*range(12), *range(20, 25)]}
     assert dataset.vectors[0].width == 3
+
+
+def test_threads_read_more_files_than_are_open_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "FILES", 4)
+    for number in range(40):
+        (tmp_path / f"{number}").write_bytes(bytes([number]) * 64)
+    folder = files.Folder(str(tmp_path))
+
+    def right(seed: int) -> bool:
+        draw = random.Random(seed)
+        return all(folder.ranges([(f"{n}", 0, 64)]) == [bytes([n]) * 64] for n in draw.choices(range(40), k=3000))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            assert all(threads.map(right, range(4)))
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_ranges_that_lie_near_are_one_request():

@@ -22,6 +22,7 @@ TRIES, FIRST_PAUSE = 5, 0.2  # s; each pause is twice the one before
 TIMEOUT = 60.0  # s without an answer, http
 TOGETHER = 64 * 1024  # bytes between ranges that are not worth a request of their own
 AT_ONCE = 8  # requests
+FILES = 256  # that are open at a time
 CHUNK = 8 << 20  # bytes of a tar that is copied into the cache
 T = TypeVar("T")
 Range = tuple[str, int, int]  # file, offset, size
@@ -29,6 +30,18 @@ Range = tuple[str, int, int]  # file, offset, size
 
 class Unreadable(OSError):
     """A file or range that could not be read; says which, and what was tried."""
+
+
+class _Open:
+    """A descriptor that is closed when nobody holds it any more, so never under a thread that reads."""
+
+    def __init__(self, path: str) -> None:
+        self.number = -1
+        self.number = os.open(path, os.O_RDONLY)
+
+    def __del__(self) -> None:
+        if self.number >= 0:
+            os.close(self.number)
 
 
 class Folder:
@@ -46,7 +59,7 @@ class Folder:
 
     def _forget(self) -> None:
         self._process = 0
-        self._files: dict[str, int] = {}
+        self._files: dict[str, _Open] = {}
         self._lock = threading.Lock()
         self._system: Any = None
         self._pool: ThreadPoolExecutor | None = None
@@ -99,19 +112,20 @@ class Folder:
         return result
 
     def _local(self, path: str, offset: int, size: int) -> bytes:
-        data = os.pread(self._open(path), size, offset)
+        file = self._open(path)
+        data = os.pread(file.number, size, offset)
         if len(data) != size:
             raise Unreadable(f"{path}: {len(data)} bytes at {offset}, expected {size}: the file was cut short")
         return data
 
-    def _open(self, path: str) -> int:
+    def _open(self, path: str) -> _Open:
         """A descriptor that all threads share; a forked process opens its own."""
         with self._lock:
             self._own()
             if path not in self._files:
-                if len(self._files) >= 256:
-                    os.close(self._files.pop(next(iter(self._files))))
-                self._files[path] = os.open(path, os.O_RDONLY)
+                if len(self._files) >= FILES:
+                    self._files.pop(next(iter(self._files)))
+                self._files[path] = _Open(path)
             return self._files[path]
 
     def _own(self) -> None:
