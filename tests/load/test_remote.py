@@ -2,6 +2,7 @@
 install alone."""
 
 import gc
+import multiprocessing
 import os
 import random
 import subprocess
@@ -129,6 +130,17 @@ def test_threads_read_more_files_than_are_open_at_a_time(tmp_path, monkeypatch):
             assert all(threads.map(right, range(4)))
     finally:
         sys.setswitchinterval(interval)
+
+
+def test_a_process_that_is_forked_while_a_thread_reads_reads_too(corpus):
+    dataset = EventDataset(str(corpus))
+    with dataset.release.folders[0]._lock:  # as a thread that reads holds it
+        child = multiprocessing.get_context("fork").Process(target=dataset.__getitem__, args=(0,))
+        child.start()
+        child.join(20)
+    exitcode = child.exitcode
+    child.kill()
+    assert exitcode == 0
 
 
 def test_ranges_that_lie_near_are_one_request():

@@ -12,6 +12,7 @@ import fcntl
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -56,9 +57,10 @@ class Folder:
 
             self.options.setdefault("client_kwargs", {"timeout": aiohttp.ClientTimeout(total=None, sock_read=TIMEOUT)})
         self._forget()
+        _folders.add(self)
 
     def _forget(self) -> None:
-        self._process = 0
+        """What a forked process must not share, the lock too, which a thread of its parent may hold for ever."""
         self._files: dict[str, _Open] = {}
         self._lock = threading.Lock()
         self._system: Any = None
@@ -70,6 +72,7 @@ class Folder:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.url, self.cache, self.options = state["url"], state["cache"], state["options"]
         self._forget()
+        _folders.add(self)
 
     @property
     def is_local(self) -> bool:
@@ -119,29 +122,22 @@ class Folder:
         return data
 
     def _open(self, path: str) -> _Open:
-        """A descriptor that all threads share; a forked process opens its own."""
+        """A descriptor that all threads share."""
         with self._lock:
-            self._own()
             if path not in self._files:
                 if len(self._files) >= FILES:
                     self._files.pop(next(iter(self._files)))
                 self._files[path] = _Open(path)
             return self._files[path]
 
-    def _own(self) -> None:
-        if self._process != os.getpid():
-            self._files, self._system, self._pool, self._process = {}, None, None, os.getpid()
-
     def _remote(self) -> Any:
         with self._lock:
-            self._own()
             if self._system is None:
                 self._system = fsspec.core.url_to_fs(self.url, skip_instance_cache=True, **self.options)[0]
             return self._system
 
     def _threads(self) -> ThreadPoolExecutor:
         with self._lock:
-            self._own()
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="ranges")
             return self._pool
@@ -196,6 +192,17 @@ class Folder:
         with self._remote().open(self.path(name), "rb") as source, open(target, "wb") as file:
             while block := source.read(CHUNK):
                 file.write(block)
+
+
+_folders: weakref.WeakSet[Folder] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for folder in list(_folders):
+        folder._forget()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _joined(url: str, name: str) -> str:
