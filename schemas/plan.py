@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -131,6 +132,29 @@ def to_bytes(plan: Plan) -> bytes:
     return sink.getvalue()
 
 
+def _check(numbers: dict[str, Numbers], names: dict[str, list[str]]) -> None:
+    """Raises ValueError where a column cannot be what it should."""
+    count = len(numbers["offset"])
+    cameras = (len(names[CAMERAS]), 2)
+    shapes = {**dict.fromkeys(CODED, ()), **{c: shape for c, (_, shape) in NUMBERS.items()}}
+    for column, shape in {**shapes, CLIPS: cameras, PICTURES: cameras}.items():
+        values = numbers[column]
+        kind = NUMBERS[column][0] if column in NUMBERS else "int64" if column == CLIPS else "int32"
+        if values.dtype != kind or values.shape != (count, *shape):
+            raise ValueError(f"column {column} is {values.dtype}{list(values.shape)}, not {kind}{[count, *shape]}")
+    for column in CODED:
+        if count and not 0 <= numbers[column].min() <= numbers[column].max() < len(names[column]):
+            raise ValueError(f"column {column} has codes beyond its {len(names[column])} names")
+    own = numbers["n_frames"] - numbers["before"] - numbers["after"]
+    bad = (own < 1) | (numbers["before"] < 0) | (numbers["after"] < 0)
+    bad |= ~((numbers["fps"] > 0) & np.isfinite(numbers["fps"]))
+    bad |= ~((numbers["weight"] >= 0) & np.isfinite(numbers["weight"]))
+    for column in ("json", "lowdim", "calib", CLIPS):
+        bad |= (numbers[column].reshape(count, -1) < 0).any(axis=1)
+    if bad.any():
+        raise ValueError(f"row {int(np.flatnonzero(bad)[0])} has lengths, places, a rate or a weight that cannot be")
+
+
 def from_bytes(data: bytes) -> Plan:
     """Raises NotAPlan."""
     try:
@@ -140,6 +164,7 @@ def from_bytes(data: bytes) -> Plan:
                 raise NotAPlan(f"a plan of version {version}; this code reads up to {VERSION}")
             numbers = {c: found[c] for c in (*CODED, *NUMBERS, CLIPS, PICTURES)}
             names = {c: json.loads(found[f"{c}.names"].tobytes()) for c in (*CODED, CAMERAS)}
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        _check(numbers, names)
+    except (KeyError, ValueError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise error if isinstance(error, NotAPlan) else NotAPlan(f"no plan: {error}") from error
     return Plan(numbers, names)

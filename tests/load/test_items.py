@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from stages.load import DamagedSample, EventDataset
+from schemas import plan as plans
+from stages.load import DamagedSample, EventDataset, NotARelease
 from tests.load.releases import Event, write_release
 
 SPANS = {"L1": [{"start": 0, "end": 4, "primitive": "reach", "caption": "reaches"},
@@ -229,3 +230,52 @@ def test_a_sample_that_is_not_what_the_plan_says_is_named(release, tmp_path):
     tar.write_bytes(data)
     with pytest.raises(DamagedSample, match=r"train-000000.tar: lab-000001-L1-0001000.top.mp4"):
         EventDataset(str(own))[0]
+
+
+def test_a_picture_that_the_decoder_painted_over_is_no_picture(tmp_path):
+    own = write_release(tmp_path, [[Event(1, 20, cameras={"top": (48, 64)})]])
+    tar = own / "train-000000.tar"
+    whole, refused = tar.read_bytes(), 0
+    first = EventDataset(str(own)).release.plan.numbers["clips"][0, 0]
+    start, end = whole.index(b"mdat") + 900, int(first.sum())
+    for place in range(start, end, 7):
+        data = bytearray(whole)
+        data[place] ^= 255
+        tar.write_bytes(data)
+        try:
+            EventDataset(str(own))[0]
+        except DamagedSample:
+            refused += 1
+    assert refused
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("lowdim", -5, "row 0"),
+        ("tar", 9, "codes beyond its 1 names"),
+        ("task", -1, "codes beyond"),
+        ("before", 50, "row 0"),
+        ("fps", 0, "row 0"),
+        ("weight", np.inf, "row 0"),
+        ("n_frames", np.zeros(3, dtype=np.int32), "column n_frames"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused(tmp_path, column, value, words):
+    own = write_release(tmp_path, [[Event(1, 6), Event(2, 6)]])
+    plan = plans.from_bytes((own / "plan.npz").read_bytes())
+    if np.ndim(value):
+        plan.numbers[column] = value
+    else:
+        plan.numbers[column][:] = value
+    (own / "plan.npz").write_bytes(plans.to_bytes(plan))
+    with pytest.raises(NotARelease, match=words):
+        EventDataset(str(own))
+
+
+def test_a_plan_of_another_release_whose_tars_are_called_alike_is_told(tmp_path):
+    one = write_release(tmp_path / "one", [[Event(n, 6) for n in (1, 2)]])
+    two = write_release(tmp_path / "two", [[Event(n, 6) for n in (3, 4)]])
+    dataset = EventDataset(str(two), plan=str(one / "plan.npz"))
+    with pytest.raises(DamagedSample, match="is the plan of this release"):
+        dataset[0]

@@ -40,6 +40,8 @@ def decode(
     try:
         with av.open(source, "r", format="mp4") as container:
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise UnreadableClip("nothing here decodes it")
             stream.codec_context.thread_count = 1
             stream.codec_context.thread_type = "NONE"
             height, width = size or (stream.height, stream.width)
@@ -50,7 +52,7 @@ def decode(
             if frames and frames[0] > 0:
                 container.seek(int(frames[0] / tick), stream=stream)
             filled = _fill(pictures, container.decode(stream), frames, tick, size is not None)
-    except (av.FFmpegError, IndexError) as error:
+    except (av.FFmpegError, IndexError, UnicodeDecodeError) as error:
         raise UnreadableClip(f"{type(error).__name__}: {error}") from error
     if filled < len(frames):
         raise UnreadableClip(f"it ends before frame {frames[filled]}")
@@ -71,6 +73,8 @@ def _fill(pictures: Pictures, decoded: object, frames: Sequence[int], tick: Frac
     for frame in decoded:  # type: ignore[attr-defined]  # an iterator of av.VideoFrame
         if filled == len(frames):
             break
+        if frame.is_corrupt or frame.pts is None:  # decoders paint over what they cannot read
+            raise UnreadableClip(f"a picture before or at frame {frames[filled]} is damaged")
         number = round(frame.pts * tick)
         if number < frames[filled]:
             continue

@@ -9,6 +9,7 @@ import io
 import json
 import threading
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.plan import CAMERAS, CLIPS
-from schemas.sample import Sample
+from schemas.sample import EVENT, VALID, Sample
 from stages.load.reading.clips import Pictures, UnreadableClip, decode
 from stages.load.reading.files import Range
 from stages.load.reading.release import Release
@@ -96,8 +97,13 @@ def _raw(
         calibration = json.loads(data[row, "calib"]) if "calib" in parts else None
         with _HEADERS, np.load(io.BytesIO(data[row, "lowdim"])) as held:
             arrays = {name: held[name] for name in names if name in held.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise DamagedSample(f"{where}: {error}") from error
+    if meta is not None and not (isinstance(meta, dict) and meta.get("event_id") == plan.event_id(row)):
+        raise DamagedSample(f"{where}: another sample lies where the plan has this one: is the plan of this release?")
+    missing = [name for name in (EVENT, VALID) if name in names and name not in arrays]
+    if missing:
+        raise DamagedSample(f"{where}: it has no array {missing[0]}")
     frames = int(plan.numbers["n_frames"][row])
     short = [name for name, values in arrays.items() if len(values) != frames]
     if short:
