@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
-from schemas.plan import CAMERAS, CLIPS, PICTURES
+from schemas.plan import CAMERAS, CLIPS, PICTURES, Plan
 from schemas.sample import EVENT, VALID
 from stages.load import vector as vectors
 from stages.load import window
@@ -98,9 +98,9 @@ class EventDataset(Dataset[Item]):  # type: ignore[misc]
         horizon = 16 if self.mode == "chunk" and horizon is None else horizon
         self.cut = Cut(self.mode, history, horizon, frames, stride, lead)
         whole = releases.opened(urls, plan, cache, options)
-        self.release, self.weight = _chosen(whole, split, where, alpha, max_repeats)
+        self.release, self.weight, both = _chosen(whole, split, where, alpha, max_repeats)
         own = self.release.plan
-        self.layouts = [own.names["layout"][n] for n in np.unique(own.numbers["layout"])]
+        self.layouts = [own.names["layout"][n] for n in np.unique(both.numbers["layout"])]
         held = [whole.layouts[key] for key in self.layouts]
         extras = [vectors.vector(name, name, held, None) for name in extra]
         self.vectors = (
@@ -110,7 +110,7 @@ class EventDataset(Dataset[Item]):  # type: ignore[misc]
         )
         none = frames == 0 if isinstance(frames, int) else frames is not None and not len(frames)
         named = {} if none else _cameras(cameras, own.names[CAMERAS])
-        self.sizes = _sizes(own, named)
+        self.sizes = _sizes(both, named)
         self.size = size
         scales = {
             key: [vectors.scale(normalise, v.figures(whole.statistics.get(key, {}))) for v in self.vectors]
@@ -274,23 +274,24 @@ def _one_of(name: str, value: str, choices: Sequence[str]) -> None:
 
 def _chosen(
     whole: releases.Release, split: str, where: str | None, alpha: float | None, max_repeats: float
-) -> tuple[releases.Release, npt.NDArray[np.float64]]:
-    """The rows of a split that are taken, and how often a pass takes each."""
-    mask = whole.plan.text("split") == split
-    if where is not None:
-        mask &= rows_where(whole.plan, where)
+) -> tuple[releases.Release, npt.NDArray[np.float64], Plan]:
+    """The rows of a split that are taken, how often a pass takes each, and those of both splits, which have one width
+    of vectors and one size of pictures."""
+    there = np.ones(len(whole.plan), dtype=bool) if where is None else rows_where(whole.plan, where)
+    mask = there & (whole.plan.text("split") == split)
     if alpha is None:
         own = whole.take(np.flatnonzero(mask & (whole.plan.numbers["weight"] > 0)))
         weight = own.plan.numbers["weight"]
     else:
         rows = np.flatnonzero(mask)
-        own = whole.take(rows[weights.once([whole.plan.event_id(int(row)) for row in rows])])
+        events = [f"{whole.folder[row]}/{whole.plan.event_id(int(row))}" for row in rows]
+        own = whole.take(rows[weights.once(events)])
         numbers = own.plan.numbers
         weight = weights.balanced(numbers["vl_cluster"], numbers["action_cluster"], alpha, max_repeats)
     if not len(own.plan):
         condition = f" where {where}" if where else ""
         raise ValueError(f"no sample of split {split!r}{condition}; the release has {len(whole.plan)} in all")
-    return own, weight
+    return own, weight, whole.plan.take(there)
 
 
 def _cameras(

@@ -107,11 +107,13 @@ class Stream(IterableDataset[Batch]):  # type: ignore[misc]
     @property
     def kind(self) -> dict[str, Any]:
         """What the sequence of global batches depends on."""
-        wish = self.wish
+        wish, cut = self.wish, self.dataset.cut
         return {
             "plan": self.dataset.digest,
             "seed": self.dataset.seed,
             "global_batch": wish.global_batch,
+            # by which items are sorted and packed
+            "lengths": [cut.history, cut.horizon] if wish.bucket or wish.pack else None,
             "order": [wish.bucket, wish.pack, wish.drop_last, self.by_layout, self.shuffle, self.mixed_tars],
         }
 

@@ -279,3 +279,22 @@ def test_a_plan_of_another_release_whose_tars_are_called_alike_is_told(tmp_path)
     dataset = EventDataset(str(two), plan=str(one / "plan.npz"))
     with pytest.raises(DamagedSample, match="is the plan of this release"):
         dataset[0]
+
+
+def test_val_has_the_columns_and_pictures_that_train_has(tmp_path):
+    train = [Event(1, 4, width=3, cameras={"top": (32, 48), "wrist": (32, 32)}), Event(2, 4, cameras={"top": (32, 48)})]
+    val = [Event(3, 4, split="val", cameras={"top": (32, 48)})]
+    own = write_release(tmp_path, [train, val], ["train", "val"])
+    one, two = (next(iter(EventDataset(str(own), split=split).loader(1))) for split in ("train", "val"))
+    for name in ("state", "action", "video.top", "video.wrist"):
+        assert one[name].shape == two[name].shape
+    assert two["state_mask"].tolist() == [[True, True, False]]
+    narrow = next(iter(EventDataset(str(own), split="val", where="layout = 'w2'").loader(1)))
+    assert narrow["state"].shape == (1, 4, 2)
+
+
+def test_events_of_two_corpora_that_are_called_alike_are_both_balanced(tmp_path):
+    urls = [str(write_release(tmp_path / name, [[Event(n, 4, clusters=(n, n)) for n in (1, 2)]])) for name in "ab"]
+    dataset = EventDataset(urls, alpha=0.5, frames=0)
+    assert len(dataset) == 4
+    assert dataset.weight.tolist() == [1, 1, 1, 1]

@@ -133,6 +133,10 @@ def test_a_state_of_another_plan_seed_or_batch_is_refused(releases):
     for loader in others:
         with pytest.raises(OtherPlan, match="repeat some samples"):
             loader.load_state_dict(state)
+    packed = EventDataset(str(releases[3])).loader(8, pack=12).state_dict()
+    with pytest.raises(OtherPlan, match="lengths"):
+        EventDataset(str(releases[3]), horizon=4).loader(8, pack=12).load_state_dict(packed)
+    EventDataset(str(releases[3]), horizon=4).loader(8).load_state_dict(state)  # cut otherwise, in the same order
 
 
 def test_a_stream_in_a_loader_of_ones_own_gives_the_same_batches(releases):
