@@ -84,6 +84,18 @@ def test_a_server_without_ranges_is_refused_unless_there_is_a_cache(corpus, tmp_
         assert len([1 for path, wanted in served.asked if path.endswith("1.tar") and wanted]) == 0
 
 
+def test_a_cache_keeps_stores_apart_that_hold_the_same_path(tmp_path):
+    folders = [
+        files.Folder("s3://lab/corpus", str(tmp_path), {"endpoint_url": "http://a"}),
+        files.Folder("s3://lab/corpus", str(tmp_path), {"endpoint_url": "http://b"}),
+        files.Folder("gs://lab/corpus", str(tmp_path)),
+    ]
+    for number, folder in enumerate(folders):
+        folder._copy = lambda name, target, number=number: Path(target).write_text(str(number))  # type: ignore
+    assert [folder.ranges([("x.tar", 0, 1)]) for folder in folders] == [[b"0"], [b"1"], [b"2"]]
+    assert folders[0].ranges([("x.tar", 0, 1)]) == [b"0"]
+
+
 def test_an_object_store_has_no_links(corpus):
     """Tars lie in shards/tars, and `latest` is an object that holds a name."""
     shards = corpus / "shards"

@@ -9,6 +9,8 @@ once and then read from the disk. Nothing is open when a process is forked or a 
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import json
 import os
 import threading
 import time
@@ -177,7 +179,10 @@ class Folder:
     def _cached(self, name: str) -> str:
         """The local copy of a remote file, fetched by the first process that asks."""
         assert self.cache is not None
-        path = os.path.join(self.cache, *_joined(self.url, name).split("://", 1)[1].split("/"))
+        of = json.dumps(self.options, sort_keys=True, default=lambda value: type(value).__name__)  # the endpoint ...
+        scheme, rest = _joined(self.url, name).split("://", 1)
+        origin = f"{scheme}-{hashlib.blake2b(of.encode(), digest_size=4).hexdigest()}"
+        path = os.path.join(self.cache, origin, *rest.split("/"))
         if os.path.exists(path):
             return path
         os.makedirs(os.path.dirname(path), exist_ok=True)
