@@ -50,7 +50,8 @@ class Vector:
             values[:, first : first + own.shape[1]] = own
             mask[first : first + own.shape[1]] = True
             valid &= arrays.get(f"{VALID}.{array}", valid)
-        return np.nan_to_num(values, copy=False), mask, valid & arrays.get(VALID, valid)
+        values[~np.isfinite(values)] = 0.0
+        return values, mask, valid & arrays.get(VALID, valid)
 
     def columns(self, layout: Layout) -> list[str]:
         """A name of each column, as the source of a layout has it; `-` where it has none."""

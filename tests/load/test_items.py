@@ -6,6 +6,7 @@ import torch
 
 from schemas import plan as plans
 from stages.load import DamagedSample, EventDataset, NotARelease
+from stages.load.vector import Vector
 from tests.load.releases import Event, write_release
 
 SPANS = {"L1": [{"start": 0, "end": 4, "primitive": "reach", "caption": "reaches"},
@@ -298,3 +299,9 @@ def test_events_of_two_corpora_that_are_called_alike_are_both_balanced(tmp_path)
     dataset = EventDataset(urls, alpha=0.5, frames=0)
     assert len(dataset) == 4
     assert dataset.weight.tolist() == [1, 1, 1, 1]
+
+
+def test_what_is_no_number_becomes_zero():
+    arrays = {"state": np.array([[np.nan, np.inf], [-np.inf, 2.0]])}
+    values, _, _ = Vector("state", ("state",), (2,), 2).of(arrays, 2)
+    assert values.tolist() == [[0, 0], [0, 2]]

@@ -93,7 +93,7 @@ def _raw(
     plan = release.plan
     where = f"{release.folders[release.folder[row]].path(parts['lowdim'][0])}: {plan.key(row)}"
     try:
-        meta = json.loads(data[row, "json"]) if "json" in parts else None
+        meta: Any = json.loads(data[row, "json"]) if "json" in parts else None
         calibration = json.loads(data[row, "calib"]) if "calib" in parts else None
         with _HEADERS, np.load(io.BytesIO(data[row, "lowdim"])) as held:
             arrays = {name: held[name] for name in names if name in held.files}
