@@ -92,14 +92,15 @@ def _raw(
 ) -> Raw:
     plan = release.plan
     where = f"{release.folders[release.folder[row]].path(parts['lowdim'][0])}: {plan.key(row)}"
+    meta: Any
     try:
-        meta: Any = json.loads(data[row, "json"]) if "json" in parts else None
+        meta = json.loads(data[row, "json"]) if "json" in parts else None
         calibration = json.loads(data[row, "calib"]) if "calib" in parts else None
         with _HEADERS, np.load(io.BytesIO(data[row, "lowdim"])) as held:
             arrays = {name: held[name] for name in names if name in held.files}
     except (ValueError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise DamagedSample(f"{where}: {error}") from error
-    if meta is not None and not (isinstance(meta, dict) and meta.get("event_id") == plan.event_id(row)):
+    if "json" in parts and (meta.get("event_id") if isinstance(meta, dict) else None) != plan.event_id(row):
         raise DamagedSample(f"{where}: another sample lies where the plan has this one: is the plan of this release?")
     missing = [name for name in (EVENT, VALID) if name in names and name not in arrays]
     if missing:
