@@ -14,9 +14,22 @@ from tests.datasets import Episode, write_dataset
 SMALL = ("shard.target_bytes=100000",)
 
 
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("gc")
+    return [write_dataset(folder / name, [Episode(60, 0), Episode(60, 60)]) for name in ("one", "two")]
+
+
+@pytest.fixture(scope="module")
+def built(build, sources, tmp_path_factory) -> Path:
+    corpus = tmp_path_factory.mktemp("gc_built") / "corpus"
+    build(sources, corpus, *SMALL)
+    return corpus
+
+
 @pytest.fixture
-def sources(tmp_path) -> list[Path]:
-    return [write_dataset(tmp_path / name, [Episode(60, 0), Episode(60, 60)]) for name in ("one", "two")]
+def corpus(built, tmp_path) -> Path:
+    return Path(shutil.copytree(built, tmp_path / "a=b" / "corpus", symlinks=True))
 
 
 def gc(corpus: Path, *options: str) -> str:
@@ -29,9 +42,7 @@ def files(corpus: Path) -> set[str]:
     return {str(p.relative_to(corpus)) for p in corpus.rglob("*") if p.is_file() or p.is_symlink()}
 
 
-def test_what_no_build_wrote_stays_wherever_it_lies(build, sources, tmp_path):
-    corpus = tmp_path / "corpus"
-    build(sources, corpus, *SMALL)
+def test_what_no_build_wrote_stays_wherever_it_lies(corpus):
     mine = [
         "media/notes.txt", "media/one/000000/my.mp4", "tables/mine.parquet", "tables/events/mine.parquet",
         "models/best.npz", "shards/readme.md", ".hidden.tmp", "ledger/note.txt", "tables/.backup.tmp",
@@ -45,9 +56,7 @@ def test_what_no_build_wrote_stays_wherever_it_lies(build, sources, tmp_path):
     assert files(corpus) == before
 
 
-def test_a_dry_run_lists_what_would_go_and_touches_nothing(build, sources, tmp_path):
-    corpus = tmp_path / "corpus"
-    build(sources, corpus, *SMALL)
+def test_a_dry_run_lists_what_would_go_and_touches_nothing(build, sources, corpus, tmp_path):
     build(sources, corpus, *SMALL, "segment.min_l1_s=1.5", "observe.crf=30")
     before = files(corpus)
     *listed, last = gc(corpus, "--releases", "--dry-run").splitlines()
@@ -61,9 +70,7 @@ def test_a_dry_run_lists_what_would_go_and_touches_nothing(build, sources, tmp_p
 
 
 @pytest.mark.parametrize("how", ["through a link", "relative"])
-def test_centroids_that_the_configuration_points_at_stay(build, sources, tmp_path, how, monkeypatch):
-    corpus = tmp_path / "a=b" / "corpus"
-    build(sources, corpus, *SMALL)
+def test_centroids_that_the_configuration_points_at_stay(build, sources, corpus, tmp_path, how, monkeypatch):
     (centroids,) = (corpus / "models").glob("*.npz")
     named = str(centroids)
     if how == "through a link":
@@ -79,19 +86,18 @@ def test_centroids_that_the_configuration_points_at_stay(build, sources, tmp_pat
     build(sources, corpus, *SMALL, f"cluster.centroids={centroids}")
 
 
-def test_work_on_a_source_that_is_away_today_stays(build, sources, tmp_path):
-    corpus = tmp_path / "corpus"
-    build(sources, corpus, *SMALL)
-    away = shutil.move(sources[1], tmp_path / "unmounted")
-    build(sources, corpus, *SMALL)
-    assert set(Corpus(str(corpus)).manifest["lost"]) == {"two"}
-    gc(corpus, "--releases")
-    shutil.move(away, sources[1])
+def test_work_on_a_source_that_is_away_today_stays(build, sources, built, corpus, tmp_path):
+    away = sources[1].rename(tmp_path / "unmounted")
+    try:
+        build(sources, corpus, *SMALL)
+        assert set(Corpus(str(corpus)).manifest["lost"]) == {"two"}
+        gc(corpus, "--releases")
+    finally:
+        away.rename(sources[1])
     again = build(sources, corpus, *SMALL)
     assert again.computed["observe"] == 0
     assert again.computed["segment"] == 0
     assert again.computed["fit"] == 0
-    build(sources, tmp_path / "fresh", *SMALL)
     kept = (
         "samples",
         "tars",
@@ -101,8 +107,8 @@ def test_work_on_a_source_that_is_away_today_stays(build, sources, tmp_path):
         "manifest.json",
     )  # tars of the night without it serve
     ours, fresh = ({k: v for k, v in c.items() if k not in kept and ".tar" not in k and ".nv-" not in k} for c in
-                   (contents(corpus), contents(tmp_path / "fresh")))  # fmt: skip
+                   (contents(corpus), contents(built)))  # fmt: skip
     assert ours == fresh
     columns = ["event_id", "status", "repeats", "vl_cluster", "action_cluster"]
-    drawn = [Corpus(str(c)).table("samples").select(columns) for c in (corpus, tmp_path / "fresh")]
+    drawn = [Corpus(str(c)).table("samples").select(columns) for c in (corpus, built)]
     assert drawn[0].equals(drawn[1])

@@ -1,5 +1,6 @@
 """A stage that is declared in this file alone goes through build, resume, verify, repair, gc, compact and status."""
 
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,15 +92,21 @@ WITH_TOY = (*STAGES, TOY)
 SMALL = ("shard.target_bytes=100000", "run.episodes_per_part=1")
 
 
-@pytest.fixture
-def source(tmp_path):
-    return write_dataset(tmp_path / "logs", [Episode(60 + 5 * i, 100 * i) for i in range(3)])
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("toy") / "logs", [Episode(60 + 5 * i, 100 * i) for i in range(3)])
+
+
+@pytest.fixture(scope="module")
+def built(build, source, tmp_path_factory):
+    corpus = tmp_path_factory.mktemp("toy_built") / "corpus"
+    build([source], corpus, *SMALL, stages=WITH_TOY)
+    return corpus
 
 
 @pytest.fixture
-def corpus(build, source, tmp_path):
-    build([source], tmp_path / "corpus", *SMALL, stages=WITH_TOY)
-    return tmp_path / "corpus"
+def corpus(built, tmp_path):
+    return Path(shutil.copytree(built, tmp_path / "corpus", symlinks=True))
 
 
 def opened(corpus: Path) -> Corpus:

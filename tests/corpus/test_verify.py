@@ -82,13 +82,29 @@ def test_an_undisturbed_corpus_has_no_fault(whole):
     assert verify(Corpus(str(whole))) == []
 
 
-@pytest.mark.parametrize("case", PLANTED)
-def test_a_planted_fault_is_found_and_mended(whole, corpus, case, ray_session):
-    pattern, damage = PLANTED[case]
-    path = first(corpus, pattern)
-    damage(path)
+TOGETHER = [  # each of a file and a stage of its own, so that none is mended along with another
+    ["bit in a table", "table truncated", "table deleted", "commit deleted"],
+    ["bit in a proxy", "thumbnails deleted"],
+    ["bit in the centroids", "commit truncated", "bit in a commit"],
+    ["index deleted", "statistics changed", "dataset card changed"],
+    ["bit in a tar"],
+    ["manifest deleted", "latest points elsewhere"],
+    ["commit of a tar deleted"],
+    ["bit in the plan"],
+    ["bit in the manifest"],
+]
+ALONE = [pytest.param([case], marks=pytest.mark.soak) for case in PLANTED]
+
+
+@pytest.mark.parametrize("cases", [*TOGETHER, *ALONE], ids=", ".join)
+def test_planted_faults_are_found_and_mended(whole, corpus, cases, ray_session):
+    damaged = []
+    for pattern, damage in map(PLANTED.__getitem__, cases):
+        damaged.append(first(corpus, pattern))
+        damage(damaged[-1])
     faults = faults_of(str(corpus))
-    assert any(str(path.relative_to(corpus)).startswith(f.where) for f in faults)
+    for path in damaged:
+        assert any(str(path.relative_to(corpus)).startswith(f.where) for f in faults), path
     found = CliRunner().invoke(main, ["verify", "--corpus", str(corpus)])
     assert found.exit_code == 1
     mended = CliRunner().invoke(main, ["repair", "--corpus", str(corpus)])
@@ -157,18 +173,24 @@ def test_a_commit_whose_numbers_were_changed_by_hand_counts_for_nothing(build, c
 # -- small parts become few
 
 
-@pytest.fixture
-def nightly(build, tmp_path) -> Path:
+@pytest.fixture(scope="module")
+def nights(build, tmp_path_factory) -> Path:
     """A corpus that got one episode a night, three nights, and one that was changed meanwhile."""
-    source = write_dataset(tmp_path / "logs", [Episode(60 + 3 * i, 100 * i) for i in range(4)])
+    folder = tmp_path_factory.mktemp("nights")
+    source = write_dataset(folder / "logs", [Episode(60 + 3 * i, 100 * i) for i in range(4)])
     listing = (source / "meta/episodes.jsonl").read_text().splitlines()
     for nights in range(1, 5):
         (source / "meta/episodes.jsonl").write_text("\n".join(listing[:nights]))
         if nights == 4:
             (source / "data/chunk-000/episode_000001.parquet").write_bytes(b"")  # from now on in quarantine
-        build([source], tmp_path / "corpus", *SMALL[:2])
-    collect_garbage(Corpus(str(tmp_path / "corpus")), releases=True)
-    return tmp_path / "corpus"
+        build([source], folder / "corpus", *SMALL[:2])
+    collect_garbage(Corpus(str(folder / "corpus")), releases=True)
+    return folder / "corpus"
+
+
+@pytest.fixture
+def nightly(nights, tmp_path) -> Path:
+    return Path(shutil.copytree(nights, tmp_path / "corpus", symlinks=True))
 
 
 def all_counts(corpus: Path) -> dict:

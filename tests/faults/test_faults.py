@@ -100,9 +100,8 @@ def test_a_full_disk_stops_the_build_and_loses_nothing(build, source, undisturbe
     whole = sum(p.stat().st_blocks * 512 for p in undisturbed.rglob("*") if not p.is_symlink())
     place = small_disk(f"size={whole // 2}")
     corpus = place / "corpus"
-    process = start(arguments(source, corpus))
-    output, _ = process.communicate(timeout=180)
-    assert process.returncode == 2, output
+    code, output = run(*arguments(source, corpus))
+    assert code == 2, output
     assert "No space left on device; make room, then run this again" in output
     assert "Traceback" not in output
     assert Corpus(str(corpus)).quarantine().height == 0  # it is no episode's fault
@@ -124,27 +123,34 @@ def test_a_read_only_corpus_can_be_looked_at_and_says_so_when_written_to(source,
         assert (code, "Read-only file system; make it writable" in output) == (2, True), output
 
 
-def test_of_two_builds_at_once_the_second_is_refused(source, tmp_path):
-    corpus = tmp_path / "corpus"
-    first = start([*arguments(source, corpus), "--until", "ingest"])
+def second_is_refused(first: subprocess.Popen, source: Path, corpus: Path) -> None:
     end = time.monotonic() + 60
     while holder(str(corpus)) is None and time.monotonic() < end:
         time.sleep(0.05)
     second, output = run(*arguments(source, corpus))
     assert second == 2
     assert f"process {first.pid}, holds this corpus" in output
+
+
+@pytest.mark.soak
+def test_a_build_beside_which_another_was_refused_comes_to_its_end(source, tmp_path):
+    corpus = tmp_path / "corpus"
+    first = start([*arguments(source, corpus), "--until", "ingest"])
+    second_is_refused(first, source, corpus)
     output, _ = first.communicate(timeout=180)
     assert first.returncode == 0, output
     assert "quarantine empty" in output
 
 
-def test_sigterm_stops_as_cleanly_as_ctrl_c(source, tmp_path):
-    """What a scheduler sends."""
+def test_of_two_builds_at_once_the_second_is_refused_and_sigterm_stops_the_first_as_cleanly_as_ctrl_c(source, tmp_path):
+    """What a scheduler sends, while the first goes on undisturbed by the second."""
     corpus = tmp_path / "corpus"
     process = start(arguments(source, corpus))
+    second_is_refused(process, source, corpus)
     end = time.monotonic() + 90
     while not list(corpus.glob("ledger/observe/*.json")) and time.monotonic() < end:
         time.sleep(0.05)
+    assert list(corpus.glob("ledger/observe/*.json"))
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output

@@ -59,6 +59,19 @@ def corpus(before, tmp_path, ray_session) -> Path:
     return Path(shutil.copytree(before, tmp_path / "corpus", symlinks=True))
 
 
+@pytest.fixture(scope="module")
+def after(before, tmp_path_factory, ray_session) -> Path:
+    """That corpus once the episode is forgotten."""
+    corpus = Path(shutil.copytree(before, tmp_path_factory.mktemp("after") / "corpus", symlinks=True))
+    run("forget", corpus, GONE)
+    return corpus
+
+
+@pytest.fixture
+def without(after, tmp_path) -> Path:
+    return Path(shutil.copytree(after, tmp_path / "without", symlinks=True))
+
+
 def run(command: str, corpus: Path, *words: str, code: int = 0) -> str:
     result = CliRunner().invoke(main, [command, "--corpus", str(corpus), *words])
     assert result.exit_code == code, result.output
@@ -106,39 +119,36 @@ def test_a_release_whose_books_gc_has_taken_goes_too(corpus):
     assert stones_alone(corpus)
 
 
-def test_the_next_build_has_next_to_nothing_to_do_and_does_not_read_it(build, source, corpus):
-    run("forget", corpus, GONE)
-    release = Corpus(str(corpus)).manifest["release"]
-    result = build([source], corpus, *SMALL)
+def test_the_next_build_has_next_to_nothing_to_do_and_does_not_read_it(build, source, without):
+    release = Corpus(str(without)).manifest["release"]
+    result = build([source], without, *SMALL)
     assert {k for k, v in result.computed.items() if v} == set()
     assert result.release == release  # (only the vote on its source is taken again)
     assert result.plan.survey.passed == [GONE]
-    assert stones_alone(corpus)
-    assert verify(Corpus(str(corpus))) == []
+    assert stones_alone(without)
+    assert verify(Corpus(str(without))) == []
 
 
-def test_it_stays_away_after_gc_compact_repair_and_checkpoints(build, source, corpus):
-    run("forget", corpus, GONE)
-    for stage in Corpus(str(corpus)).ledgers:
-        Ledger(str(corpus)).fold(stage, 0)
-    run("compact", corpus, "--episodes", "12")
-    run("gc", corpus, "--releases")
-    next((corpus / "tables/segment").parent.glob("events/*.parquet")).write_bytes(b"damaged")
-    assert "0 left" in run("repair", corpus)
-    assert stones_alone(corpus)
-    assert "forgotten: 1\n" in run("status", corpus)
-    assert "1 forgotten, in no table" in run("quarantine", corpus)
+def test_it_stays_away_after_gc_compact_repair_and_checkpoints(build, source, without):
+    for stage in Corpus(str(without)).ledgers:
+        Ledger(str(without)).fold(stage, 0)
+    run("compact", without, "--episodes", "12")
+    run("gc", without, "--releases")
+    next((without / "tables/segment").parent.glob("events/*.parquet")).write_bytes(b"damaged")
+    assert "0 left" in run("repair", without)
+    assert stones_alone(without)
+    assert "forgotten: 1\n" in run("status", without)
+    assert "1 forgotten, in no table" in run("quarantine", without)
 
 
-def test_with_centroids_fitted_anew_it_is_the_corpus_of_a_fresh_build(build, source, corpus, tmp_path):
+def test_with_centroids_fitted_anew_it_is_the_corpus_of_a_fresh_build(build, source, without, tmp_path):
     """Centroids in force stay, as aggregates; whoever wants them without the episode fits again."""
-    run("forget", corpus, GONE)
     anew = (*SMALL, "cluster.refit_share=0.0", "shard.repack_share=0.0")
-    build([source], corpus, *anew)
+    build([source], without, *anew)
     fresh = tmp_path / "fresh"
-    shutil.copytree(corpus / tombstones.FOLDER, fresh / tombstones.FOLDER)
+    shutil.copytree(without / tombstones.FOLDER, fresh / tombstones.FOLDER)
     build([source], fresh, *anew)
-    mine = {k: v for k, v in contents(corpus).items() if not k.startswith("media/")}  # another night's crf
+    mine = {k: v for k, v in contents(without).items() if not k.startswith("media/")}  # another night's crf
     assert mine == {k: v for k, v in contents(fresh).items() if not k.startswith("media/")}
 
 
@@ -153,15 +163,14 @@ def test_a_dry_run_says_the_same_and_touches_nothing(corpus):
         ]
 
 
-def test_a_recalled_episode_is_read_again(build, source, corpus, before):
-    run("forget", corpus, GONE)
-    assert "reads it again" in run("forget", corpus, GONE, "--recall")
-    assert not list((corpus / tombstones.FOLDER).iterdir())
-    build([source], corpus, *SMALL)
-    assert rows_of_others(corpus) == rows_of_others(before)
-    events = [Corpus(str(c)).table("events").write_json() for c in (corpus, before)]
+def test_a_recalled_episode_is_read_again(build, source, without, before):
+    assert "reads it again" in run("forget", without, GONE, "--recall")
+    assert not list((without / tombstones.FOLDER).iterdir())
+    build([source], without, *SMALL)
+    assert rows_of_others(without) == rows_of_others(before)
+    events = [Corpus(str(c)).table("events").write_json() for c in (without, before)]
     assert events[0] == events[1]
-    assert "has no tombstone" in run("forget", corpus, GONE, "--recall", code=2)
+    assert "has no tombstone" in run("forget", without, GONE, "--recall", code=2)
 
 
 def test_unknown_and_forgotten_names(corpus):
@@ -198,18 +207,17 @@ def test_a_damaged_part_is_repaired_first_and_the_rest_of_it_is_not_lost(corpus,
     assert rows_of_others(corpus) == others
 
 
-def test_a_tombstone_is_there_twice_and_a_lost_one_stops_the_build(build, source, corpus):
-    run("forget", corpus, GONE)
-    one, copy = sorted((corpus / tombstones.FOLDER).iterdir())
+def test_a_tombstone_is_there_twice_and_a_lost_one_stops_the_build(build, source, without):
+    one, copy = sorted((without / tombstones.FOLDER).iterdir())
     one.write_bytes(one.read_bytes().replace(b"logs", b"lags"))
-    (fault,) = verify(Corpus(str(corpus)))
+    (fault,) = verify(Corpus(str(without)))
     assert fault.where == f"{tombstones.FOLDER}/{one.name}"
-    run("forget", corpus, GONE)
-    assert verify(Corpus(str(corpus))) == []
+    run("forget", without, GONE)
+    assert verify(Corpus(str(without))) == []
     for path in (one, copy):
         path.write_text("{}")
     with pytest.raises(tombstones.DamagedTombstone):
-        build([source], corpus, *SMALL)
+        build([source], without, *SMALL)
 
 
 def test_answers_go_with_the_episode_they_were_asked_about(corpus):

@@ -234,19 +234,29 @@ def test_every_command_works_on_odd_paths_and_odd_text(hostile, tmp_path):
     assert "<b>" not in re.sub(r"<b[ >][^<]*</b>", "", page) or "%s<b>" not in page
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_command_also_twice_and_while_ray_starts(tmp_path, number):
+INTO_SURVEY, INTO_RAY = 0.9, 1.6  # s after the start
+
+
+@pytest.mark.parametrize(
+    ("number", "wait"),
+    [
+        (signal.SIGINT, INTO_RAY),
+        (signal.SIGTERM, INTO_SURVEY),
+        pytest.param(signal.SIGINT, INTO_SURVEY, marks=pytest.mark.soak),
+        pytest.param(signal.SIGTERM, INTO_RAY, marks=pytest.mark.soak),
+    ],
+)
+def test_a_signal_ends_a_command_also_twice_and_while_ray_starts(tmp_path, number, wait):
     source = write_dataset(tmp_path / "logs", [Episode(40, 0)])
     words = ["build", "--source", str(source), "--corpus", str(tmp_path / "corpus")]
-    for wait in (0.9, 1.6):  # into the survey, into Ray's start
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        try:
-            process.wait(wait)
-        except subprocess.TimeoutExpired:
-            process.send_signal(number)
-            process.send_signal(number)
-        output, _ = process.communicate(timeout=60)
-        assert process.returncode in (130, -number), output
-        assert "Traceback" not in output
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        process.wait(wait)
+    except subprocess.TimeoutExpired:
+        process.send_signal(number)
+        process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode in (130, -number), output
+    assert "Traceback" not in output
