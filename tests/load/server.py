@@ -65,7 +65,9 @@ def serving(folder: Path, ranges: bool = True) -> Iterator[Served]:
             """A client that has gone is no error."""
 
     server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)  # looks every 10 ms whether to stop
+    thread = threading.Thread(
+        target=server.serve_forever, args=(0.01,), daemon=True
+    )  # looks every 10 ms whether to stop
     thread.start()
     served.url = f"http://127.0.0.1:{server.server_port}"
     try:

@@ -45,31 +45,67 @@ def pictures(clip: bytes) -> list[int]:
     return [number_in(f.to_ndarray(format="rgb24")) for f in frames]
 
 
-@pytest.mark.parametrize(
-    ("version", "codec"), [("v2.1", "h264"), ("v2.1", "av1"), ("v2.0", "mpeg4"), ("v3.0", "h264"), ("v3.0", "av1")]
-)
-def test_frame_numbers_come_back_in_step_with_the_rows(build, tmp_path, version, codec):
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("build") / "logs", episodes(4))
+
+
+@pytest.fixture(scope="module")
+def built(build, logs, tmp_path_factory) -> Path:
+    corpus = tmp_path_factory.mktemp("built") / "corpus"
+    build([logs], corpus, *SMALL)
+    return corpus
+
+
+@pytest.fixture
+def copy(built, tmp_path) -> Path:
+    return Path(shutil.copytree(built, tmp_path / "copy", symlinks=True))
+
+
+FORMATS = [("v2.1", "h264"), ("v2.1", "av1"), ("v2.0", "mpeg4"), ("v3.0", "h264"), ("v3.0", "av1")]
+
+
+def written(number: int) -> list[Episode]:
+    """Four episodes of a source of that number: no other has a frame of these numbers."""
+    return [Episode(60 + number + 3 * i, 400 * number + 100 * i) for i in range(4)]
+
+
+@pytest.fixture(scope="module")
+def formats(build, tmp_path_factory):
+    """(what a build of a source of each format computed, its corpus)."""
+    folder = tmp_path_factory.mktemp("formats")
+    sources = [
+        write_dataset(
+            folder / f"s{number}", written(number), version=version, codec=codec, cameras=("front", "wrist.left")
+        )
+        for number, (version, codec) in enumerate(FORMATS)
+    ]
+    return build(sources, folder / "corpus", *SMALL), folder / "corpus"
+
+
+@pytest.mark.parametrize("number", range(len(FORMATS)), ids=map(" ".join, FORMATS))
+def test_frame_numbers_come_back_in_step_with_the_rows(formats, number):
     """Read by webdataset and PyAV alone: the number drawn into frame i is the row of `time` that it belongs to."""
-    source = write_dataset(
-        tmp_path / "logs", episodes(4), version=version, codec=codec, cameras=("front", "wrist.left")
-    )
-    result = build([source], tmp_path / "corpus", *SMALL)
-    assert Corpus(str(tmp_path / "corpus")).quarantine().height == 0
-    found = samples(tmp_path / "corpus")
+    found = [s for s in samples(formats[1]) if json.loads(s["json"])["source"] == f"s{number}"]
     assert len(found) >= 12
     for sample in found:
         meta = json.loads(sample["json"])
         arrays = np.load(io.BytesIO(sample["lowdim.npz"]))
         row = np.rint(arrays["time"] * 20).astype(int)
-        first = 100 * int(meta["episode_id"].split("/")[1])
+        episode = written(number)[int(meta["episode_id"].split("/")[1])]
         assert len(row) == meta["n_frames"]
         for camera in ("front.mp4", "wrist_left.mp4"):
-            assert pictures(sample[camera]) == (first + row).tolist()
-        state = Episode(60 + 3 * (first // 100), 0).state[row]
+            assert pictures(sample[camera]) == (episode.first + row).tolist()
+        state = episode.state[row]
         assert arrays["state"] == pytest.approx(state, abs=1e-5)
         assert arrays["gripper"][:, 0] == pytest.approx(state[:, 3])
         assert arrays["valid"].all()
-    counts = Corpus(str(tmp_path / "corpus")).counts("observe")
+
+
+def test_every_stage_works_and_every_frame_is_decoded_once(formats):
+    result, corpus = formats
+    assert Corpus(str(corpus)).quarantine().height == 0
+    counts = Corpus(str(corpus)).counts("observe")
     assert counts["decoded_frames"] == counts["source_frames"] > 0
     assert set(result.computed) == {
         "ingest",
@@ -85,14 +121,11 @@ def test_frame_numbers_come_back_in_step_with_the_rows(build, tmp_path, version,
     }
 
 
-def test_a_second_run_computes_nothing(build, tmp_path):
-    source = write_dataset(tmp_path / "logs", episodes(4))
-    corpus = tmp_path / "corpus"
-    build([source], corpus, *SMALL)
-    files = {p: os.stat(p).st_mtime_ns for p in glob.glob(f"{corpus}/*/**/*", recursive=True)}
-    again = build([source], corpus, *SMALL)
+def test_a_second_run_computes_nothing(build, logs, built):
+    files = {p: os.stat(p).st_mtime_ns for p in glob.glob(f"{built}/*/**/*", recursive=True)}
+    again = build([logs], built, *SMALL)
     assert sum(again.computed.values()) == 0
-    assert {p: os.stat(p).st_mtime_ns for p in glob.glob(f"{corpus}/*/**/*", recursive=True)} == files
+    assert {p: os.stat(p).st_mtime_ns for p in glob.glob(f"{built}/*/**/*", recursive=True)} == files
 
 
 def test_one_episode_added_is_all_that_is_done(build, tmp_path):
@@ -116,10 +149,8 @@ def test_one_episode_added_is_all_that_is_done(build, tmp_path):
     assert contents(corpus) == contents(tmp_path / "fresh")
 
 
-def test_a_value_of_segment_does_not_redo_observe_or_align(build, tmp_path):
-    source = write_dataset(tmp_path / "logs", episodes(3))
-    build([source], tmp_path / "corpus", *SMALL)
-    result = build([source], tmp_path / "corpus", *SMALL, "segment.min_l1_s=2.0")
+def test_a_value_of_segment_does_not_redo_observe_or_align(build, logs, copy):
+    result = build([logs], copy, *SMALL, "segment.min_l1_s=2.0")
     done = {stage for stage, number in result.computed.items() if number}
     assert done == {"segment", "caption", "embed", "fit", "cluster", "shard"}
 
@@ -132,15 +163,12 @@ def test_one_worker_two_and_three_make_the_same_corpus(build, tmp_path):
     assert contents(tmp_path / "one") == contents(tmp_path / "two") == contents(tmp_path / "three")
 
 
-def test_frozen_centroids_label_new_events_without_relabelling(build, tmp_path):
-    source = write_dataset(tmp_path / "logs", episodes(4))
-    corpus = tmp_path / "corpus"
-    build([source], corpus, *SMALL)
-    before = dict(Corpus(str(corpus)).table("clusters").select("event_id", "vl_cluster").iter_rows())
-    (model,) = glob.glob(f"{corpus}/models/clusters-*.npz")
+def test_frozen_centroids_label_new_events_without_relabelling(build, logs, copy, tmp_path):
+    before = dict(Corpus(str(copy)).table("clusters").select("event_id", "vl_cluster").iter_rows())
+    (model,) = glob.glob(f"{copy}/models/clusters-*.npz")
     more = write_dataset(tmp_path / "more", episodes(2, 70))
-    build([source, more], corpus, *SMALL, f"cluster.centroids={model}")
-    after = dict(Corpus(str(corpus)).table("clusters").select("event_id", "vl_cluster").iter_rows())
+    build([logs, more], copy, *SMALL, f"cluster.centroids={model}")
+    after = dict(Corpus(str(copy)).table("clusters").select("event_id", "vl_cluster").iter_rows())
     assert len(after) > len(before)
     assert {e: after[e] for e in before} == before
 
@@ -232,14 +260,12 @@ def test_clusters_that_cannot_be_made_stop_the_build_with_a_reason(build, tmp_pa
     assert [(r["item"], r["stage"], r["reason"]) for r in rows] == [("corpus", "fit", "internal_error")]
 
 
-def test_tables_can_be_taken_out_as_parquet(build, tmp_path):
+def test_tables_can_be_taken_out_as_parquet(built, tmp_path):
     from click.testing import CliRunner
 
     from pipeline.cli import main
 
-    source = write_dataset(tmp_path / "logs", episodes(3))
-    corpus = str(tmp_path / "corpus")
-    build([source], corpus, *SMALL)
+    corpus = str(built)
     run = CliRunner().invoke(main, ["show", "events", "--corpus", corpus, "--to", str(tmp_path / "e.parquet")])
     assert run.exit_code == 0, run.output
     assert pl.read_parquet(tmp_path / "e.parquet").height == Corpus(corpus).table("events").height
@@ -249,18 +275,15 @@ def test_tables_can_be_taken_out_as_parquet(build, tmp_path):
     assert "0 in quarantine" in run.output
 
 
-def test_a_build_that_stops_early_takes_nothing_away(build, tmp_path):
-    source = write_dataset(tmp_path / "logs", episodes(3))
-    corpus = tmp_path / "corpus"
-    build([source], corpus, *SMALL)
-    before = contents(corpus)
-    build([source], corpus, *SMALL, until="ingest")
-    assert contents(corpus) == before
+def test_a_build_that_stops_early_takes_nothing_away(build, logs, copy):
+    before = contents(copy)
+    build([logs], copy, *SMALL, until="ingest")
+    assert contents(copy) == before
     with pytest.raises(NotComplete, match="did not reach its end"):
-        collect_garbage(Corpus(str(corpus)), releases=True)
-    build([source], corpus, *SMALL)
-    assert collect_garbage(Corpus(str(corpus)), releases=True) == ([], 0)
-    assert contents(corpus) == before
+        collect_garbage(Corpus(str(copy)), releases=True)
+    build([logs], copy, *SMALL)
+    assert collect_garbage(Corpus(str(copy)), releases=True) == ([], 0)
+    assert contents(copy) == before
 
 
 def test_sources_of_one_robot_type_and_different_widths_have_statistics_of_their_own(build, tmp_path):
