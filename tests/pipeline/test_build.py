@@ -180,7 +180,7 @@ def test_bad_episodes_are_set_aside_and_the_rest_goes_on(build, tmp_path):
     (videos / "episode_000001.mp4").write_bytes(whole[: len(whole) // 2])  # truncated: its index is gone
     shutil.copy(videos / "episode_000004.mp4", videos / "episode_000002.mp4")  # six frames too many
     (videos / "episode_000003.mp4").unlink()
-    build([source], tmp_path / "corpus", *SMALL)
+    build([source], tmp_path / "corpus", *SMALL, until="segment")
     corpus = Corpus(str(tmp_path / "corpus"))
     rows = {r["episode_id"]: (r["stage"], r["reason"]) for r in corpus.quarantine().to_dicts()}
     assert rows == {
@@ -196,7 +196,7 @@ def test_a_source_without_motion_is_lost_alone(build, tmp_path):
     good = write_dataset(tmp_path / "good", episodes(3))
     still = [Episode(60, 0, state=np.ones((60, 4))) for _ in range(2)]
     dead = write_dataset(tmp_path / "dead", still, robot="unheard_of")
-    build([good, dead], tmp_path / "corpus", *SMALL)
+    build([good, dead], tmp_path / "corpus", *SMALL, until="segment")
     corpus = Corpus(str(tmp_path / "corpus"))
     assert set(corpus.quarantine()["reason"]) == {"no_motion_signal"}
     assert corpus.quarantine()["episode_id"].to_list() == ["dead/000000", "dead/000001"]
@@ -224,7 +224,7 @@ def test_a_worker_that_dies_costs_only_its_episode(build, tmp_path):
     build([source], tmp_path / "corpus", *SMALL, until="segment", stages=with_run("lag", dying))
     rows = Corpus(str(tmp_path / "corpus")).quarantine().to_dicts()
     assert [(r["episode_id"], r["reason"], r["retryable"]) for r in rows] == [("logs/000002", "worker_died", True)]
-    build([source], tmp_path / "corpus", *SMALL)  # the next build tries again
+    build([source], tmp_path / "corpus", *SMALL, until="segment")  # the next build tries again
     assert Corpus(str(tmp_path / "corpus")).quarantine().height == 0
 
 
@@ -315,11 +315,11 @@ def test_an_episode_that_fails_again_has_one_row_and_figures_count_it_once(build
         state = table["observation.state"].to_pylist()
         state[3][0] = number
         pq.write_table(table.set_column(0, "observation.state", pa.array(state)), path)
-        build([source], corpus, *options)
+        build([source], corpus, *options, until="segment")
     rows = Corpus(str(corpus)).quarantine().to_dicts()
     assert [(r["episode_id"], "inf" in r["message"]) for r in rows] == [("logs/000001", True)]
     path.write_bytes(good)
-    build([source], corpus, *options)
+    build([source], corpus, *options, until="segment")
     opened = Corpus(str(corpus))
     assert opened.quarantine().height == 0
     assert opened.counts("segment")["L3"] == 4
@@ -341,7 +341,7 @@ def test_episodes_that_claim_the_same_frames_are_refused(build, tmp_path):
     rows[1][f"{key}/from_timestamp"] -= 0.5
     rows[1][f"{key}/to_timestamp"] -= 0.5
     pq.write_table(pa.Table.from_pylist(rows), path)
-    build([source], tmp_path / "corpus", *SMALL)
+    build([source], tmp_path / "corpus", *SMALL, until="segment")
     found = Corpus(str(tmp_path / "corpus")).quarantine().to_dicts()
     assert sorted((r["episode_id"], r["reason"]) for r in found) == [
         ("logs/000000", "overlapping_spans"),  # nobody knows which of the two claims is right

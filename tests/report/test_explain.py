@@ -2,11 +2,13 @@
 
 import io
 import re
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from pipeline.build import driver
 from pipeline.cli import main
 from pipeline.corpus.view import Corpus
 from pipeline.explain.gather import explanation
@@ -53,11 +55,32 @@ def test_an_episode_that_is_not_there_is_told_what_there_is(sample_corpus, tmp_p
     assert "no episode of this corpus has that name; there are 44 with events, such as cell_a/000000" in run.output
 
 
-def test_a_build_that_is_on_its_way_can_be_asked_too(tmp_path):
-    """Killed in embed: what segment has done is there to be looked at, as it was before the kill."""
-    source, corpus = dataset(tmp_path / "logs", 4), tmp_path / "corpus"
-    assert killed_at(Point("/ledger/embed/", "begun"), arguments(source, corpus))
-    run = CliRunner().invoke(main, ["explain", "logs/000001", "--corpus", str(corpus), "--to", str(tmp_path)])
+def test_a_build_that_is_on_its_way_can_be_asked_too(build, tmp_path, monkeypatch):
+    """It gets no further than embed: what segment has done is there to be looked at, as it was before that."""
+    do_stage = driver.Build._do_stage
+
+    def ends(self, stage, *rest):
+        if stage.name == "embed":
+            monkeypatch.setattr(driver, "record_plan", lambda *_, **__: None)  # as if killed: it writes no more
+            raise KeyboardInterrupt
+        do_stage(self, stage, *rest)
+
+    monkeypatch.setattr(driver.Build, "_do_stage", ends)
+    with pytest.raises(KeyboardInterrupt):
+        build([dataset(tmp_path / "logs", 2)], tmp_path / "corpus")
+    explained(tmp_path)
+
+
+@pytest.mark.soak
+def test_so_can_one_that_was_killed(tmp_path):
+    source = dataset(tmp_path / "logs", 4)
+    assert killed_at(Point("/ledger/embed/", "begun"), arguments(source, tmp_path / "corpus"))
+    explained(tmp_path)
+
+
+def explained(folder: Path) -> None:
+    words = ["explain", "logs/000001", "--corpus", str(folder / "corpus"), "--to", str(folder)]
+    run = CliRunner().invoke(main, words)
     assert run.exit_code == 0, run.output
 
 
