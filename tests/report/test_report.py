@@ -47,9 +47,13 @@ def rewrite(path: Path, column: str, change) -> None:
 # -- the page
 
 
-def test_the_samples_report_stands_on_its_own(sample_corpus):
-    corpus = Corpus(str(sample_corpus))
-    page = page_of(sample_corpus)
+@pytest.fixture(scope="module")
+def sample_page(sample_corpus) -> str:
+    return page_of(sample_corpus)
+
+
+def test_the_samples_report_stands_on_its_own(sample_corpus, sample_page):
+    corpus, page = Corpus(str(sample_corpus)), sample_page
     assert len(page.encode()) < MOST
     assert re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', page) == []  # nothing is fetched
     assert set(re.findall(r'href="#([^"]*)"', page)) <= set(re.findall(r'id="([^"]*)"', page))
@@ -66,8 +70,8 @@ def test_the_samples_report_stands_on_its_own(sample_corpus):
     assert "has not reached" not in text
 
 
-def test_timelines_show_captions_and_thumbnails_at_their_times(sample_corpus):
-    corpus, page = Corpus(str(sample_corpus)), page_of(sample_corpus)
+def test_timelines_show_captions_and_thumbnails_at_their_times(sample_corpus, sample_page):
+    corpus, page = Corpus(str(sample_corpus)), sample_page
     drawings = re.findall(r'aria-label="timeline of ([^"]*)".*?</svg>(.*?)</ol>', page, flags=re.DOTALL)
     assert len(drawings) == 4
     for episode, below in drawings:
@@ -82,8 +86,8 @@ def test_timelines_show_captions_and_thumbnails_at_their_times(sample_corpus):
     assert {float(x) for x in strips[::8]} == {74.0}  # the first frame is at 0 s
 
 
-def test_each_source_is_told_by_level_and_primitive(sample_corpus):
-    corpus, text = Corpus(str(sample_corpus)), words_of(page_of(sample_corpus))
+def test_each_source_is_told_by_level_and_primitive(sample_corpus, sample_page):
+    corpus, text = Corpus(str(sample_corpus)), words_of(sample_page)
     events = corpus.table("events")
     for source in ("cell_a", "cell_b"):
         own = events.filter(pl.col("episode_id").str.starts_with(source), level="L0")
@@ -95,9 +99,9 @@ def test_each_source_is_told_by_level_and_primitive(sample_corpus):
         assert re.search(rf"L0 {own.height} {median:.1f} s {number} {most}, .*? {recovery:.0f} % 0 %", text), source
 
 
-def test_the_least_confident_episodes_are_drawn_the_least_first(sample_corpus):
+def test_the_least_confident_episodes_are_drawn_the_least_first(sample_corpus, sample_page):
     corpus = Corpus(str(sample_corpus))
-    listed = re.findall(r"<summary><b>([^<]*)</b> <span class=\"soft\">confidence ([\d.]+)", page_of(sample_corpus))
+    listed = re.findall(r"<summary><b>([^<]*)</b> <span class=\"soft\">confidence ([\d.]+)", sample_page)
     actions = corpus.table("events").filter(level="L1").with_columns(length=pl.col("end_s") - pl.col("start_s"))
     means = actions.group_by("episode_id").agg(
         mean=(pl.col("confidence") * pl.col("length")).sum() / pl.col("length").sum()
@@ -109,23 +113,23 @@ def test_the_least_confident_episodes_are_drawn_the_least_first(sample_corpus):
     assert [float(c) for _, c in listed] == pytest.approx(expected["mean"].to_list(), abs=0.006)
 
 
-def test_time_and_memory_of_every_stage_are_there(sample_corpus):
-    text = words_of(page_of(sample_corpus))
+def test_time_and_memory_of_every_stage_are_there(sample_corpus, sample_page):
+    text = words_of(sample_page)
     for row in Corpus(str(sample_corpus)).status().to_dicts():
         pattern = rf"{row['stage']} {row['items']} {row['work_s']:.1f} s \d+ % {row['peak_mb']:,} MB"
         assert row["peak_mb"] > 0
         assert re.search(pattern, text), pattern
 
 
-@pytest.mark.parametrize("until", ["ingest", "observe", "segment", "cluster"])
-def test_a_build_that_stops_early_has_a_report_too(build, tmp_path, until):
+def test_a_build_that_stops_early_has_a_report_too(build, tmp_path):
     source = write_dataset(tmp_path / "logs", [Episode(60, 0), Episode(70, 100)], cameras=("front",))
-    build([source], tmp_path / "corpus", until=until)
-    text = words_of(page_of(tmp_path / "corpus"))
-    assert "2 episodes" in text
-    assert re.search(r"The build has not reached [a-z, ]*shard", text)
-    assert ("Not cut yet." in text) == (until in ("ingest", "observe"))
-    assert "No shards yet." in text
+    for until in ("ingest", "observe", "segment", "cluster"):  # each goes on where the one before stopped
+        build([source], tmp_path / "corpus", until=until)
+        text = words_of(page_of(tmp_path / "corpus"))
+        assert "2 episodes" in text, until
+        assert re.search(r"The build has not reached [a-z, ]*shard", text), until
+        assert ("Not cut yet." in text) == (until in ("ingest", "observe")), until
+        assert "No shards yet." in text, until
 
 
 def test_a_corpus_without_samples_and_a_source_without_video(build, tmp_path):
@@ -296,7 +300,7 @@ def test_gini_and_entropy_of_a_level_are_those_of_its_summed_masses():
     assert found["L0"]["action"]["sampled"] == {"sizes": [4.0], "gini": 0.0, "entropy": 1.0, "tail_share": 0.0}
 
 
-def test_the_shard_levels_figures_are_the_releases_own(sample_corpus):
+def test_the_shard_levels_figures_are_the_releases_own(sample_corpus, sample_page):
     corpus = Corpus(str(sample_corpus))
     stats = json.loads((sample_corpus / "shards/latest/stats.json").read_text())["balance"]
     found = load(corpus)
@@ -308,14 +312,13 @@ def test_the_shard_levels_figures_are_the_releases_own(sample_corpus):
             assert own[space][kind]["sizes"] == pytest.approx(
                 [n for n, e in zip(stats[space][kind]["sizes"], stats[space]["before"]["sizes"], strict=True) if e]
             )
-    page = page_of(sample_corpus)
-    text = words_of(page)
+    text = words_of(sample_page)
     for level in ("L3", "L2", "L1", "L0"):
         for space in ("vl", "action"):
             kinds = [found[level][space][k] for k in ("before", "sampled")]
             figures = [f"{k[m]:.3f}" for m in ("gini", "entropy", "tail_share") for k in kinds]
             assert " ".join([str(len(kinds[0]["sizes"])), *figures]) in text
-    assert page.count('aria-label="cluster sizes"') == 8
+    assert sample_page.count('aria-label="cluster sizes"') == 8
     assert "counts by the share of its frames that lies in drawn L1 events" in text
 
 

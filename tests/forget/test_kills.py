@@ -14,11 +14,11 @@ from pipeline.corpus.view import Corpus
 from pipeline.forget import run as forgetting
 from stages import storage
 from tests.corpora import contents
-from tests.faults.builds import SMALL, dataset, killed_at
+from tests.faults.builds import killed_at
 from tests.faults.crash import Point
+from tests.forget.conftest import GONE, SMALL
 from tests.forget.scan import naming
 
-GONE = "logs/000001"
 SOME = (0.3, 0.8)  # shares of the writes and removals of a whole run
 
 
@@ -26,18 +26,8 @@ class Killed(BaseException):
     """Nothing of ours catches it."""
 
 
-@pytest.fixture(scope="module")
-def before(build, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("kills")
-    source = dataset(folder / "logs", 3, 60)
-    build([source], folder / "corpus", *SMALL, "observe.crf=30")  # superseded: another release, other proxies
-    build([source], folder / "corpus", *SMALL)
-    command("compact", folder / "corpus")
-    return folder / "corpus"
-
-
 @pytest.fixture
-def corpus(before, tmp_path) -> Path:
+def corpus(before, tmp_path, ray_session) -> Path:
     return Path(shutil.copytree(before, tmp_path / "corpus", symlinks=True))
 
 
