@@ -72,7 +72,7 @@ def test_who_marks_at_random_teaches_nothing():
 
 @pytest.mark.parametrize("level", ["L2", "L1", "L0"])
 def test_levels_nest_whatever_level_was_learned(level):
-    model = tune(episodes(hands, range(6)), level, CONFIG).model_copy(update={"kind": "weights"})
+    model = tune(episodes(hands, range(3)), level, CONFIG).model_copy(update={"kind": "weights"})
     for episode in episodes(hands, range(50, 53)):
         levels = tracks_of(episode.signals, episode.clock, SegmentConfig(model=model))[0].levels
         for coarse, fine in (("L2", "L1"), ("L1", "L0")):
@@ -88,7 +88,7 @@ def test_episodes_in_which_nothing_shows_teach_nothing():
 
 def test_finer_levels_stay_where_a_coarse_one_was_learned():
     """One boundary an episode at L2: the actions below it are still cut and named."""
-    model = tune(episodes(lambda s, t: hands(s, t)[:1], range(10)), "L2", CONFIG).model_copy(update={"kind": "weights"})
+    model = tune(episodes(lambda s, t: hands(s, t)[:1], range(5)), "L2", CONFIG).model_copy(update={"kind": "weights"})
     for episode in episodes(hands, range(60, 63)):
         tuned, plain = (
             tracks_of(episode.signals, episode.clock, c)[0].levels for c in (SegmentConfig(model=model), CONFIG)
