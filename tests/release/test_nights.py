@@ -20,7 +20,7 @@ from stages.ingest.survey import survey
 from tests.datasets import Episode, write_dataset
 
 OPTIONS = ("run.workers=2", "run.episodes_per_part=2", "align.min_score=2", "shard.min_shards=2")
-EPISODES = 14
+EPISODES = 11
 FATES = ["event_id", "status", "repeats", "inclusion", "vl_cluster", "action_cluster"]
 
 
@@ -99,17 +99,17 @@ def test_a_fresh_build_with_the_same_centroids_comes_to_the_same_rows(night, bui
 
 def test_much_that_is_new_fits_anew_and_history_leaves_no_trace_nor_how_centroids_were_come_by(build, tmp_path):
     corpus = tmp_path / "corpus"
-    build([logs(tmp_path, 5)], corpus, *OPTIONS)
-    result = build([logs(tmp_path, 8)], corpus, *OPTIONS)
+    build([logs(tmp_path, 3)], corpus, *OPTIONS)
+    result = build([logs(tmp_path, 5)], corpus, *OPTIONS)
     assert result.computed["fit"] == 1
-    fresh = build([logs(tmp_path, 8)], tmp_path / "fresh", *OPTIONS)
+    fresh = build([logs(tmp_path, 5)], tmp_path / "fresh", *OPTIONS)
     assert fresh.release == result.release  # no tar could be used again
     for name, inode in tars(corpus).items():
         assert inode != os.stat(tmp_path / "fresh/shards/latest" / name).st_ino
         mine, other = (Path(c, "shards/latest", name).read_bytes() for c in (corpus, tmp_path / "fresh"))
         assert mine == other
     (model,) = Corpus(str(tmp_path / "fresh")).files("fit").filter(name="model")["path"].to_list()
-    given = build([logs(tmp_path, 8)], tmp_path / "given", *OPTIONS, f"cluster.centroids={tmp_path}/fresh/{model}")
+    given = build([logs(tmp_path, 5)], tmp_path / "given", *OPTIONS, f"cluster.centroids={tmp_path}/fresh/{model}")
     assert given.release == fresh.release
     for name in tars(corpus):
         ours, other = (Path(c, "shards/latest", name).read_bytes() for c in (tmp_path / "given", tmp_path / "fresh"))

@@ -100,6 +100,7 @@ def test_centroids_that_cannot_be_used_fail_with_a_line_and_leave_those_in_force
 
 def test_given_centroids_do_not_outlive_their_being_given(build, corpus, tmp_path):
     sources, copy = corpus
+    shutil.copytree(copy, tmp_path / "few", symlinks=True)
     build(sources, tmp_path / "few", *OPTIONS, "cluster.vl_clusters=2", "cluster.action_clusters=2")
     (model,) = Corpus(str(tmp_path / "few")).files("fit").filter(name="model")["path"].to_list()
     build(sources, copy, *OPTIONS, f"cluster.centroids={tmp_path}/few/{model}")
@@ -109,7 +110,7 @@ def test_given_centroids_do_not_outlive_their_being_given(build, corpus, tmp_pat
 
 
 def test_a_source_that_is_away_for_a_night_changes_no_label(build, tmp_path):
-    sources = [logs(tmp_path, "one", 5), logs(tmp_path, "two", 4, 5)]
+    sources = [logs(tmp_path, "one", 3), logs(tmp_path, "two", 2, 3)]
     build(sources, tmp_path / "corpus", *OPTIONS)
     before = labels(tmp_path / "corpus")
     (tmp_path / "two").rename(tmp_path / "away")
