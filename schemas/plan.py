@@ -57,10 +57,12 @@ class NotAPlan(ValueError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """numbers: columns, codes among them; names: the list of each coded column, and CAMERAS."""
+    """numbers: columns, codes among them; names: the list of each coded column, and CAMERAS; release: name of the one
+    that it is of (empty: of a tar alone, or of several)."""
 
     numbers: dict[str, Numbers]
     names: dict[str, list[str]]
+    release: str = ""
 
     def __len__(self) -> int:
         return len(self.numbers["offset"])
@@ -80,7 +82,7 @@ class Plan:
 
     def take(self, rows: npt.NDArray[Any]) -> Plan:
         """The plan of some rows, by number or by mask, with all names."""
-        return Plan({name: values[rows] for name, values in self.numbers.items()}, self.names)
+        return Plan({name: values[rows] for name, values in self.numbers.items()}, self.names, self.release)
 
 
 def build(rows: Sequence[dict[str, Any]], cameras: Sequence[str]) -> Plan:
@@ -126,6 +128,7 @@ def _places(own: Sequence[str], common: Sequence[str]) -> npt.NDArray[np.int64]:
 def to_bytes(plan: Plan) -> bytes:
     """plan.npz: the same bytes for the same plan. Lists of names are JSON, as uint8."""
     lists = {f"{c}.names": np.frombuffer(json.dumps(n).encode(), dtype=np.uint8) for c, n in plan.names.items()}
+    lists["release"] = np.frombuffer(plan.release.encode(), dtype=np.uint8)
     arrays = dict(sorted((plan.numbers | lists).items()))
     sink = io.BytesIO()
     np.savez_compressed(sink, version=np.array(VERSION), **arrays)  # type: ignore[arg-type]
@@ -164,7 +167,8 @@ def from_bytes(data: bytes) -> Plan:
                 raise NotAPlan(f"a plan of version {version}; this code reads up to {VERSION}")
             numbers = {c: found[c] for c in (*CODED, *NUMBERS, CLIPS, PICTURES)}
             names = {c: json.loads(found[f"{c}.names"].tobytes()) for c in (*CODED, CAMERAS)}
+            release = found["release"].tobytes().decode()
         _check(numbers, names)
     except (KeyError, ValueError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise error if isinstance(error, NotAPlan) else NotAPlan(f"no plan: {error}") from error
-    return Plan(numbers, names)
+    return Plan(numbers, names, release)

@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -117,7 +118,7 @@ def finish(plan: Plan, release: Release) -> None:
     clusters = drawn(release.clusters.table, release.balance)
     _write_table(storage.join(folder, "clusters.parquet"), clusters.to_arrow())
     _write_table(storage.join(folder, "cells.parquet"), _cells(release.balance).to_arrow())
-    held = _loading_plan(ledger, rows, commits)
+    held = replace(_loading_plan(ledger, rows, commits), release=release.name)
     storage.write_bytes(storage.join(folder, "plan.npz"), loading.to_bytes(held))
     for file, data in energon.files(held, *_for_energon(ledger.root, commits)).items():
         storage.write_bytes(storage.join(folder, file), data)

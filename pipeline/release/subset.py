@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -128,7 +128,7 @@ def weighted(plan: Plan, alpha: float, samples: int | None, max_repeats: int) ->
         weight[train] = (result.wanted / cells.n)[cell]
         notes = result.notes
     numbers = {**plan.numbers, "weight": weight}
-    return Plan(numbers, plan.names).take(weight > 0), tuple(notes)
+    return replace(plan, numbers=numbers).take(weight > 0), tuple(notes)
 
 
 def subset(

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from numbers import Integral
+from os import PathLike
 from typing import Any, Literal
 
 import numpy as np
@@ -29,6 +31,7 @@ from stages.load.ordering.order import digest_of, epoch_order
 from stages.load.ordering.where import rows_where
 from stages.load.reading import release as releases
 from stages.load.reading.sample import Raw, read
+from stages.load.vector import Vector
 from stages.load.window import Cut
 
 Mode = Literal["event", "chunk"]
@@ -54,7 +57,7 @@ class EventDataset(Dataset[Item]):  # type: ignore[misc]
 
     def __init__(
         self,
-        urls: str | Sequence[str],
+        urls: str | PathLike[str] | Sequence[str | PathLike[str]],
         *,
         mode: Mode | None = None,
         layout: str = "event",
@@ -90,6 +93,9 @@ class EventDataset(Dataset[Item]):  # type: ignore[misc]
         _one_of("caption", caption, ("event", "L0", "L1", "L2", "L3"))
         if layout != "event" and self.mode != "chunk":
             raise ValueError(f"layout={layout!r} is of windows: mode='chunk'")
+        frames = int(frames) if isinstance(frames, Integral) else frames
+        if isinstance(frames, int) and frames < 0:
+            raise ValueError(f"frames={frames}: 0 or more")
         if self.mode == "event" and not (frames is None or isinstance(frames, int)):
             raise ValueError("frames: offsets are of mode='chunk'; of an event a number of pictures, or None for all")
         if min(history, stride - 1, 0 if horizon is None else horizon - 1) < 0:
@@ -97,7 +103,11 @@ class EventDataset(Dataset[Item]):  # type: ignore[misc]
         self.layout, self.seed, self.text = layout, seed, text
         horizon = 16 if self.mode == "chunk" and horizon is None else horizon
         self.cut = Cut(self.mode, history, horizon, frames, stride, lead)
+        if len(set(np.atleast_1d(size or 1)) - set(range(1, 1 << 15))):
+            raise ValueError(f"size={size}: height and width in px, 1 or more")
         whole = releases.opened(urls, plan, cache, options)
+        if alpha is not None and len(whole.models) > 1:
+            raise ValueError("alpha is of one clustering: these releases were clustered by other centroids each")
         self.release, self.weight, both = _chosen(whole, split, where, alpha, max_repeats)
         own = self.release.plan
         self.layouts = [own.names["layout"][n] for n in np.unique(both.numbers["layout"])]
@@ -112,6 +122,7 @@ class EventDataset(Dataset[Item]):  # type: ignore[misc]
         named = {} if none else _cameras(cameras, own.names[CAMERAS])
         self.sizes = _sizes(both, named)
         self.size = size
+        _known(normalise, self.vectors, own, whole)
         scales = {
             key: [vectors.scale(normalise, v.figures(whole.statistics.get(key, {}))) for v in self.vectors]
             for key in self.layouts
@@ -267,6 +278,20 @@ class EventDataset(Dataset[Item]):  # type: ignore[misc]
         return values * torch.from_numpy(scale.unit) + torch.from_numpy(scale.shift)
 
 
+def _known(normalise: str, own: Sequence[Vector], plan: Plan, whole: releases.Release) -> None:
+    """Raises ValueError where a layout that is loaded has no statistics to normalise by: they are of train tars."""
+    for code in np.unique(plan.numbers["layout"]):
+        key = plan.names["layout"][code]
+        there, held = whole.statistics.get(key, {}), whole.layouts[key]
+        missing = [a for vector in own for a in vector.arrays if a in held and held[a]["values"] and a not in there]
+        if normalise != "none" and missing:
+            sources = sorted(set(plan.take(plan.numbers["layout"] == code).text("source")))
+            raise ValueError(
+                f"normalise={normalise!r}: nothing in the train tars is laid out like {', '.join(sources)} ({key}), so "
+                f"that {missing[0]} has no statistics: leave it out by where=, or normalise='none'"
+            )
+
+
 def _one_of(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
         raise ValueError(f"{name}={value!r}: choose one of {', '.join(choices)}")
@@ -288,6 +313,8 @@ def _chosen(
         own = whole.take(rows[weights.once(events)])
         numbers = own.plan.numbers
         weight = weights.balanced(numbers["vl_cluster"], numbers["action_cluster"], alpha, max_repeats)
+    if len(own.plan) and round(float(weight.sum())) == 0:
+        raise ValueError(f"a pass takes no sample of these: their weights are {weight.sum():.2g} in all")
     if not len(own.plan):
         condition = f" where {where}" if where else ""
         raise ValueError(f"no sample of split {split!r}{condition}; the release has {len(whole.plan)} in all")

@@ -40,8 +40,7 @@ class Stream(IterableDataset[Batch]):  # type: ignore[misc]
     frames that hold several events. by_layout: each batch is of one layout of arrays. drop_last: leave out a short
     last batch; else all ranks have as many rows of it, the missing ones repeated and marked in `row_is_pad`. shuffle:
     else in the plan's order. mixed_tars: so many tars are mixed at a time (None: all). rank, world: None: as
-    torch.distributed, else RANK and WORLD_SIZE, say. A DataLoader with workers copies a stream: call `set_epoch` before
-    each pass.
+    torch.distributed, else RANK and WORLD_SIZE, say.
     """
 
     def __init__(
@@ -77,6 +76,10 @@ class Stream(IterableDataset[Batch]):  # type: ignore[misc]
         self._schedules: dict[int, Schedule] = {}
 
     # -- where it is ------------------------------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Schedules are worked out again where the copy goes."""
+        return {**self.__dict__, "_schedules": {}}
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
         self.position[0], self.position[1] = epoch, start
@@ -153,6 +156,9 @@ class Stream(IterableDataset[Batch]):  # type: ignore[misc]
             self._goes_on(epoch, own + workers, times)
             yield batch
         self._goes_on(epoch + 1, number, times)
+        ends = (len(plan) - 1) % workers == number if len(plan) else number == 0
+        if worker and ends and self.position.tolist() == [epoch, self.position[1], times]:
+            self.position[0], self.position[1] = epoch + 1, 0  # for workers that are started anew for the next pass
 
     def _goes_on(self, epoch: int, start: int, times: int) -> None:
         if get_worker_info():

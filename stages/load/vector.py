@@ -40,7 +40,8 @@ class Vector:
             first += width
 
     def of(self, arrays: Arrays, frames: int) -> tuple[Floats, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-        """(float32[T, width], bool[width]: columns that the robot has, bool[T]: rows that the log covers)."""
+        """(float32[T, width], bool[width]: columns that the robot has, bool[T]: rows that the log covers, all
+        of whose values are numbers; those that are none are 0)."""
         values = np.zeros((frames, self.width), dtype=np.float32)
         mask, valid = np.zeros(self.width, dtype=bool), np.ones(frames, dtype=bool)
         for array, first, _ in self.places():
@@ -50,7 +51,9 @@ class Vector:
             values[:, first : first + own.shape[1]] = own
             mask[first : first + own.shape[1]] = True
             valid &= arrays.get(f"{VALID}.{array}", valid)
-        values[~np.isfinite(values)] = 0.0
+        wrong = ~np.isfinite(values)
+        values[wrong] = 0.0
+        valid &= ~wrong.any(axis=1)
         return values, mask, valid & arrays.get(VALID, valid)
 
     def columns(self, layout: Layout) -> list[str]:

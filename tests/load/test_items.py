@@ -1,5 +1,7 @@
 """What an item holds, worked out by hand: rows, masks, normalised columns, pictures, texts, other trainers' keys."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -197,10 +199,34 @@ def test_what_cannot_be_is_refused_in_words(release):
         ({"layout": "lerobot", "mode": "event"}, "is of windows"),
         ({"frames": (0, 1)}, "offsets are of mode='chunk'"),
         ({"horizon": 0}, "1 or more"),
+        ({"frames": -1}, "0 or more"),
+        ({"size": (0, 4)}, "1 or more"),
+        ({"where": "1) UNION SELECT (9999"}, "columns are key"),
     ]
     for settings, words in cases:
         with pytest.raises(ValueError, match=words.replace("(", r"\(")):
             EventDataset(str(release), **settings)
+
+
+def test_what_only_val_is_laid_out_like_has_nothing_to_be_normalised_by(tmp_path):
+    events = [Event(1, 3), Event(2, 3, width=3, split="val")]
+    own = write_release(tmp_path, [events[:1], events[1:]], ["train", "val"])
+    figures = json.loads((own / "stats.json").read_text())
+    del figures["layouts"]["w3"]
+    (own / "stats.json").write_text(json.dumps(figures))
+    assert EventDataset(own, normalise="mean_std")[0]["state"].shape == (3, 3)
+    with pytest.raises(ValueError, match="nothing in the train tars is laid out like lab"):
+        EventDataset(own, normalise="mean_std", split="val")
+    assert EventDataset(own, split="val")[0]["state"].shape == (3, 3)
+
+
+def test_values_that_are_none_are_0_and_marked():
+    vector = Vector("state", ("state",), (2,), 2)
+    arrays = {"state": np.array([[1, 2], [np.nan, 3], [4, np.inf]], dtype=np.float32), "valid": np.ones(3, dtype=bool)}
+    values, mask, valid = vector.of(arrays, 3)
+    assert values.tolist() == [[1, 2], [0, 3], [4, 0]]
+    assert mask.all()
+    assert valid.tolist() == [True, False, False]
 
 
 def test_pictures_of_several_sizes_ask_for_one(tmp_path):

@@ -151,6 +151,14 @@ def test_a_stream_in_a_loader_of_ones_own_gives_the_same_batches(releases):
     assert passes[0] == wanted != passes[1]
 
 
+@pytest.mark.parametrize("persistent", [False, True])
+def test_passes_of_a_loader_of_ones_own_are_epochs_with_workers_too(releases, persistent):
+    dataset = EventDataset(str(releases[3]))
+    wanted = [[names(batch) for batch in loader] for loader in [dataset.loader(8)] for _ in range(3)]
+    own = DataLoader(dataset.stream(8), batch_size=None, num_workers=2, persistent_workers=persistent)
+    assert [[names(batch) for batch in own] for _ in range(3)] == wanted
+
+
 def test_map_style_serves_any_sampler(releases):
     dataset = EventDataset(str(releases[3]))
     assert len(dataset) == EVENTS

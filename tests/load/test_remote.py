@@ -2,6 +2,7 @@
 install alone."""
 
 import gc
+import json
 import multiprocessing
 import os
 import random
@@ -9,11 +10,13 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from schemas import plan as plans
 from stages.load import EventDataset, NotARelease, Unreadable
 from stages.load.reading import files
 from stages.load.reading.files import together
@@ -227,3 +230,18 @@ def test_threads_that_read_at_once_get_what_one_would(corpus, threads_take_turns
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(reads, range(4)))
+
+
+def test_a_plan_of_another_release_or_other_clusters_is_refused(corpus, tmp_path):
+    release = corpus / "shards/0123456789abcdef"
+    plan = plans.from_bytes((release / "plan.npz").read_bytes())
+    (tmp_path / "own.npz").write_bytes(plans.to_bytes(replace(plan, release="f" * 16)))
+    with pytest.raises(NotARelease, match="a plan of release ffffffffffffffff, not of 0123456789abcdef"):
+        EventDataset(release, plan=str(tmp_path / "own.npz"))
+    other = write_release(tmp_path / "other", [[Event(n, 3) for n in range(20, 25)]])
+    for folder, model in ((release, "a"), (other, "b")):
+        manifest = json.loads((folder / "manifest.json").read_text())
+        (folder / "manifest.json").write_text(json.dumps({**manifest, "clusters_sha256": model}))
+    assert len(EventDataset([release, other], frames=0)) == 17
+    with pytest.raises(ValueError, match="clustered by other centroids"):
+        EventDataset([release, other], frames=0, alpha=0.5)

@@ -11,7 +11,7 @@ from schemas.plan import CLIPS, CODED, NUMBERS, NotAPlan, build, concatenate, fr
 def row(**given):
     texts = dict.fromkeys(CODED, "") | {"level": "L1", "episode": "kitchen/000003"}
     zeros = {name: np.zeros(shape, dtype=kind) for name, (kind, shape) in NUMBERS.items()}
-    return texts | zeros | {"clips": {}, "pictures": {}} | given
+    return texts | zeros | {"n_frames": 3, "fps": 10.0, "clips": {}, "pictures": {}} | given
 
 
 def test_a_plan_is_read_back_as_it_was_written():

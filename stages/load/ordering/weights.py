@@ -28,8 +28,8 @@ def once(event: Sequence[str]) -> npt.NDArray[np.bool_]:
 
 
 def balanced(vl: Codes, action: Codes, alpha: float, max_repeats: float) -> Floats:
-    """float64[N], sum N, none above max_repeats. Samples that no clustering has labelled (-1) are a cluster of their
-    own. Raises ValueError."""
+    """float64[N], sum N (less where max_repeats leaves no more), none above max_repeats. Samples that no clustering has
+    labelled (-1) are a cluster of their own. Raises ValueError."""
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha={alpha}: from 0 (clusters alike) to 1 (as recorded)")
     if max_repeats < 1:

@@ -33,12 +33,12 @@ def rows_where(plan: Plan, where: str, more: Mapping[str, npt.NDArray[Any]] | No
         marks = ", ".join("?" * (len(used) + 1))
         store.executemany(f"INSERT INTO plan VALUES ({marks})", zip(range(len(plan)), *columns, strict=True))
         found = [number for (number,) in store.execute(f"SELECT number FROM plan WHERE ({where})")]
-    except (sqlite3.Error, sqlite3.Warning) as error:
+        mask = np.zeros(len(plan), dtype=bool)
+        mask[found] = True
+    except (sqlite3.Error, sqlite3.Warning, IndexError) as error:
         raise ValueError(f"where={where!r}: {error}; columns are {', '.join(names)}") from error
     finally:
         store.close()
-    mask = np.zeros(len(plan), dtype=bool)
-    mask[found] = True
     return mask
 
 

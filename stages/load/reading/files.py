@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import fsspec
 
 TRIES, FIRST_PAUSE = 5, 0.2  # s; each pause is twice the one before
-TIMEOUT = 60.0  # s without an answer, http
+TIMEOUT = 60.0  # s without an answer, http; ten times that in all, for a server that drips
 TOGETHER = 64 * 1024  # bytes between ranges that are not worth a request of their own
 AT_ONCE = 8  # requests
 FILES = 256  # that are open at a time
@@ -57,7 +57,9 @@ class Folder:
         if self.url.startswith(("http://", "https://")):
             import aiohttp
 
-            self.options.setdefault("client_kwargs", {"timeout": aiohttp.ClientTimeout(total=None, sock_read=TIMEOUT)})
+            self.options.setdefault(
+                "client_kwargs", {"timeout": aiohttp.ClientTimeout(total=10 * TIMEOUT, sock_read=TIMEOUT)}
+            )
         self._forget()
         _folders.add(self)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from os import PathLike, fspath
 from typing import Any, cast
 
 import numpy as np
@@ -30,7 +31,8 @@ class NotARelease(ValueError):
 @dataclass(frozen=True, slots=True, eq=False)
 class Release:
     """plan: its rows; folders, and which of them a row is in, int32[N]; tars: {folder, file: path from the folder};
-    layouts: what the columns of arrays are; statistics: {layout: {array: figures}}."""
+    layouts: what the columns of arrays are; statistics: {layout: {array: figures}}; models: sha256 of the centroids
+    that samples were clustered by."""
 
     plan: Plan
     folders: list[Folder]
@@ -38,20 +40,21 @@ class Release:
     tars: list[dict[str, str]]
     layouts: dict[str, Layout]
     statistics: dict[str, dict[str, Figures]]
+    models: frozenset[str] = frozenset()
 
     def take(self, rows: npt.NDArray[Any]) -> Release:
-        return Release(self.plan.take(rows), self.folders, self.folder[rows], self.tars, self.layouts, self.statistics)
+        return replace(self, plan=self.plan.take(rows), folder=self.folder[rows])
 
 
 def opened(
-    urls: str | Sequence[str],
+    urls: str | PathLike[str] | Sequence[str | PathLike[str]],
     plan: str | None = None,
     cache: str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Release:
     """One release of all that lie at the URLs. plan: a file of `corpus plan` instead of the release's own. Raises
     NotARelease, Unreadable."""
-    given = [urls] if isinstance(urls, str) else list(urls)
+    given = [fspath(urls)] if isinstance(urls, str | PathLike) else [fspath(url) for url in urls]
     if not given:
         raise NotARelease("no URL of a release is given")
     if plan is not None and len(given) > 1:
@@ -67,6 +70,7 @@ def opened(
         [part.tars[0] for part in parts],
         {key: layout for part in parts for key, layout in part.layouts.items()},
         merged([part.statistics for part in parts]),
+        frozenset[str]().union(*(part.models for part in parts)),
     )
 
 
@@ -81,6 +85,10 @@ def _one(url: str, plan: str | None, cache: str | None, options: Mapping[str, An
         raise NotARelease(f"{missing} is missing: build the corpus once more, which writes it") from None
     except plans.NotAPlan as error:
         raise NotARelease(f"{plan or folder.path('plan.npz')}: {error}") from error
+    if held.release and held.release != manifest["release"]:
+        raise NotARelease(
+            f"{plan} is a plan of release {held.release}, not of {manifest['release']}: corpus plan again"
+        )
     unknown = sorted(set(held.names["tar"]) - set(manifest["shards"]))
     if unknown:
         raise NotARelease(
@@ -91,11 +99,13 @@ def _one(url: str, plan: str | None, cache: str | None, options: Mapping[str, An
     tars = {file: file if beside else f"../../{about['path']}" for file, about in manifest["shards"].items()}
     statistics = json.loads(folder.read("stats.json"))["layouts"]
     rows = np.zeros(len(held), dtype=np.int32)
-    return Release(held, [folder], rows, [tars], manifest["layouts"], statistics)
+    model = frozenset({manifest["clusters_sha256"]} if manifest.get("clusters_sha256") else ())
+    return Release(held, [folder], rows, [tars], manifest["layouts"], statistics, model)
 
 
 def _split(url: str) -> tuple[str]:
-    return (url.rsplit("/", 1)[0] if "/" in url else ".",)
+    above = url.rsplit("/", 1)[0] if "/" in url else "."
+    return (above or "/",)
 
 
 def _name(url: str) -> str:
