@@ -34,7 +34,7 @@ TEMPORARY = re.compile(  # of a process that was killed
     r"|\.(plan\.parquet|manifest\.json|report\.html|build\.lock)\.[0-9a-f]{8}\.tmp|shards/\.latest\.tmp"
 )
 RELEASE = re.compile(
-    rf"shards/({HASH})/({KIND}-\d{{6}}\.tar(?:\.idx)?|(?:index|clusters|cells)\.parquet|plan\.npz|stats\.json"
+    rf"shards/({HASH})/({KIND}-\d{{6}}\.tar(?:\.idx)?|(?:index|clusters|cells)\.parquet|plan\.npz|README\.md|stats\.json"
     r"|manifest\.json|\.nv-meta/(?:dataset\.yaml|split\.yaml|\.info\.json|index\.sqlite|index\.uuid))"
 )
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from stages.load.dataset import EventDataset
     from stages.load.reading.sample import Raw
 
+MOST_WORKERS = 1024  # of a process, whose passes are counted
 AHEAD = 2  # batches whose bytes are on their way while one is decoded, from elsewhere than the disk
 
 
@@ -72,6 +73,7 @@ class Stream(IterableDataset[Batch]):  # type: ignore[misc]
         self.by_layout, self.shuffle, self.mixed_tars = by_layout, shuffle, mixed_tars
         # epoch, global batch that comes next, how often somebody has set them
         self.position = torch.zeros(3, dtype=torch.int64).share_memory_()
+        self.ended = torch.zeros(MOST_WORKERS, dtype=torch.int64).share_memory_()  # by worker: which pass it has ended
         self._own: tuple[int, int, int] | None = None  # of this worker, where it goes on unless somebody sets that
         self._schedules: dict[int, Schedule] = {}
 
@@ -156,9 +158,15 @@ class Stream(IterableDataset[Batch]):  # type: ignore[misc]
             self._goes_on(epoch, own + workers, times)
             yield batch
         self._goes_on(epoch + 1, number, times)
-        ends = (len(plan) - 1) % workers == number if len(plan) else number == 0
-        if worker and ends and self.position.tolist() == [epoch, self.position[1], times]:
-            self.position[0], self.position[1] = epoch + 1, 0  # for workers that are started anew for the next pass
+        if worker and number < MOST_WORKERS:
+            self._done(epoch, times, worker.seed - worker.id, number, workers)
+
+    def _done(self, epoch: int, times: int, of: int, number: int, workers: int) -> None:
+        """The last worker to end a pass sets the next epoch, for workers that are started anew. of: a number that is
+        another one for each such start."""
+        self.ended[number] = of
+        if bool((self.ended[:workers] == of).all()) and [self.position[0], self.position[2]] == [epoch, times]:
+            self.position[0], self.position[1] = epoch + 1, 0
 
     def _goes_on(self, epoch: int, start: int, times: int) -> None:
         if get_worker_info():
