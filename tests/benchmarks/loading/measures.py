@@ -124,6 +124,7 @@ def million(count: int = 1_000_000) -> Million:
     numbers["start_ms"] = draw.integers(0, 600_000, count)
     numbers["n_frames"] = draw.integers(2, 120, count).astype(np.int32)
     numbers["vl_cluster"], numbers["action_cluster"] = (draw.zipf(1.5, (2, count)) % 256).astype(np.int32)
+    numbers["fps"], numbers["weight"] = np.full(count, 20.0), np.ones(count)
     numbers["task"] = draw.integers(0, 500, count).astype(np.int32)
     for name in ("offset", "size"):
         numbers[name] = draw.integers(0, 60_000_000, count)
