@@ -152,7 +152,7 @@ def main() -> None:
         about = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
         lines = ["# The loader", "", f"Measured by `make bench-load` on {datetime.date.today()}, {about}."]
         for part in parts:
-            lines.append("")
+            lines.append("")  # (a part's first line is its heading)
             for line in part:
                 lines.append(line)
                 print(line, flush=True)
