@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from numbers import Integral
 from os import PathLike
 from typing import Any, Literal
 
@@ -18,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
+from schemas.ids import LEVELS
 from schemas.plan import CAMERAS, CLIPS, PICTURES, Plan
 from schemas.sample import EVENT, VALID
 from stages.load import vector as vectors
@@ -32,7 +32,6 @@ from stages.load.ordering.where import rows_where
 from stages.load.reading import release as releases
 from stages.load.reading.sample import Raw, read
 from stages.load.vector import Vector
-from stages.load.window import Cut
 
 Mode = Literal["event", "chunk"]
 Ints = npt.NDArray[np.int64]
@@ -85,24 +84,18 @@ class EventDataset(Dataset[Item]):  # type: ignore[misc]
         cache: str | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        _one_of("layout", layout, tuple(LAYOUTS))
+        for name, value, choices in (
+            ("layout", layout, tuple(LAYOUTS)),
+            ("mode", mode or "event", ("event", "chunk")),
+            ("split", split, ("train", "val")),
+            ("text", text, ("task", "caption")),
+            ("caption", caption, ("event", *LEVELS)),
+        ):
+            if value not in choices:
+                raise ValueError(f"{name}={value!r}: choose one of {', '.join(choices)}")
         self.mode = mode or ("event" if layout == "event" else "chunk")
-        _one_of("mode", self.mode, ("event", "chunk"))
-        _one_of("split", split, ("train", "val"))
-        _one_of("text", text, ("task", "caption"))
-        _one_of("caption", caption, ("event", "L0", "L1", "L2", "L3"))
-        if layout != "event" and self.mode != "chunk":
-            raise ValueError(f"layout={layout!r} is of windows: mode='chunk'")
-        frames = int(frames) if isinstance(frames, Integral) else frames
-        if isinstance(frames, int) and frames < 0:
-            raise ValueError(f"frames={frames}: 0 or more")
-        if self.mode == "event" and not (frames is None or isinstance(frames, int)):
-            raise ValueError("frames: offsets are of mode='chunk'; of an event a number of pictures, or None for all")
-        if min(history, stride - 1, 0 if horizon is None else horizon - 1) < 0:
-            raise ValueError("history is 0 or more, stride and horizon 1 or more")
         self.layout, self.seed, self.text = layout, seed, text
-        horizon = 16 if self.mode == "chunk" and horizon is None else horizon
-        self.cut = Cut(self.mode, history, horizon, frames, stride, lead)
+        self.cut = window.cut_of(self.mode, layout, history, horizon, frames, stride, lead)
         if len(set(np.atleast_1d(size or 1)) - set(range(1, 1 << 15))):
             raise ValueError(f"size={size}: height and width in px, 1 or more")
         whole = releases.opened(urls, plan, cache, options)
@@ -112,14 +105,12 @@ class EventDataset(Dataset[Item]):  # type: ignore[misc]
         own = self.release.plan
         self.layouts = [own.names["layout"][n] for n in np.unique(both.numbers["layout"])]
         held = [whole.layouts[key] for key in self.layouts]
-        extras = [vectors.vector(name, name, held, None) for name in extra]
         self.vectors = (
             vectors.vector("state", state, held, state_dim),
             vectors.vector("action", action, held, action_dim),
-            *extras,
+            *(vectors.vector(name, name, held, None) for name in extra),
         )
-        none = frames == 0 if isinstance(frames, int) else frames is not None and not len(frames)
-        named = {} if none else _cameras(cameras, own.names[CAMERAS])
+        named = _cameras(cameras, own.names[CAMERAS]) if self.cut.has_pictures else {}
         self.sizes = _sizes(both, named)
         self.size = size
         _known(normalise, self.vectors, own, whole)
@@ -290,11 +281,6 @@ def _known(normalise: str, own: Sequence[Vector], plan: Plan, whole: releases.Re
                 f"normalise={normalise!r}: nothing in the train tars is laid out like {', '.join(sources)} ({key}), so "
                 f"that {missing[0]} has no statistics: leave it out by where=, or normalise='none'"
             )
-
-
-def _one_of(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name}={value!r}: choose one of {', '.join(choices)}")
 
 
 def _chosen(

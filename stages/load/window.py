@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import numpy.typing as npt
 
 Rows = npt.NDArray[np.int64]
 Pad = npt.NDArray[np.bool_]
+HORIZON = 16  # actions of a window
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,10 @@ class Cut:
     stride: int
     lead: int = 0
 
+    @property
+    def has_pictures(self) -> bool:
+        return self.frames is None or (self.frames > 0 if isinstance(self.frames, int) else len(self.frames) > 0)
+
     def offsets(self) -> list[int]:
         """Of pictures from an anchor."""
         if self.frames is None:
@@ -39,6 +45,29 @@ class Cut:
         if isinstance(self.frames, int):
             return [-n * self.stride for n in range(self.frames)][::-1]
         return sorted(int(offset) for offset in self.frames)
+
+
+def cut_of(
+    mode: str,
+    layout: str,
+    history: int,
+    horizon: int | None,
+    frames: int | Sequence[int] | None,
+    stride: int,
+    lead: int,
+) -> Cut:
+    """A cut that can be: windows have HORIZON actions unless somebody says how many. Raises ValueError."""
+    if layout != "event" and mode != "chunk":
+        raise ValueError(f"layout={layout!r} is of windows: mode='chunk'")
+    frames = int(frames) if isinstance(frames, Integral) else frames
+    if isinstance(frames, int) and frames < 0:
+        raise ValueError(f"frames={frames}: 0 or more")
+    if mode == "event" and not (frames is None or isinstance(frames, int)):
+        raise ValueError("frames: offsets are of mode='chunk'; of an event a number of pictures, or None for all")
+    if min(history, stride - 1, 0 if horizon is None else horizon - 1) < 0:
+        raise ValueError("history is 0 or more, stride and horizon 1 or more")
+    horizon = HORIZON if mode == "chunk" and horizon is None else horizon
+    return Cut(mode, history, horizon, frames, stride, lead)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
