@@ -59,12 +59,10 @@ def _lengths(lengths: Sequence[int], prefix: str) -> Batch:
 
 
 def packed(rows: Sequence[Sequence[Item]], size: int) -> Batch:
-    """Rows [B, size, ...] of items one after another: `segment` int64[B, size] numbers
-    them from 1 (0: padding), `position` counts from each one's first frame, so that attention within
-    segment == segment lets none see another. Masks of columns become masks by frame; `video_segment` numbers
-    pictures likewise; the rest are lists by row."""
-    joined = [_joined(row, size) for row in rows]
-    return collate(joined)
+    """Rows [B, size, ...] of items one after another: `segment` int64[B, size] numbers them from 1 (0: padding),
+    `position` counts from each one's first frame, so that attention within segment == segment lets none see another.
+    Masks of columns become masks by frame; `video_segment` numbers pictures likewise; the rest are lists by row."""
+    return collate([_joined(row, size) for row in rows])
 
 
 def _joined(items: Sequence[Item], size: int) -> Item:

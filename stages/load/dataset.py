@@ -145,10 +145,10 @@ class EventDataset(Dataset[Item]):  # type: ignore[misc]
 
     def __getitems__(self, numbers: Sequence[int] | Ints) -> list[Item]:
         """Several items, their bytes asked for at once."""
-        places = self._places(numbers)
+        places = self.places(numbers)
         return self.made(places, self.fetch(places))[0]
 
-    def _places(self, numbers: Sequence[int] | Ints) -> list[tuple[int, int]]:
+    def places(self, numbers: Sequence[int] | Ints) -> list[tuple[int, int]]:
         """(item, row of the plan) of each."""
         total = len(self)
         given = np.asarray(numbers, dtype=np.int64).reshape(-1)
@@ -160,11 +160,16 @@ class EventDataset(Dataset[Item]):  # type: ignore[misc]
 
     def fetch(self, places: Sequence[tuple[int, int]]) -> list[Raw]:
         """The bytes of items, KEY.json and arrays read."""
+        arrays, cameras = self._parts
+        meta = self.layout == "event" or self.text == "caption"
+        return read(self.release, [row for _, row in places], arrays, cameras, meta)
+
+    @cached_property
+    def _parts(self) -> tuple[list[str], list[str]]:
+        """Arrays and cameras that items need of a sample."""
         arrays = {a for vector in self.vectors for array in vector.arrays for a in (array, f"{VALID}.{array}")}
         cameras = {camera for own in self.wanted.cameras.values() for camera in own}
-        meta = self.layout == "event" or self.text == "caption"
-        rows = [row for _, row in places]
-        return read(self.release, rows, (*sorted(arrays), VALID, EVENT), sorted(cameras), meta)
+        return sorted(arrays | {VALID, EVENT}), sorted(cameras)
 
     def made(
         self,
@@ -249,6 +254,13 @@ class EventDataset(Dataset[Item]):  # type: ignore[misc]
         """What a LeRobot policy asks of its dataset."""
         return Meta.of(self)
 
+    def check_sizes(self) -> None:
+        """Raises ValueError where pictures of a camera have several sizes, so that they cannot lie in one batch."""
+        for name, sizes in self.sizes.items():
+            if self.size is None and len(sizes) > 1:
+                shown = ", ".join(f"{h}x{w}" for h, w in sizes)
+                raise ValueError(f"pictures of camera {name} are {shown}: give size=(height, width), or cameras=")
+
     @property
     def num_frames(self) -> int:
         return len(self)
@@ -322,7 +334,7 @@ def _cameras(
     return named
 
 
-def _sizes(plan: Any, named: Mapping[str, Sequence[str]]) -> dict[str, list[tuple[int, int]]]:
+def _sizes(plan: Plan, named: Mapping[str, Sequence[str]]) -> dict[str, list[tuple[int, int]]]:
     """{name: height and width of its pictures, each that there is}."""
     result: dict[str, list[tuple[int, int]]] = {}
     for name, cameras in named.items():

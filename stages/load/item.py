@@ -67,12 +67,11 @@ def item(raw: Raw, window: Window, facts: Facts, wanted: Wanted, layout: str, in
 def _vectors(raw: Raw, window: Window, facts: Facts, wanted: Wanted) -> dict[str, tuple[Any, Any, Any, Pad]]:
     """{name: float32[T, D], bool[D], bool[T] that the log covers, bool[T] filled in}."""
     result = {}
-    frames = len(next(iter(raw.arrays.values()), ()))
     scales = wanted.scales.get(facts.layout, [None] * len(wanted.vectors))
     for vector, scale in zip(wanted.vectors, scales, strict=True):
         rows, pad = (window.action, window.action_pad) if vector.name == "action" else (window.state, window.state_pad)
-        values, mask, valid = vector.of(raw.arrays, frames)
-        result[vector.name] = (normalised(values[rows], mask, scale), mask, valid[rows], pad)
+        values, mask, valid = vector.of(raw.arrays, rows)
+        result[vector.name] = (normalised(values, mask, scale), mask, valid, pad)
     return result
 
 

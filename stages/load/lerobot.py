@@ -60,15 +60,13 @@ class Meta:
     @classmethod
     def of(cls, dataset: EventDataset) -> Meta:
         """Raises ValueError where samples have several rates, which one `fps` cannot tell, or sizes of pictures."""
-        from stages.load.loader import _check_sizes
-
         plan = dataset.release.plan
         rates = sorted({float(rate) for rate in plan.numbers["fps"]})
         if len(rates) > 1:
             raise ValueError(
                 f"samples have {', '.join(f'{r:g}' for r in rates)} frames/s: choose by where='fps = {rates[0]:g}'"
             )
-        _check_sizes(dataset)
+        dataset.check_sizes()
         features: dict[str, dict[str, Any]] = {}
         stats: dict[str, dict[str, Any]] = {}
         cameras = []

@@ -68,7 +68,7 @@ class Stream(IterableDataset[Batch]):  # type: ignore[misc]
             raise ValueError("pack is of whole events: mode='event'")
         if pack < 0 or (pack and bucket):
             raise ValueError("pack is 1 frame or more, and goes without bucket")
-        _check_sizes(dataset)
+        dataset.check_sizes()
         self.dataset, self.wish = dataset, Wish(global_batch, bucket, pack, drop_last)
         self.by_layout, self.shuffle, self.mixed_tars = by_layout, shuffle, mixed_tars
         # epoch, global batch that comes next, how often somebody has set them
@@ -178,7 +178,7 @@ class Stream(IterableDataset[Batch]):  # type: ignore[misc]
         """The batches of these numbers; what is in each is worked out when its turn comes."""
         dataset = self.dataset
         shares = (share(plan.batch(n), self.rank, self.world, self.wish.global_batch) for n in wanted)
-        asked = ((rows, missing, dataset._places(np.concatenate(rows))) for rows, missing in shares)
+        asked = ((rows, missing, dataset.places(np.concatenate(rows))) for rows, missing in shares)
         if all(folder.is_local for folder in dataset.release.folders):
             for rows, missing, places in asked:
                 yield self._batch(rows, missing, places, dataset.fetch(places))
@@ -255,10 +255,3 @@ def _distributed() -> tuple[int, int]:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def _check_sizes(dataset: EventDataset) -> None:
-    for name, sizes in dataset.sizes.items():
-        if dataset.size is None and len(sizes) > 1:
-            shown = ", ".join(f"{h}x{w}" for h, w in sizes)
-            raise ValueError(f"pictures of camera {name} are {shown}: give size=(height, width), or cameras=")

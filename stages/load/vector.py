@@ -39,22 +39,24 @@ class Vector:
             yield array, first, width
             first += width
 
-    def of(self, arrays: Arrays, frames: int) -> tuple[Floats, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-        """(float32[T, width], bool[width]: columns that the robot has, bool[T]: rows that the log covers, all
-        of whose values are numbers; those that are none are 0)."""
-        values = np.zeros((frames, self.width), dtype=np.float32)
-        mask, valid = np.zeros(self.width, dtype=bool), np.ones(frames, dtype=bool)
+    def of(
+        self, arrays: Arrays, rows: npt.NDArray[np.int64]
+    ) -> tuple[Floats, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Of these rows of a sample: (float32[T, width], bool[width]: columns that the robot has, bool[T]: rows that
+        the log covers and all of whose values are numbers; those that are none are 0)."""
+        values = np.zeros((len(rows), self.width), dtype=np.float32)
+        mask, valid = np.zeros(self.width, dtype=bool), np.ones(len(rows), dtype=bool)
         for array, first, _ in self.places():
             own = arrays.get(array)
             if own is None or own.ndim != 2:
                 continue
-            values[:, first : first + own.shape[1]] = own
+            values[:, first : first + own.shape[1]] = own[rows]
             mask[first : first + own.shape[1]] = True
-            valid &= arrays.get(f"{VALID}.{array}", valid)
+            valid &= _flags(arrays, f"{VALID}.{array}", rows)
         wrong = ~np.isfinite(values)
         values[wrong] = 0.0
         valid &= ~wrong.any(axis=1)
-        return values, mask, valid & arrays.get(VALID, valid)
+        return values, mask, valid & _flags(arrays, VALID, rows)
 
     def columns(self, layout: Layout) -> list[str]:
         """A name of each column, as the source of a layout has it; `-` where it has none."""
@@ -74,6 +76,11 @@ class Vector:
                     own = statistics[array][key]
                     values[first : first + len(own)] = own
         return found
+
+
+def _flags(arrays: Arrays, name: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """True where a sample has no such flags."""
+    return arrays[name][rows] if name in arrays else np.ones(len(rows), dtype=bool)
 
 
 def vector(name: str, arrays: str | Sequence[str], layouts: Iterable[Layout], width: int | None) -> Vector:

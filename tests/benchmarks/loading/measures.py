@@ -36,7 +36,7 @@ def timed(work: Callable[[], int]) -> float:
 def bare(release: str) -> Callable[[], int]:
     """All clips of the train samples, in the loader's order, decoded to RGB in turn; the bytes are at hand."""
     data = EventDataset(release)
-    clips = [clip for n in data.order(0) for raw in data.fetch(data._places([n])) for clip in raw.clips.values()]
+    clips = [clip for n in data.order(0) for raw in data.fetch(data.places([n])) for clip in raw.clips.values()]
 
     def work() -> int:
         pictures = 0
@@ -54,7 +54,7 @@ def bare(release: str) -> Callable[[], int]:
 def by_decord(release: str) -> Callable[[], int]:
     """The same by decord, a batch of frames a clip."""
     data, decord = EventDataset(release), decord_reader.load()
-    clips = [clip for n in data.order(0) for raw in data.fetch(data._places([n])) for clip in raw.clips.values()]
+    clips = [clip for n in data.order(0) for raw in data.fetch(data.places([n])) for clip in raw.clips.values()]
 
     def work() -> int:
         pictures = 0
