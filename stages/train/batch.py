@@ -1,0 +1,59 @@
+"""What the two towers take: tensors of several events a row, which masks keep apart.
+
+In the loader's batches rows are events or windows, or hold several of them (`pack=`); here all are one form, so that a
+packed batch goes through the same code as a plain one. Segment 0 is padding; the events of a row are numbered from 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """B rows of at most N events each; V cameras, F pictures and T actions a row.
+
+    Picture f of an event is that of its row f * stride, action k that of its row k, so that action k lies beside latent
+    frame floor(k / stride) + 1 (state: 0). The first picture of each event is given; the others are to be predicted.
+    """
+
+    pictures: Tensor
+    """float32[B, F, V, 3, H, W], 0 to 1."""
+    picture_segment: Tensor
+    """int64[B, F]: which event of the row; 0: padding."""
+    picture_index: Tensor
+    """int64[B, F]: number of the picture within its event."""
+    view_valid: Tensor
+    """bool[B, N, V]: the event has this camera."""
+    intrinsics: Tensor
+    """float32[B, N, V, 3, 3]: of pictures H x W, pixel centres at integers."""
+    pose: Tensor
+    """float32[B, F, V, 4, 4]: T_base_camera (OpenCV axes, m) at each picture."""
+    calibrated: Tensor
+    """bool[B, N, V]: intrinsics and pose are known."""
+    state: Tensor
+    """float32[B, N, Ds]: normalised, at the event's first row."""
+    action: Tensor
+    """float32[B, T, Da]: normalised."""
+    action_segment: Tensor
+    """int64[B, T]: which event of the row; 0: padding, or an instant that the log does not cover."""
+    action_index: Tensor
+    """int64[B, T]: number of the action within its event."""
+    text: Tensor
+    """float32[B, N, Dt]: of the caption (event mode) or the task (unified mode), by a frozen text encoder."""
+    text_valid: Tensor
+    """bool[B, N]: false where the caption is dropped, or the row holds fewer events."""
+    next_text: Tensor
+    """float32[B, N, Dt]: of the next event's caption."""
+    next_caption: Tensor
+    """int64[B, N]: the same as a number among the captions of the training set; -1: unknown."""
+    remaining: Tensor
+    """float32[B, N]: seconds from the event's first row to its end."""
+    window: Tensor
+    """int64[B, N]: number of the sliding window in its recording (unified mode); 0 in event mode."""
+
+    def to(self, device: torch.device | str) -> Batch:
+        return replace(self, **{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
