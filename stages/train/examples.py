@@ -1,0 +1,174 @@
+"""Every row of a release with the actions that follow it, in memory: what policies on state are trained on.
+
+In: a release of events with context after them (`shard.level=L1 shard.future=32`), so that a fixed window goes on over
+the border of its event. Out: arrays with a row an instant. Rest is not among them, since a release leaves static events
+out: a policy that is shown standstills learns to stand still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stages.load import EventDataset
+
+ENVIRONMENT = "extra.observation.environment_state"
+BATCH = 256
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examples:
+    """N instants, H actions from each on; seconds, metres, robot base frame."""
+
+    state: Floats
+    """float32[N, 11]: hand position, quaternion x y z w, velocity, gripper opening 0 to 1."""
+    environment: Floats
+    """float32[N, 17]: two objects' positions and quaternions, the goal's position."""
+    action: Floats
+    """float32[N, H, 4]: hand velocity in m/s, gripper 0 close to 1 open."""
+    action_valid: npt.NDArray[np.bool_]
+    """bool[N, H]: the log holds that action."""
+    task: Ints
+    """int64[N] into texts."""
+    caption: Ints
+    """int64[N] into texts: of the event that the instant lies in."""
+    next_caption: Ints
+    """int64[N] into texts: of the event after it; an empty text at the end."""
+    primitive: Ints
+    """int64[N] into primitives."""
+    event_remaining_s: Floats
+    remaining_s: Floats
+    episode: Ints
+    """int64[N] into episodes."""
+    frame: Ints
+    """int64[N]: row of its episode."""
+    event: Ints
+    """int64[N]: which sample of the release."""
+    clusters: Ints
+    """int64[N, 2]: vl and action cluster of its event."""
+    texts: tuple[str, ...]
+    primitives: tuple[str, ...]
+    episodes: tuple[str, ...]
+    fps: float
+
+    def __len__(self) -> int:
+        return len(self.state)
+
+    def take(self, rows: npt.NDArray[Any]) -> Examples:
+        """Some instants, by number or by mask; the lists of texts stay whole."""
+        return replace(self, **{name: getattr(self, name)[rows] for name in ROWS})
+
+    def of_episodes(self, episodes: Sequence[int]) -> Examples:
+        return self.take(np.isin(self.episode, np.asarray(episodes)))
+
+    def window_in_event(self) -> npt.NDArray[np.bool_]:
+        """bool[N, H]: the action belongs to the event that the instant lies in, which ends after it."""
+        steps = np.arange(self.action.shape[1])[None]
+        return self.action_valid & (steps < np.rint(self.event_remaining_s * self.fps)[:, None])
+
+    def save(self, path: Path) -> None:
+        columns = {name: getattr(self, name) for name in ROWS}
+        lists = {name: np.array(getattr(self, name), dtype=str) for name in LISTS}
+        np.savez_compressed(path, **columns, **lists, fps=np.float64(self.fps))
+
+
+ROWS = tuple(f.name for f in fields(Examples) if f.name not in ("texts", "primitives", "episodes", "fps"))
+LISTS = ("texts", "primitives", "episodes")
+
+
+def load(path: Path) -> Examples:
+    """What `save` wrote."""
+    with np.load(path) as held:
+        lists = {name: tuple(str(own) for own in held[name]) for name in LISTS}
+        return Examples(**{name: held[name] for name in ROWS}, **lists, fps=float(held["fps"]))
+
+
+def examples(
+    urls: str | Sequence[str], horizon: int = 32, splits: Sequence[str] = ("train", "val"), workers: int = 0
+) -> Examples:
+    """All instants of a release's events, by episode and frame; an event that lies in several tars counts once. Raises
+    ValueError where the samples hold no environment_state, or nothing is there."""
+    parts = []
+    for split in splits:
+        try:
+            dataset = EventDataset(
+                urls,
+                mode="chunk",
+                horizon=horizon,
+                frames=(),
+                extra=(ENVIRONMENT,),
+                split=split,
+                alpha=1.0,  # each event once, whatever is drawn
+            )
+        except ValueError as problem:
+            if "no sample" in str(problem) and len(splits) > 1:
+                continue
+            raise
+        parts.append(_columns(dataset, workers))
+    if not parts:
+        raise ValueError(f"{urls}: holds no samples")
+    joined = {name: [own for part in parts for own in part[name]] for name in parts[0]}
+    return _examples(joined)
+
+
+def _columns(dataset: EventDataset, workers: int) -> dict[str, list[Any]]:
+    """Columns of a dataset's items."""
+    plan = dataset.release.plan
+    columns: dict[str, list[Any]] = {}
+    for batch in dataset.loader(BATCH, workers, shuffle=False):
+        rows = np.searchsorted(dataset.starts, batch["index"].numpy(), side="right") - 1
+        own: dict[str, Any] = {name: list(batch[name]) for name in ("task", "caption", "next_caption", "primitive")}
+        own |= {name: batch[name].numpy() for name in ("action", "event_remaining_s", "remaining_s", "frame", "fps")}
+        own["state"], own["environment"] = batch["state"][:, -1].numpy(), batch[ENVIRONMENT][:, -1].numpy()
+        own["action_valid"] = ~batch["action_is_pad"].numpy()
+        own["clusters"] = np.stack([plan.numbers[c][rows] for c in ("vl_cluster", "action_cluster")], axis=1)
+        own["episode"] = [plan.names["episode"][plan.numbers["episode"][row]] for row in rows]
+        own["event"] = [plan.event_id(int(row)) for row in rows]
+        for name, values in own.items():
+            columns.setdefault(name, []).extend(values)
+    return columns
+
+
+def _examples(columns: dict[str, list[Any]]) -> Examples:
+    texts = sorted({text for name in ("task", "caption", "next_caption") for text in columns[name]} | {""})
+    primitives, episodes, events = (sorted(set(columns[name])) for name in ("primitive", "episode", "event"))
+    rates = sorted(set(columns["fps"]))
+    if len(rates) > 1:
+        raise ValueError(f"recordings of several rates ({rates} Hz) are no one table of instants: choose by where=")
+
+    def codes(name: str, names: list[str]) -> Ints:
+        code = {text: n for n, text in enumerate(names)}
+        return np.array([code[text] for text in columns[name]], dtype=np.int64)
+
+    def floats(name: str) -> Floats:
+        return np.asarray(columns[name], dtype=np.float32)
+
+    whole = Examples(
+        state=floats("state"),
+        environment=floats("environment"),
+        action=floats("action"),
+        action_valid=np.asarray(columns["action_valid"], dtype=np.bool_),
+        task=codes("task", texts),
+        caption=codes("caption", texts),
+        next_caption=codes("next_caption", texts),
+        primitive=codes("primitive", primitives),
+        event_remaining_s=floats("event_remaining_s"),
+        remaining_s=floats("remaining_s"),
+        episode=codes("episode", episodes),
+        frame=np.asarray(columns["frame"], dtype=np.int64),
+        event=codes("event", events),
+        clusters=np.asarray(columns["clusters"], dtype=np.int64),
+        texts=tuple(texts),
+        primitives=tuple(primitives),
+        episodes=tuple(episodes),
+        fps=rates[0],
+    )
+    return whole.take(np.lexsort((whole.frame, whole.episode)))
