@@ -72,12 +72,12 @@ class Examples:
     def window_in_event(self) -> npt.NDArray[np.bool_]:
         """bool[N, H]: the action belongs to the event that the instant lies in, which ends after it."""
         steps = np.arange(self.action.shape[1])[None]
-        return self.action_valid & (steps < np.rint(self.event_remaining_s * self.fps)[:, None])
+        return np.asarray(self.action_valid & (steps < np.rint(self.event_remaining_s * self.fps)[:, None]))
 
     def save(self, path: Path) -> None:
-        columns = {name: getattr(self, name) for name in ROWS}
-        lists = {name: np.array(getattr(self, name), dtype=str) for name in LISTS}
-        np.savez_compressed(path, **columns, **lists, fps=np.float64(self.fps))
+        columns: dict[str, Any] = {name: getattr(self, name) for name in ROWS}
+        columns |= {name: np.array(getattr(self, name), dtype=str) for name in LISTS}
+        np.savez_compressed(path, **columns, fps=np.float64(self.fps))
 
 
 ROWS = tuple(f.name for f in fields(Examples) if f.name not in ("texts", "primitives", "episodes", "fps"))
@@ -87,7 +87,7 @@ LISTS = ("texts", "primitives", "episodes")
 def load(path: Path) -> Examples:
     """What `save` wrote."""
     with np.load(path) as held:
-        lists = {name: tuple(str(own) for own in held[name]) for name in LISTS}
+        lists: dict[str, Any] = {name: tuple(str(own) for own in held[name]) for name in LISTS}
         return Examples(**{name: held[name] for name in ROWS}, **lists, fps=float(held["fps"]))
 
 
