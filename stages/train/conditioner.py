@@ -1,6 +1,6 @@
 """The text conditioner: what is to be done now, and for how long, from an observation and the task.
 
-In: features of an observation [B, F] and the task's text vector [B, Dt]. Out: a feature in the text encoder's space that
+In: features of an observation [B, F], the task's text vector [B, Dt]. Out: a feature in the text encoder's space that
 stands for the event's caption, which caption of the training set that is, which comes next, and the seconds that the
 event still takes. After WALL-WM (arXiv 2606.01955, section 3): next-event caption by cross-entropy, remaining time by a
 Huber loss, features aligned to the text encoder's by a mean square.
