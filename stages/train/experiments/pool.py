@@ -1,0 +1,96 @@
+"""Demonstrations to draw from: every instant of a pool's release, with the vectors of its texts, in one file.
+
+In: a release of L1 events of many demonstrations a task, with `shard.future` rows of context. Out: `Pool`, which draws
+demonstrations by task, and needs neither corpus nor text encoder any more:
+
+    python -m stages.train.experiments.pool --shards CORPUS --to pool.npz
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from stages.train.examples import Examples, examples, load
+from stages.train.policies.idle import without_idle
+from stages.train.text import TextEncoder
+
+WIDTH = 32  # of a text's vector
+HORIZON = 32
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """vectors: float32[texts, WIDTH]."""
+
+    examples: Examples
+    vectors: Floats
+
+    def embed(self, texts: Sequence[str]) -> Floats:
+        """Vectors of texts of the pool. Raises ValueError at another."""
+        return self.vectors[[self.examples.texts.index(text) for text in texts]]
+
+    def draw(self, counts: Mapping[str, int], rng: np.random.Generator) -> Examples:
+        """So many demonstrations of each task (by its text), without repetition. Raises ValueError."""
+        own = self.examples
+        chosen: list[int] = []
+        for task in sorted(counts):
+            there = np.unique(own.episode[own.task == own.texts.index(task)])
+            chosen += rng.choice(there, counts[task], replace=False).tolist()
+        return own.of_episodes(chosen)
+
+
+def within_events(own: Examples) -> Examples:
+    """The same instants, of whose actions those alone count that belong to the instant's own event."""
+    rows = np.arange(len(own))[:, None] + np.arange(own.action.shape[1])
+    inside = np.minimum(rows, len(own) - 1)
+    same = (rows < len(own)) & (own.event[inside] == own.event[:, None])
+    return replace(own, action_valid=own.action_valid & same)
+
+
+def principal(vectors: Floats, width: int) -> Floats:
+    """float32[N, width]: along the principal axes, as long as one in the mean square. The encoder's 512 columns would
+    make most of a small policy's weights, and sentences of one kind lie close together in them."""
+    centred = vectors - vectors.mean(axis=0)
+    left, size, _ = np.linalg.svd(centred, full_matrices=False)
+    own = (left * size)[:, :width]
+    own = np.pad(own, ((0, 0), (0, width - own.shape[1])))
+    scale = np.sqrt((own**2).sum(axis=1).mean())
+    return np.asarray(own / max(scale, 1e-6), dtype=np.float32)
+
+
+def gather(urls: Sequence[str], path: Path, encoder: TextEncoder | None = None) -> Pool:
+    """Reads a release once, writes what experiments need of it."""
+    own = without_idle(examples(urls, HORIZON))
+    vectors = principal((encoder or TextEncoder()).encode(own.texts).numpy(), WIDTH)
+    own.save(path)
+    with np.load(path) as held:
+        columns = dict(held)
+    np.savez_compressed(path, **columns, vectors=vectors)
+    return Pool(own, vectors)
+
+
+def read(path: Path) -> Pool:
+    with np.load(path) as held:
+        vectors = held["vectors"]
+    return Pool(load(path), vectors)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="stages.train.experiments.pool", description=__doc__)
+    parser.add_argument("--shards", nargs="+", required=True, help="a corpus, or releases")
+    parser.add_argument("--to", type=Path, required=True)
+    options = parser.parse_args()
+    own = gather(options.shards, options.to).examples
+    print(f"{len(own)} instants of {len(own.episodes)} demonstrations, {len(set(own.event.tolist()))} events")
+
+
+if __name__ == "__main__":
+    main()
