@@ -13,7 +13,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from .tasks import FPS, episode_plans
+from stages.train.simulation.environment import FPS
+
+from .tasks import episode_plans
 
 
 def main() -> None:

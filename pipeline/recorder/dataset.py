@@ -17,10 +17,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stages.train.simulation.environment import FPS
+from stages.train.simulation.state import ACTION_NAMES, STATE_NAMES
+
 from .scene import CAMERA_KEYS, calibration
-from .tasks import FPS
 from .video import describe, join
-from .worker import ACTION_NAMES, STATE_NAMES, Recording
+from .worker import Recording
 
 EPISODES_PER_FILE = 7
 LAG_FRAMES = {"cell_a": 0, "cell_b": 2}
@@ -148,8 +150,8 @@ def _episode_table(recordings: list[Recording], starts: npt.NDArray[np.int64], c
 def _info(root: Path, table: Table, episodes: int, tasks: int, cameras: tuple[str, ...]) -> dict[str, Any]:
     """The dataset's ``info.json``."""
     features: dict[str, Any] = {
-        "observation.state": {"dtype": "float32", "shape": [11], "names": STATE_NAMES},
-        "action": {"dtype": "float32", "shape": [4], "names": ACTION_NAMES},
+        "observation.state": {"dtype": "float32", "shape": [11], "names": list(STATE_NAMES)},
+        "action": {"dtype": "float32", "shape": [4], "names": list(ACTION_NAMES)},
         "timestamp": {"dtype": "float32", "shape": [1], "names": None},
     }
     features |= {name: {"dtype": "int64", "shape": [1], "names": None} for name in INDEX_COLUMNS}

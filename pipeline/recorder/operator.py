@@ -15,15 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .tasks import CONTROL_HZ
+from stages.train.simulation.environment import CONTROL_HZ, FULL_SCALE_SPEED, closing_effort
 
 FloatArray = npt.NDArray[np.float64]
 Command = tuple[FloatArray, float]
 Script = Iterator[Command]
 Target = FloatArray | Callable[[], FloatArray]
-
-FULL_SCALE_SPEED = 0.8
-"""Hand speed (m/s) of a full-scale Meta-World action: 0.01 m per step at 80 Hz."""
 
 APPROACH_GAIN = 4.0
 """Slow-down near a target (1/s): with the 0.12 s reaction lag the hand does not overshoot."""
@@ -119,7 +116,7 @@ class Operator:
         """Close the fingers: the effort is raised over 0.4 s, so that closing can be seen."""
         steps = int(seconds * CONTROL_HZ)
         for step in range(steps):
-            self.effort = effort * min(1.0, 0.08 + step / (0.4 * CONTROL_HZ))
+            self.effort = closing_effort(effort, step)
             yield np.zeros(3), self.effort
 
     def open(self, seconds: float = 0.3) -> Script:

@@ -16,8 +16,11 @@ import mujoco
 import numpy as np
 import numpy.typing as npt
 
-from .scene import IMAGE_SIZE, STOCK_CAMERA, FloatArray, Solid
-from .simulation import STEPS_PER_FRAME, Episode
+from stages.train.simulation.environment import STEPS_PER_FRAME
+from stages.train.simulation.look import STOCK_CAMERA, FloatArray, Solid, plain_view
+
+from .scene import IMAGE_SIZE
+from .simulation import Episode
 
 ImageArray = npt.NDArray[np.uint8]
 
@@ -45,13 +48,6 @@ def set_frame(episode: Episode, frame: int) -> None:
     data.qpos[:] = episode.qpos[frame * STEPS_PER_FRAME]
     data.qvel[:] = episode.qvel[frame * STEPS_PER_FRAME]
     mujoco.mj_forward(episode.env.model, data)
-
-
-def plain_view() -> Any:
-    """Scene options that hide Meta-World's marker sites."""
-    options = mujoco.MjvOption()
-    options.sitegroup[:] = 0
-    return options
 
 
 def images(episode: Episode, solids: list[Solid]) -> Iterator[dict[str, ImageArray]]:

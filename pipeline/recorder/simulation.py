@@ -11,36 +11,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import mujoco
 import numpy as np
 import numpy.typing as npt
-from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 
-from .operator import FULL_SCALE_SPEED, Operator, ShakyHand, draw_style
+from stages.train.simulation.environment import (
+    CONTROL_HZ,
+    FULL_SCALE_SPEED,
+    SETTLE_STEPS,
+    STEPS_PER_FRAME,
+    environment,
+    restart,
+)
+from stages.train.simulation.state import continuous, hand_of
+from stages.train.simulation.tasks import SUCCESS_ON_THE_WAY
+
+from .operator import Operator, ShakyHand, draw_style
 from .scripts import full_script
-from .tasks import CONTROL_HZ, FPS, EpisodePlan
+from .tasks import EpisodePlan
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
-
-STEPS_PER_FRAME = CONTROL_HZ // FPS
-SETTLE_STEPS = 40
-FINGER_TRAVEL = 0.07
-"""Travel (m) of both fingers together, from fully open to fully closed."""
-
-SUCCESS_ON_THE_WAY = frozenset(
-    {
-        "basketball-v3",
-        "button-press-topdown-v3",
-        "door-open-v3",
-        "drawer-open-v3",
-        "hammer-v3",
-        "peg-insert-side-v3",
-        "stick-push-v3",
-        "window-open-v3",
-    }
-)
-"""Tasks counted as done once the goal was reached; the others must still be done at the end."""
 
 
 @dataclass
@@ -115,42 +105,23 @@ def _subtree_geoms(model: Any, body: str) -> frozenset[int]:
 
 
 def make_env(plan: EpisodePlan, rng: np.random.Generator) -> Any:
-    """A reset Meta-World environment with the goal seen and no step limit.
-
-    The hand may go 6 mm lower than stock, so that a puck is set down and not dropped.
-    """
-    env = ALL_V3_ENVIRONMENTS[plan.task]()
-    env.max_path_length = 10**9
-    env._partially_observable = False
-    env.__dict__.pop("sawyer_observation_space", None)
-    env._set_task_called = True
-    env._freeze_rand_vec = False
-    env.seeded_rand_vec = True
-    space = env._random_reset_space
-    if plan.spec.script in ("pick_place", "over_wall"):
-        space.low[5], space.high[5] = 0.0199, 0.0201
-    env.seed(int(rng.integers(2**31)))
-    env.hand_init_pos = np.asarray(env.hand_init_pos) + rng.uniform([-0.15, -0.08, -0.02], [0.15, 0.08, 0.1])
-    env.reset()
-    env.mocap_low[2] -= 0.006
+    """The plan's environment, reset to an episode drawn from ``rng``."""
+    env = environment(plan.task)
+    restart(env, rng)
     return env
 
 
 def measure(env: Any, probe: ContactProbe, plan: EpisodePlan) -> dict[str, Any]:
     """The signals of this instant (see ``Episode``)."""
-    model, data = env.model, env.data
-    hand = model.body("hand").id
-    spatial = np.zeros(6)
-    mujoco.mj_objectVelocity(model, data, mujoco.mjtObj.mjOBJ_XBODY, hand, spatial, 0)
-    travel = float(data.joint("r_close").qpos[0] - data.joint("l_close").qpos[0])
+    data, hand = env.data, hand_of(env)
     left, right, robot, other = probe.read(data)
     return {
         "qpos": data.qpos.copy(),
         "qvel": data.qvel.copy(),
-        "hand_pos": data.xpos[hand].copy(),
-        "hand_quat": data.xquat[hand][[1, 2, 3, 0]].copy(),
-        "hand_vel": spatial[3:].copy(),
-        "opening": float(np.clip(1.0 - travel / FINGER_TRAVEL, 0.0, 1.0)),
+        "hand_pos": hand.position,
+        "hand_quat": hand.orientation,
+        "hand_vel": hand.velocity,
+        "opening": hand.opening,
         "object_pos": data.body(plan.spec.body).subtree_com.copy(),
         "touch_left": left,
         "touch_right": right,
@@ -200,17 +171,8 @@ def simulate(plan: EpisodePlan, rng: np.random.Generator) -> Episode:
         if len(rows) > 26 * CONTROL_HZ:
             break
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    columns["hand_quat"] = _continuous(columns["hand_quat"])
+    columns["hand_quat"] = continuous(columns["hand_quat"])
     return Episode(env=env, plan=plan, **columns)
-
-
-def _continuous(quaternions: FloatArray) -> FloatArray:
-    """Quaternions [N, 4] (x, y, z, w) with signs chosen so that they do not jump."""
-    signs = np.ones(len(quaternions))
-    signs[0] = 1.0 if quaternions[0, 3] >= 0.0 else -1.0
-    dots = np.sum(quaternions[1:] * quaternions[:-1], axis=1)
-    signs[1:] = signs[0] * np.cumprod(np.where(dots < 0.0, -1.0, 1.0))
-    return quaternions * signs[:, None]
 
 
 def task_done(episode: Episode) -> bool:

@@ -11,9 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FPS = 20
-CONTROL_HZ = 80
-
 PALETTE: dict[str, tuple[float, float, float]] = {
     "red": (0.85, 0.08, 0.08),
     "orange": (0.98, 0.48, 0.05),

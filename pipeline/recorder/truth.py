@@ -13,8 +13,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from .simulation import STEPS_PER_FRAME, BoolArray, Episode, FloatArray
-from .tasks import FPS
+from stages.train.simulation.environment import FPS, STEPS_PER_FRAME
+
+from .simulation import BoolArray, Episode, FloatArray
 
 IDLE_FRAMES = int(0.4 * FPS)
 """A standstill of at least 0.4 s is a phase of its own."""

@@ -17,7 +17,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from .tasks import FPS
+from stages.train.simulation.environment import FPS
 
 KEYFRAME_INTERVAL = 40
 CRF = 34

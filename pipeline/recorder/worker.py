@@ -15,17 +15,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from stages.train.simulation import look
+from stages.train.simulation.environment import FPS, STEPS_PER_FRAME
+
 from . import rendering, scene
-from .simulation import STEPS_PER_FRAME, Episode, simulate, task_done
-from .tasks import FPS, PALETTE, TASKS, EpisodePlan
+from .simulation import Episode, simulate, task_done
+from .tasks import PALETTE, TASKS, EpisodePlan
 from .truth import Phase, phases
 from .video import EpisodeEncoder
 
 ATTEMPTS = 12
 SECONDS = (5.0, 20.0)
-
-STATE_NAMES = ["x", "y", "z", "qx", "qy", "qz", "qw", "vx", "vy", "vz", "gripper"]
-ACTION_NAMES = ["dx", "dy", "dz", "gripper"]
 
 
 @dataclass
@@ -52,13 +52,13 @@ def record(plan: EpisodePlan, seed: int, folder: Path) -> Recording:
     else:
         raise RuntimeError(f"no good attempt at {plan.task} repeat {plan.repeat}")
     model, data = episode.env.model, episode.env.data
-    look = scene.CELLS[plan.cell]
-    scene.place_cameras(model, look)
-    scene.paint(model, look, plan.spec.body, PALETTE[plan.colour])
+    cell = look.CELLS[plan.cell]
+    look.place_cameras(model, cell)
+    look.paint(model, cell, plan.spec.body, PALETTE[plan.colour])
     rendering.set_frame(episode, 0)
     solids = scene.draw_distractors(rng, model, data, plan.colour, episode.hand_pos)
     if plan.spec.mark_goal:
-        solids.append(scene.goal_mark(episode.env._target_pos))
+        solids.append(look.goal_mark(episode.env._target_pos))
     videos = _encode(episode, solids, folder)
     state, action = rows(episode)
     marks = rendering.landmarks(episode)
@@ -87,11 +87,11 @@ def rejection(episode: Episode) -> str | None:
     return None
 
 
-def _encode(episode: Episode, solids: list[scene.Solid], folder: Path) -> dict[str, Path]:
+def _encode(episode: Episode, solids: list[look.Solid], folder: Path) -> dict[str, Path]:
     """Render and encode the episode; returns the video file of each camera."""
     plan = episode.plan
     stem = f"{plan.cell}_{plan.task}_{plan.repeat}"
-    paths = {name: folder / f"{stem}_{name}.mp4" for name in scene.STOCK_CAMERA}
+    paths = {name: folder / f"{stem}_{name}.mp4" for name in look.STOCK_CAMERA}
     encoders = {name: EpisodeEncoder(path, scene.IMAGE_SIZE) for name, path in paths.items()}
     for shots in rendering.images(episode, solids):
         for name, image in shots.items():

@@ -17,17 +17,19 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pipeline.recorder import rendering, scene
-from pipeline.recorder.simulation import STEPS_PER_FRAME, make_env
+from pipeline.recorder import scene
+from pipeline.recorder.simulation import make_env
 from pipeline.recorder.tasks import PALETTE, EpisodePlan
+from stages.train.simulation import look as looks
+from stages.train.simulation.environment import STEPS_PER_FRAME
 
 SIZES = (64, 96, 128, 192, 256)
 Rgb = tuple[float, float, float]
 
 
-def drawn_look(rng: np.random.Generator) -> scene.CellLook:
+def drawn_look(rng: np.random.Generator) -> looks.CellLook:
     """A cell of its own: one of the recorder's with cameras moved, turned and zoomed, and other paint."""
-    base = scene.CELLS[str(rng.choice(list(scene.CELLS)))]
+    base = looks.CELLS[str(rng.choice(list(looks.CELLS)))]
     views = {}
     for name, view in base.views.items():
         far = 0.06 if name != "wrist" else 0.006
@@ -36,9 +38,9 @@ def drawn_look(rng: np.random.Generator) -> scene.CellLook:
         views[name] = replace(
             view, position=_triple(place), target=_triple(aim), fovy=view.fovy * float(rng.uniform(0.92, 1.08))
         )
-    other = scene.CELLS[str(rng.choice(list(scene.CELLS)))]
+    other = looks.CELLS[str(rng.choice(list(looks.CELLS)))]
     paint = [_tinted(rng, c, 0.06) for c in (other.table, other.border, other.floor, other.arm)]
-    return scene.CellLook(views, *paint)
+    return looks.CellLook(views, *paint)
 
 
 class Scenery:
@@ -68,21 +70,21 @@ def pictures(
     plan, env, model = scenery.plan, scenery.env, scenery.bare()
     data = env.data
     look, rgb = drawn_look(rng), _tinted(rng, PALETTE[colour], 0.04)
-    scene.place_cameras(model, look)
-    scene.paint(model, look, plan.spec.body, rgb)
+    looks.place_cameras(model, look)
+    looks.paint(model, look, plan.spec.body, rgb)
     if rng.random() < 0.3:
-        scene.hide_links(model)
+        looks.hide_links(model)
     _pose(model, data, qpos[0])
     solids = scene.draw_distractors(rng, model, data, colour, hand_path)
     if plan.spec.mark_goal:
-        solids.append(scene.goal_mark(env._target_pos))
+        solids.append(looks.goal_mark(env._target_pos))
     size, quality = int(rng.choice(SIZES)), int(rng.integers(50, 95))
-    options, found = rendering.plain_view(), {}
+    options, found = looks.plain_view(), {}
     renderer = mujoco.Renderer(model, size, size)
     try:
         for frame in sorted(set(frames)):
             _pose(model, data, qpos[frame * STEPS_PER_FRAME])
-            for name, stock in scene.STOCK_CAMERA.items():
+            for name, stock in looks.STOCK_CAMERA.items():
                 renderer.update_scene(data, stock, options)
                 for solid in solids:
                     solid.add_to(renderer.scene)
