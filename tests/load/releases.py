@@ -39,6 +39,7 @@ class Event:
     clusters: tuple[int, int] = (0, 0)
     spans: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     level: str = "L1"
+    extras: tuple[str, ...] = ()  # further arrays [T, 3], whose row r is number + r
 
     @property
     def event_id(self) -> str:
@@ -75,10 +76,11 @@ def grey(frames: int, height: int, width: int, fps: float = FPS, gop: int = 5) -
     return sink.getvalue()
 
 
-def layout(width: int) -> dict[str, Any]:
+def layout(width: int, extras: Sequence[str] = ()) -> dict[str, Any]:
     values = [{"name": f"j{n}", "arm": "single", "kind": "joints", "unit": "rad"} for n in range(width)]
     array = {"origin": "", "values": values, "frame": "", "forward": "", "mode": ""}
-    return {"state": array, "action": array}
+    three = {**array, "values": [{"name": f"v{n}", "arm": "", "kind": "extra", "unit": ""} for n in range(3)]}
+    return {"state": array, "action": array, **dict.fromkeys(extras, three)}
 
 
 def meta(event: Event) -> dict[str, Any]:
@@ -99,6 +101,11 @@ def files(event: Event) -> dict[str, bytes]:
     own = np.zeros(event.rows, dtype=bool)
     own[event.before : event.before + event.frames] = True
     arrays = {"state": rows.astype(np.float32), "action": -rows.astype(np.float32)}
+    arrays |= {
+        name: np.repeat(event.number + np.arange(event.rows, dtype=np.float32)[:, None], 3, axis=1)
+        for name in event.extras
+    }
+    arrays |= {f"valid.{name}": np.ones(event.rows, dtype=bool) for name in event.extras}
     flags = {"event": own, **dict.fromkeys(("valid", "valid.state", "valid.action"), np.ones(event.rows, dtype=bool))}
     sink = io.BytesIO()
     np.savez(sink, **arrays, **flags)
@@ -124,7 +131,8 @@ def write_release(folder: Path, tars: Sequence[Sequence[Event]], kinds: Sequence
         shards[name] = {"path": f"shards/tars/{name}", "count": len(events)}
     (own / "plan.npz").write_bytes(plans.to_bytes(plans.concatenate(parts)))
     widths = sorted({event.width for events in tars for event in events})
-    layouts = {f"w{width}": layout(width) for width in widths}
+    extras = tuple(dict.fromkeys(name for events in tars for event in events for name in event.extras))
+    layouts = {f"w{width}": layout(width, extras) for width in widths}
     (own / "stats.json").write_text(json.dumps({"layouts": {key: statistics(own) for key, own in layouts.items()}}))
     manifest = {"release": own.name, "shards": shards, "layouts": layouts}
     (own / "manifest.json").write_text(json.dumps(manifest))

@@ -92,7 +92,7 @@ def told_balance(results: Results) -> list[str]:
     counts = ", ".join(f"{name} {count}" for name, count in balance.COUNTS.items())
     lines = [
         f"{len(draws)} draws ({counts} demonstrations; the rare task in turn one of {', '.join(balance.TASKS)}), "
-        f"{starts} starts a task, {windows.STEPS} steps. *Sampled*: share of the rare task among the instants that were drawn.",
+        f"{starts} starts a task, {windows.STEPS} steps. *Sampled*: the rare task among instants drawn.",
         "",
         "| sampling | head, % | middle, % | tail, % | sampled, % |",
         "| --- | --- | --- | --- | --- |",
