@@ -8,6 +8,7 @@ gets the state and action of ``lag`` frames earlier in every row; nothing in the
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.train.simulation.environment import FPS
-from stages.train.simulation.state import ACTION_NAMES, STATE_NAMES
+from stages.train.simulation.state import ACTION_NAMES, ENVIRONMENT_NAMES, STATE_NAMES
 
 from .scene import CAMERA_KEYS, calibration
 from .video import describe, join
@@ -28,6 +29,7 @@ EPISODES_PER_FILE = 7
 LAG_FRAMES = {"cell_a": 0, "cell_b": 2}
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+ENVIRONMENT = "observation.environment_state"
 EPISODES_PATH = "meta/episodes/chunk-000/file-000.parquet"
 INDEX_COLUMNS = ("frame_index", "episode_index", "index", "task_index")
 
@@ -79,8 +81,20 @@ def delayed(rows: FloatRows, lag: int) -> FloatRows:
 
 def write_dataset(root: Path, cell: str, recordings: list[Recording], cameras: tuple[str, ...] = CAMERA_KEYS) -> None:
     """Write one cell's dataset under ``root``; without cameras it has signals alone."""
+    write(root, recordings, cameras, calibration(cell), CARD.format(cell=cell), LAG_FRAMES[cell])
+
+
+def write(
+    root: Path,
+    recordings: list[Recording],
+    cameras: tuple[str, ...],
+    calibrated: Mapping[str, Any],
+    card: str,
+    lag: int = 0,
+) -> None:
+    """Write a dataset under ``root``; with environment states where its recordings have them."""
     tasks = list(dict.fromkeys(recording.plan.text for recording in recordings))
-    table = _rows_of(recordings, tasks, LAG_FRAMES[cell])
+    table = _rows_of(recordings, tasks, lag)
     lengths = [len(recording.state) for recording in recordings]
     starts = np.concatenate([[0], np.cumsum(lengths)])
     for file_index, first in enumerate(range(0, len(recordings), EPISODES_PER_FILE)):
@@ -98,8 +112,8 @@ def write_dataset(root: Path, cell: str, recordings: list[Recording], cameras: t
     _write_parquet(task_table, root / "meta" / "tasks.parquet")
     _write_json(_info(root, table, len(recordings), len(tasks), cameras), root / "meta" / "info.json")
     _write_json(_stats(table), root / "meta" / "stats.json")
-    _write_json(calibration(cell), root / "meta" / "calibration.json")
-    (root / "README.md").write_text(CARD.format(cell=cell), encoding="utf-8")
+    _write_json(dict(calibrated), root / "meta" / "calibration.json")
+    (root / "README.md").write_text(card, encoding="utf-8")
 
 
 def _rows_of(recordings: list[Recording], tasks: list[str], lag: int) -> Table:
@@ -108,9 +122,11 @@ def _rows_of(recordings: list[Recording], tasks: list[str], lag: int) -> Table:
     frame_index = np.concatenate(frames)
     counts = [len(part) for part in frames]
     task_index = [tasks.index(recording.plan.text) for recording in recordings]
+    about = [delayed(r.environment, lag) for r in recordings if r.environment is not None]
     return Table(
         {
             "observation.state": np.concatenate([delayed(r.state, lag) for r in recordings]),
+            **({ENVIRONMENT: np.concatenate(about)} if about else {}),
             "action": np.concatenate([delayed(r.action, lag) for r in recordings]),
             "timestamp": (frame_index / FPS).astype(np.float32),
             "frame_index": frame_index,
@@ -154,6 +170,8 @@ def _info(root: Path, table: Table, episodes: int, tasks: int, cameras: tuple[st
         "action": {"dtype": "float32", "shape": [4], "names": list(ACTION_NAMES)},
         "timestamp": {"dtype": "float32", "shape": [1], "names": None},
     }
+    if ENVIRONMENT in table.columns:
+        features[ENVIRONMENT] = {"dtype": "float32", "shape": [17], "names": list(ENVIRONMENT_NAMES)}
     features |= {name: {"dtype": "int64", "shape": [1], "names": None} for name in INDEX_COLUMNS}
     for key in cameras:
         clip = describe(root / VIDEO_PATH.format(video_key=key, chunk_index=0, file_index=0))

@@ -21,6 +21,7 @@ from stages.train.simulation.environment import (
     STEPS_PER_FRAME,
     environment,
     restart,
+    without_grasps,
 )
 from stages.train.simulation.state import continuous, hand_of
 from stages.train.simulation.tasks import SUCCESS_ON_THE_WAY
@@ -106,7 +107,7 @@ def _subtree_geoms(model: Any, body: str) -> frozenset[int]:
 
 def make_env(plan: EpisodePlan, rng: np.random.Generator) -> Any:
     """The plan's environment, reset to an episode drawn from ``rng``."""
-    env = environment(plan.task)
+    env = without_grasps(environment(plan.task))
     restart(env, rng)
     return env
 

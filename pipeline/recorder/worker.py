@@ -30,7 +30,7 @@ SECONDS = (5.0, 20.0)
 
 @dataclass
 class Recording:
-    """One finished episode: state [T, 11] and action [T, 4] at the video's instants."""
+    """One finished episode: state [T, 11], action [T, 4] and environment state [T, 17] at the video's instants."""
 
     plan: EpisodePlan
     state: npt.NDArray[np.float32]
@@ -39,6 +39,7 @@ class Recording:
     landmarks: list[rendering.Landmark]
     videos: dict[str, Path]
     attempts: int
+    environment: npt.NDArray[np.float32] | None = None
 
 
 def record(plan: EpisodePlan, seed: int, folder: Path) -> Recording:

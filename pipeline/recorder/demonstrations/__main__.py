@@ -1,0 +1,105 @@
+"""Records a training set: ``python -m pipeline.recorder.demonstrations --out training-set --per-task 30 --seed 0``.
+
+In: a seed, how many demonstrations a task. Out: a LeRobot v3.0 dataset. Demonstrations are recorded in parallel
+processes and written in the order of their plans, so that the number of processes does not matter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.recorder.demonstrations.plans import plans
+from stages.train.simulation.environment import FPS
+from stages.train.simulation.look import CELLS, STOCK_CAMERA, calibration
+from stages.train.simulation.tasks import EASY, HARD, TASKS
+
+if TYPE_CHECKING:
+    from pipeline.recorder.worker import Recording
+
+CARD = """\
+---
+license: apache-2.0
+authors:
+- event-corpus
+tags:
+- LeRobot
+- robotics
+task_categories:
+- robotics
+---
+
+# {name}
+
+{episodes} simulated demonstrations with a Sawyer arm (Meta-World, MuJoCo), recorded by
+
+    python -m pipeline.recorder.demonstrations --out {name} --seed {seed} --per-task {per_task} --easy-per-task {easy} \\
+        --tasks {tasks}
+
+| task | demonstrations | of these with a missed grasp | seconds in all |
+| --- | --- | --- | --- |
+{table}
+
+`observation.environment_state` [17]: position (m) and quaternion (x, y, z, w) of the thing that is handled, the same
+of a second one (zeros: there is none), position of the goal; all in the robot's base frame.
+"""
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="pipeline.recorder.demonstrations", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the dataset; what is there goes")
+    parser.add_argument("--tasks", nargs="+", default=[*HARD, *EASY], choices=list(TASKS))
+    parser.add_argument("--per-task", type=int, default=30, help="demonstrations of each task with a grasp")
+    parser.add_argument("--easy-per-task", type=int, help="of each task without; as a rule half as many")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cameras", nargs="+", default=list(STOCK_CAMERA), choices=list(STOCK_CAMERA))
+    parser.add_argument("--no-pictures", action="store_true", help="signals alone")
+    parser.add_argument("--workers", type=int, default=2)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Read the command line and record."""
+    wanted = options()
+    os.environ.setdefault("MUJOCO_GL", "egl")
+    os.environ.setdefault("SVT_LOG", "1")  # the encoder's errors alone
+    os.environ.setdefault("LP_NUM_THREADS", "1")  # of the software renderer: a process a core is faster
+    from pipeline.recorder.dataset import write
+    from pipeline.recorder.demonstrations.record import SIDE, keys_of, record
+
+    easy = wanted.per_task // 2 if wanted.easy_per_task is None else wanted.easy_per_task
+    counts = {name: wanted.per_task if TASKS[name].grasp else easy for name in wanted.tasks}
+    cameras = () if wanted.no_pictures else tuple(wanted.cameras)
+    recordings: list[Recording] = []
+    context = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as folder, context.Pool(wanted.workers) as pool:
+        jobs = [(plan, wanted.seed, folder, cameras) for plan in plans(counts, wanted.seed)]
+        for recording in pool.imap(record, jobs):
+            recordings.append(recording)
+            plan, seconds = recording.plan, len(recording.state) / FPS
+            print(
+                f"{len(recordings)}/{len(jobs)} {plan.task} {seconds:.1f} s, attempt {recording.attempts}", flush=True
+            )
+        shutil.rmtree(wanted.out, ignore_errors=True)
+        card = CARD.format(
+            name=wanted.out.name, episodes=len(recordings), tasks=" ".join(wanted.tasks), per_task=wanted.per_task,
+            easy=easy, seed=wanted.seed, table="\n".join(_line(name, recordings) for name in wanted.tasks),
+        )  # fmt: skip
+        seen = calibration(CELLS["cell_a"], SIDE)
+        seen["cameras"] = {name: seen["cameras"][name] for name in keys_of(cameras)}
+        write(wanted.out, recordings, keys_of(cameras), seen, card)
+
+
+def _line(name: str, recordings: list[Recording]) -> str:
+    own = [r for r in recordings if r.plan.task == name]
+    missed, seconds = sum(r.plan.missed for r in own), sum(len(r.state) for r in own) / FPS
+    return f"| {name} | {len(own)} | {missed} | {seconds:.0f} |"
+
+
+if __name__ == "__main__":
+    main()
