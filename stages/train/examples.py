@@ -7,7 +7,7 @@ out: a policy that is shown standstills learns to stand still.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,13 @@ import numpy.typing as npt
 from stages.load import EventDataset
 
 ENVIRONMENT = "extra.observation.environment_state"
-BATCH = 256
+FROM_ITEM = (
+    "task", "caption", "next_caption", "primitive", "event_remaining_s", "remaining_s", "frame", "fps",
+)  # fmt: skip
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,11 +95,12 @@ def load(path: Path) -> Examples:
 
 
 def examples(
-    urls: str | Sequence[str], horizon: int = 32, splits: Sequence[str] = ("train", "val"), workers: int = 0
+    urls: str | Sequence[str], horizon: int = 32, splits: Sequence[str] = ("train", "val"), caption: str = "event"
 ) -> Examples:
-    """All instants of a release's events, by episode and frame; an event that lies in several tars counts once. Raises
-    ValueError where the samples hold no environment_state, or nothing is there."""
-    parts = []
+    """All instants of a release's samples, by episode and frame; an event that lies in several tars counts once.
+    caption: `event`, or in a release of whole episodes the level of the events in them. Raises ValueError where the
+    samples hold no environment_state, or nothing is there."""
+    columns: dict[str, list[Any]] = {}
     for split in splits:
         try:
             dataset = EventDataset(
@@ -106,38 +110,40 @@ def examples(
                 frames=(),
                 extra=(ENVIRONMENT,),
                 split=split,
+                caption=caption,
                 alpha=1.0,  # each event once, whatever is drawn
             )
         except ValueError as problem:
             if str(problem).startswith("no sample of split"):
                 continue
             raise
-        parts.append(_columns(dataset, workers))
-    if not parts:
+        _read(dataset, columns)
+    if not columns:
         raise ValueError(f"{urls}: holds no samples")
-    joined = {name: [own for part in parts for own in part[name]] for name in parts[0]}
-    return _examples(joined)
+    return assembled(columns)
 
 
-def _columns(dataset: EventDataset, workers: int) -> dict[str, list[Any]]:
-    """Columns of a dataset's items."""
+def _read(dataset: EventDataset, columns: dict[str, list[Any]]) -> None:
+    """Adds the dataset's items to columns; a sample is read once, whatever the number of its windows."""
     plan = dataset.release.plan
-    columns: dict[str, list[Any]] = {}
-    for batch in dataset.loader(BATCH, workers, shuffle=False):
-        rows = np.searchsorted(dataset.starts, batch["index"].numpy(), side="right") - 1
-        own: dict[str, Any] = {name: list(batch[name]) for name in ("task", "caption", "next_caption", "primitive")}
-        own |= {name: batch[name].numpy() for name in ("action", "event_remaining_s", "remaining_s", "frame", "fps")}
-        own["state"], own["environment"] = batch["state"][:, -1].numpy(), batch[ENVIRONMENT][:, -1].numpy()
-        own["action_valid"] = ~batch["action_is_pad"].numpy()
-        own["clusters"] = np.stack([plan.numbers[c][rows] for c in ("vl_cluster", "action_cluster")], axis=1)
-        own["episode"] = [plan.names["episode"][plan.numbers["episode"][row]] for row in rows]
-        own["event"] = [plan.event_id(int(row)) for row in rows]
-        for name, values in own.items():
-            columns.setdefault(name, []).extend(values)
-    return columns
+    for row, first in enumerate(dataset.starts[:-1].tolist()):
+        places = dataset.places(np.arange(first, dataset.starts[row + 1]))
+        raw = dataset.fetch(places[:1])[0]
+        whole = {
+            "episode": plan.names["episode"][plan.numbers["episode"][row]],
+            "event": plan.event_id(row),
+            "clusters": [int(plan.numbers[c][row]) for c in ("vl_cluster", "action_cluster")],
+        }
+        for item in dataset.made(places, [raw] * len(places))[0]:
+            own = whole | {name: item[name] for name in FROM_ITEM}
+            own["state"], own["environment"] = item["state"][-1].numpy(), item[ENVIRONMENT][-1].numpy()
+            own["action"], own["action_valid"] = item["action"].numpy(), ~item["action_is_pad"].numpy()
+            for name, value in own.items():
+                columns.setdefault(name, []).append(value)
 
 
-def _examples(columns: dict[str, list[Any]]) -> Examples:
+def assembled(columns: Mapping[str, Sequence[Any]]) -> Examples:
+    """Of a value a row and column, texts as they are. Raises ValueError where their rates differ."""
     texts = sorted({text for name in ("task", "caption", "next_caption") for text in columns[name]} | {""})
     primitives, episodes, events = (sorted(set(columns[name])) for name in ("primitive", "episode", "event"))
     rates = sorted(set(columns["fps"]))

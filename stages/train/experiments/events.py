@@ -76,7 +76,7 @@ class Planner:
     def reset(self) -> None:
         """It remembers nothing."""
 
-    @torch.inference_mode()
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
     def now(self, observation: Observation, instruction: str) -> Now:
         seen = self.scale.normalised(geometry(observation.state[None], observation.environment_state[None]))
         task = torch.from_numpy(self.pool.embed([instruction]))
