@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
@@ -163,6 +163,7 @@ def read(kind: type[T], values: Any, where: str = "") -> T:
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:
+    """A value of the kind that a field has."""
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         if value is None and type(None) in args:
@@ -170,17 +171,29 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return _value(next(a for a in args if a is not type(None)), value, where)
     if is_dataclass(hint):
         return read(hint, value, where)  # type: ignore[arg-type]  # a class, not one of its objects
+    if origin is Literal and value in args:
+        return value
+    if origin is Literal:
+        raise ConfigError(f"{where}: {_shown(value)} is none of {', '.join(map(str, args))}")
     if origin is tuple:
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            raise ConfigError(f"{where}: a list, not {_shown(value)}")
-        kinds = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
-        if len(kinds) != len(value):
-            raise ConfigError(f"{where}: a list of {len(kinds)}, not of {len(value)}")
-        return tuple(_value(k, v, f"{where}[{n}]") for n, (k, v) in enumerate(zip(kinds, value, strict=True)))
+        return _tuple(args, value, where)
     if origin is not None and issubclass(origin, Mapping):
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"{where}: a mapping of keys, not {_shown(value)}")
-        return dict(value)
+        if isinstance(value, Mapping):
+            return dict(value)
+        raise ConfigError(f"{where}: a mapping of keys, not {_shown(value)}")
+    return _single(hint, value, where)
+
+
+def _tuple(kinds: Sequence[Any], value: Any, where: str) -> tuple[Any, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ConfigError(f"{where}: a list, not {_shown(value)}")
+    kinds = [kinds[0]] * len(value) if kinds[-1] is Ellipsis else list(kinds)
+    if len(kinds) != len(value):
+        raise ConfigError(f"{where}: a list of {len(kinds)}, not of {len(value)}")
+    return tuple(_value(k, v, f"{where}[{n}]") for n, (k, v) in enumerate(zip(kinds, value, strict=True)))
+
+
+def _single(hint: Any, value: Any, where: str) -> Any:
     if hint is float and type(value) in (int, float):
         return float(value)
     if hint is float and isinstance(value, str):  # YAML 1.1 takes 1e-3 for a text
@@ -188,7 +201,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             return float(value)
         except ValueError:
             pass
-    if isinstance(hint, type) and type(value) is hint:
+    if type(value) is hint:
         return value
     raise ConfigError(f"{where}: {NAMES.get(hint, hint)}, not {_shown(value)}")
 

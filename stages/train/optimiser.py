@@ -75,9 +75,9 @@ class Optimiser:
         if groups:
             self.parts.append(torch.optim.AdamW(groups, lr=self.lr, betas=config.betas))
 
-    def step(self, number: int) -> float:
+    def step(self, number: int) -> Tensor:
         """Cut the gradient, move the weights at the rate of step `number` (from 0) of the stage, drop the gradient.
-        Returns the gradient's norm before it was cut."""
+        Returns the gradient's norm before it was cut, float[]: whoever reads it waits for the device."""
         own = [p for _, p in self.named if p.grad is not None]
         norm = torch.nn.utils.get_total_norm([p.grad for p in own])
         if self.config.clip:
@@ -88,7 +88,7 @@ class Optimiser:
                 group["lr"] = self.lr * share
             part.step()
             part.zero_grad(set_to_none=True)
-        return float(norm)
+        return norm
 
     def tensors(self) -> dict[str, Tensor]:
         """State by `parameter:key`."""

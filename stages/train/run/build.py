@@ -1,0 +1,32 @@
+"""The model of a configuration and of what the data is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from stages.train.config import ConfigError, read
+from stages.train.model import WorldActionModel
+from stages.train.model.config import ModelConfig
+
+if TYPE_CHECKING:
+    from stages.train.data import Facts
+
+
+def build(sizes: Mapping[str, Any], facts: Facts) -> WorldActionModel:
+    """sizes: keys of ModelConfig; those that hang on the data are the data's. Raises ConfigError."""
+    own = {
+        "state": facts.state_width,
+        "action": facts.action_width,
+        "text": facts.text_width,
+        "stride": facts.stride,
+    }
+    for key, value in own.items():
+        if sizes.get(key, value) != value:
+            raise ConfigError(f"model.{key}: {sizes[key]}, but the data says {value}; leave it out")
+    try:
+        return WorldActionModel(read(ModelConfig, {**sizes, **own}, "model"))
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"model: {error}") from error
