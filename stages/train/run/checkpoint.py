@@ -1,8 +1,8 @@
 """Checkpoints: what a run needs to go on as if it had never stopped.
 
-A folder a checkpoint, `step-00001200/`: `.safetensors` of model, ema, optimiser and random (states of torch's
-generators), and `state.json`, everything else. It is written under another name, flushed to the disk and renamed, so
-that one that is there is whole; the last two are kept.
+A folder a checkpoint, `step-00001200/`: `.safetensors` of model, ema and optimiser, and `state.json`, everything else.
+It is written under another name, flushed to the disk and renamed, so that one that is there is whole; the last two are
+kept. There are no states of random generators in it: what is drawn in a step hangs on the seed and its number alone.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 KEPT = 2
 NAME = re.compile(r"step-(\d{8,})")
-PARTS = ("model", "ema", "optimiser", "random")
+PARTS = ("model", "ema", "optimiser")
 STATE = "state.json"
 
 
@@ -110,19 +109,3 @@ def load(path: Path) -> Checkpoint:
         return Checkpoint(int(state["step"]), tensors, state)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise NoCheckpoint(f"{path} cannot be read: {type(error).__name__}: {error}") from error
-
-
-def random_states() -> dict[str, Tensor]:
-    """Of torch's generators, which layers like dropout draw from; the loop's own noise hangs on seed and step alone."""
-    found = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        found |= {f"cuda{n}": state for n, state in enumerate(torch.cuda.get_rng_state_all())}
-    return found
-
-
-def set_random_states(states: Mapping[str, Tensor]) -> None:
-    torch.set_rng_state(states["cpu"])
-    if torch.cuda.is_available():
-        for number in range(torch.cuda.device_count()):
-            if f"cuda{number}" in states:
-                torch.cuda.set_rng_state(states[f"cuda{number}"], number)

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 Series = list[tuple[float, float]]
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 420, 210, 46, 24, 8
+WIDTH, HEIGHT, LEFT, BOTTOM = 420, 210, 46, 24
 MOST = 300  # points of a line; more are averaged
 COLOURS = ("var(--one)", "var(--two)")
 
@@ -43,12 +43,14 @@ def chart(series: Mapping[str, Series], log: bool = True) -> str:
     margin = (high - low or 1.0) * 0.04
     low, high = low - (margin if log else 0), high + margin
 
+    top = 24 if len(series) > 1 else 8
+
     def x_of(x: float) -> float:
         return LEFT + (WIDTH - LEFT - 8) * (x - first) / (last - first or 1)
 
     def y_of(y: float) -> float:
         y = math.log10(y) if log else y
-        return TOP + (HEIGHT - TOP - BOTTOM) * (high - y) / (high - low)
+        return top + (HEIGHT - top - BOTTOM) * (high - y) / (high - low)
 
     parts = []
     for tick in ticks(low, high, log):
@@ -62,8 +64,8 @@ def chart(series: Mapping[str, Series], log: bool = True) -> str:
         parts.append(f'<polyline points="{line}" fill="none" stroke="{COLOURS[number % 2]}" stroke-width="1.6"/>')
         if len(series) > 1:
             colour, at = COLOURS[number % 2], LEFT + 8 + 90 * number
-            parts.append(f'<rect x="{at}" y="{TOP}" width="10" height="10" fill="{colour}"/>')
-            parts.append(f'<text x="{at + 14}" y="{TOP + 9}">{escape(name)}</text>')
+            parts.append(f'<rect x="{at}" y="2" width="10" height="10" fill="{colour}"/>')
+            parts.append(f'<text x="{at + 14}" y="11">{escape(name)}</text>')
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{"".join(parts)}</svg>'
 
 

@@ -161,7 +161,6 @@ def _opened(
         model.load_state_dict(resumed.tensors["model"])
         loader.load_state_dict(resumed.state["loader"])
         place = Place(**resumed.state["place"])
-        checkpoints.set_random_states(resumed.tensors["random"])
     folder.mkdir(parents=True, exist_ok=True)
     val = held_batches(shards, config, source, device) if rank == 0 else None
     losses = torch.compile(model.losses, dynamic=True) if config.run.compile else model.losses
@@ -265,7 +264,9 @@ def _step(run: Run, stage: StageConfig, batch: Batch, optimiser: Optimiser, ema:
     """One step of the optimiser. Returns the rows of the global batch."""
     place = run.place
     batch = batch.to(run.device)
-    generator = torch.Generator(device=run.device).manual_seed(noise_seed(run.config.run.seed, place.step, run.rank))
+    seed = noise_seed(run.config.run.seed, place.step, run.rank)
+    generator = torch.Generator(device=run.device).manual_seed(seed)
+    torch.manual_seed(seed)  # layers that draw by themselves, such as dropout; loaders that start draw from it too
     with torch.autocast(run.device.type, torch.bfloat16, enabled=run.config.run.bf16 and run.device.type == "cuda"):
         losses = run.losses(batch, stage.stage, generator)
     share = distributed.share_of(distributed.valid_tokens(batch, stage.stage)) if run.world > 1 else None
@@ -345,7 +346,6 @@ def _save(run: Run, optimiser: Optimiser | None, ema: Ema | None) -> None:
         "model": run.model.state_dict(),
         "ema": ema.averages if ema is not None else {},
         "optimiser": optimiser.tensors() if optimiser is not None else {},
-        "random": checkpoints.random_states(),
     }
     state = {
         "step": run.place.step,

@@ -85,10 +85,9 @@ def _scores(scores: Mapping[str, Mapping[str, Any]]) -> str:
         score = Score(**own)
         verdict = ("good", "beats") if score.beats else ("bad", "does not beat")
         other = "copying the last picture" if name == "video" else "the mean action"
-        less = f"{1 - score.error / max(score.baseline, 1e-12):+.0%}".replace("+", "")
-        cards.append(
-            f'<div class="card"><b class="{verdict[0]}">{less} error</b>{escape(name)}: {verdict[1]} {other}</div>'
-        )
+        share = score.error / max(score.baseline, 1e-12)
+        worth = f"{1 - share:.0%} less error" if score.beats else f"{share:.2f} times the error"
+        cards.append(f'<div class="card"><b class="{verdict[0]}">{worth}</b>{escape(name)}: {verdict[1]} {other}</div>')
         shown = (
             (f"{psnr(score.error):.2f} dB", f"{psnr(score.baseline):.2f} dB") if name == "video" else ("", "")
         )  # fmt: skip

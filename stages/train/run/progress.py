@@ -33,7 +33,7 @@ class Progress:
         self._shown = self._last = self._begun
         self.loss: float | None = None
         self.samples_per_s = 0.0
-        self._pace: float | None = None
+        self._pace, self._steps = 0.0, 0
         self._wide = 0
 
     def step(self, number: int, stage: str, samples: int, loss: float | None = None) -> None:
@@ -42,7 +42,10 @@ class Progress:
         pace = (now - self._last) / max(1, samples)
         self._last = now
         self.loss = self.loss if loss is None else loss
-        self._pace = pace if self._pace is None else REMEMBER * self._pace + (1 - REMEMBER) * pace
+        self._steps += 1
+        # the first step waits for workers to start; the mean of those after it, then of the last ones
+        keep = 0.0 if self._steps <= 2 else min(REMEMBER, 1 - 1 / (self._steps - 1))
+        self._pace = keep * self._pace + (1 - keep) * pace
         self.samples_per_s = 1 / self._pace
         if now - self._shown >= (SHOWN_S if self.live else BETWEEN_S) or number == self.total:
             self._shown = now
