@@ -46,10 +46,14 @@ class Batch:
     """float32[B, N, Dt]: of the caption (event mode) or the task (unified mode), by a frozen text encoder."""
     text_valid: Tensor
     """bool[B, N]: false where the caption is dropped, or the row holds fewer events."""
-    next_text: Tensor
-    """float32[B, N, Dt]: of the next event's caption."""
-    next_caption: Tensor
+    task_text: Tensor
+    """float32[B, N, Dt]: of the task."""
+    caption_text: Tensor
+    """float32[B, N, Dt]: of the event's caption."""
+    caption: Tensor
     """int64[B, N]: the same as a number among the captions of the training set; -1: unknown."""
+    next_caption: Tensor
+    """int64[B, N]: likewise, of the event after it."""
     remaining: Tensor
     """float32[B, N]: seconds from the event's first row to its end."""
     window: Tensor

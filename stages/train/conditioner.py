@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from stages.train.batch import Batch
+
 HIDDEN = 256
 HUBER_S = 0.5  # beyond which an error of the remaining time counts by its size
 
@@ -49,6 +51,13 @@ class Conditioner(nn.Module):  # type: ignore[misc]
         hidden = self.trunk(self.task(task) + self.seen(features))
         remaining = F.softplus(self.remaining(hidden)[..., 0])
         return Said(self.text(hidden), self.event(hidden), self.after(hidden), remaining)
+
+    def batch_losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Of the events of a batch, at their first rows."""
+        valid = batch.caption_text.any(dim=-1)
+        events = (batch.state, batch.task_text, batch.caption, batch.next_caption, batch.remaining, batch.caption_text)
+        state, task, caption, following, remaining, text = (own.flatten(0, 1) for own in events)
+        return self.losses(self(state, task), caption, following, remaining, text, valid.flatten())
 
     def losses(
         self, said: Said, event: Tensor, after: Tensor, remaining: Tensor, text: Tensor, valid: Tensor

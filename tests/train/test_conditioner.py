@@ -5,6 +5,8 @@ import math
 import torch
 
 from stages.train.conditioner import Conditioner, Said
+from stages.train.model import ModelConfig, WorldActionModel
+from tests.train.batches import make_batch
 
 
 def test_losses_by_hand():
@@ -54,3 +56,14 @@ def test_it_learns_which_event_an_observation_is_of():
     assert said.event.argmax(dim=1).tolist() == [0, 1, 2]
     assert said.after[:2].argmax(dim=1).tolist() == [1, 2]
     assert torch.allclose(said.remaining, remaining, atol=0.1)
+
+
+def test_the_text_stage_trains_it_alone():
+    config = ModelConfig.tiny()
+    model = WorldActionModel(config, Conditioner(config.state, config.text, 3))
+    batch = make_batch(config, rows=4, frames=2, views=0, actions=3)
+    losses = model.losses(batch, "text")
+    assert set(losses) == {"loss", "event", "after", "remaining", "aligned"}
+    losses["loss"].backward()
+    moved = {name.split(".")[0] for name, weight in model.named_parameters() if weight.grad is not None}
+    assert moved == {"conditioner"} == {name.split(".")[0] for name, _ in model.trainable("text")}

@@ -54,17 +54,26 @@ def assembled(raw: Raw, columns: Columns, texts: Texts) -> Batch:
         state = raw["state"].flatten(1)[:, None]
     else:
         state = torch.take_along_dim(raw["state"], own_rows.int().argmax(-1)[..., None], 1)
-    own, following = events.texts(columns.text), events.texts("next_caption")
+
+    def vectors(name: str) -> Tensor:
+        return texts([text for row in events.texts(name) for text in row]).view(len(segment), count, -1)
+
+    def numbers(name: str) -> Tensor:
+        return torch.tensor([[columns.numbers.get(text, -1) for text in row] for row in events.texts(name)])
+
+    own = events.texts(columns.text)
     return Batch(
         **_pictures(raw, columns, events, own_rows),
         state=torch.where(exists[..., None], state, 0.0),
         action=raw["action"][..., : columns.action].contiguous(),
         action_segment=segment * covered,
         action_index=position,
-        text=texts([text for row in own for text in row]).view(len(own), count, -1),
+        text=vectors(columns.text),
         text_valid=torch.tensor([[bool(text) for text in row] for row in own]) & exists,
-        next_text=texts([text for row in following for text in row]).view(len(own), count, -1),
-        next_caption=torch.tensor([[columns.numbers.get(text, -1) for text in row] for row in following]),
+        task_text=vectors("task"),
+        caption_text=vectors("caption"),
+        caption=numbers("caption"),
+        next_caption=numbers("next_caption"),
         remaining=torch.tensor(events.numbers("event_remaining_s"), dtype=torch.float32),
         window=torch.tensor(events.numbers("frame"), dtype=torch.int64) // columns.window
         if columns.window

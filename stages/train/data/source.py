@@ -18,7 +18,8 @@ from stages.load.vector import Scale, Vector
 from stages.train.batch import Batch
 from stages.train.config import DataConfig
 from stages.train.data.assemble import Columns, assembled
-from stages.train.data.texts import Embed, Texts, captions_of
+from stages.train.data.texts import Texts, captions_of
+from stages.train.text import Embed
 
 QUATERNION = "quaternion xyzw"
 HAND = ("position.single", "orientation.single")  # arrays that say where a camera on the only hand is

@@ -7,8 +7,8 @@ the training set by how frequent they are, whose numbers are what the next-event
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,11 +16,11 @@ from torch import Tensor
 
 from schemas.sample import Sample
 from stages.load.reading.sample import read
+from stages.train.text import Embed
 
 if TYPE_CHECKING:
     from stages.load import EventDataset
 
-Embed = Callable[[Sequence[str]], Any]
 REMEMBERED = 65_536  # vectors: 134 MB of 512 numbers each
 READ = 20_000  # samples whose captions are looked at
 MOST_CAPTIONS = 4_096

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from stages.train.examples import Examples, examples, load
 from stages.train.policies.idle import without_idle
-from stages.train.text import TextEncoder
+from stages.train.text import Embed, encoder
 
 WIDTH = 32  # of a text's vector
 HORIZON = 32
@@ -66,15 +66,23 @@ def principal(vectors: Floats, width: int) -> Floats:
     return np.asarray(own / max(scale, 1e-6), dtype=np.float32)
 
 
-def gather(urls: Sequence[str], path: Path, encoder: TextEncoder | None = None) -> Pool:
+def gather(urls: Sequence[str], path: Path, embed: Embed | None = None) -> Pool:
     """Reads a release once, writes what experiments need of it."""
     own = without_idle(examples(urls, HORIZON))
-    vectors = principal((encoder or TextEncoder()).encode(own.texts).numpy(), WIDTH)
+    vectors = principal(_vectors(own.texts, embed or encoder()), WIDTH)
     own.save(path)
     with np.load(path) as held:
         columns = dict(held)
     np.savez_compressed(path, **columns, vectors=vectors)
     return Pool(own, vectors)
+
+
+def _vectors(texts: Sequence[str], embed: Embed) -> Floats:
+    """An empty text has zeros."""
+    there = [text for text in texts if text]
+    given = dict(zip(there, np.asarray(embed(there), dtype=np.float32), strict=True))
+    none = np.zeros_like(next(iter(given.values())))
+    return np.stack([given.get(text, none) for text in texts])
 
 
 def read(path: Path) -> Pool:

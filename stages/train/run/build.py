@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from stages.train.conditioner import Conditioner
 from stages.train.config import ConfigError, read
 from stages.train.model import WorldActionModel
 from stages.train.model.config import ModelConfig
@@ -25,7 +26,8 @@ def build(sizes: Mapping[str, Any], facts: Facts) -> WorldActionModel:
         if sizes.get(key, value) != value:
             raise ConfigError(f"model.{key}: {sizes[key]}, but the data says {value}; leave it out")
     try:
-        return WorldActionModel(read(ModelConfig, {**sizes, **own}, "model"))
+        config = read(ModelConfig, {**sizes, **own}, "model")
+        return WorldActionModel(config, Conditioner(config.state, config.text, max(1, len(facts.captions))))
     except ConfigError:
         raise
     except ValueError as error:

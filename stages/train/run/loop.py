@@ -23,7 +23,7 @@ from stages.load import EventLoader
 from stages.train.batch import Batch
 from stages.train.config import Config, ConfigError, StageConfig, plain
 from stages.train.data import Facts, Source
-from stages.train.data.texts import Embed, Texts
+from stages.train.data.texts import Texts
 from stages.train.ema import Ema
 from stages.train.optimiser import Optimiser
 from stages.train.run import checkpoint as checkpoints
@@ -34,6 +34,7 @@ from stages.train.run.progress import Metrics, Progress, Say
 from stages.train.run.progress import plain as printed
 from stages.train.run.stopping import Stop, heeded
 from stages.train.run.validation import Score, scored
+from stages.train.text import Embed, encoder
 
 LOOKED_AT = {"video": ("video",), "action": ("action",), "text": (), "joint": ("video", "action")}
 FREE = {"data": ("workers", "cache"), "run": ("device", "threads", "log_every", "validate_every", "validate_batches",
@@ -150,7 +151,7 @@ def _opened(
     if resumed is not None:
         same_run(config, resumed.state["config"])
     embed, build = parts
-    texts = Texts(embed or _encoder())
+    texts = Texts(embed or encoder())
     captions = resumed.state["facts"]["captions"] if resumed is not None else None
     source = Source(shards, config.data, texts, captions=captions)
     loader = source.loader(config.data.workers, pin_memory=device.type == "cuda")
@@ -166,12 +167,6 @@ def _opened(
     losses = torch.compile(model.losses, dynamic=True) if config.run.compile else model.losses
     scores = {name: Score(**own) for name, own in resumed.state["scores"].items()} if resumed is not None else {}
     return Run(config, folder, device, rank, world, source, loader, model, val, place, *told, resumed, losses, scores)
-
-
-def _encoder() -> Embed:
-    from stages.models.multilingual import MultilingualEncoder
-
-    return MultilingualEncoder().encode
 
 
 def _build() -> Build:
