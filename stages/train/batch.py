@@ -31,7 +31,8 @@ class Batch:
     intrinsics: Tensor
     """float32[B, N, V, 3, 3]: of pictures H x W, pixel centres at integers."""
     pose: Tensor
-    """float32[B, F, V, 4, 4]: T_base_camera (OpenCV axes, m) at each picture."""
+    """float32[B, F, V, 4, 4]: T_base_camera (OpenCV axes, m) at each picture; those after an event's first are read by
+    the sight-cone mask alone, while training."""
     calibrated: Tensor
     """bool[B, N, V]: intrinsics and pose are known."""
     state: Tensor

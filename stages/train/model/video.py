@@ -89,6 +89,8 @@ def scene_of(batch: Batch, config: ModelConfig, latent: PatchLatent, training: b
         across = across & sight_mask(
             intrinsics, pose, calibrated, patches, latent.patch, config.nearest_m, config.farthest_m, config.cone_rule
         ).unsqueeze(1)
+    # a camera on the hand moves with it: where it will be is not known when the event begins, and tells the actions
+    before = batch.pose.gather(1, first[..., None, None, None].expand_as(batch.pose)).flatten(0, 1)
     return Scene(
         clean=clean,
         given=given,
@@ -97,7 +99,7 @@ def scene_of(batch: Batch, config: ModelConfig, latent: PatchLatent, training: b
         segment=segment,
         angles=angles.repeat_interleave(views, dim=0),
         within=within,
-        code=camera_code(intrinsics, pose, calibrated, size, patches, head),
+        code=camera_code(intrinsics, before, calibrated, size, patches, head),
         across=across,
         grid=grid,
     )
