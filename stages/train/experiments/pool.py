@@ -22,13 +22,14 @@ from stages.train.text import Embed, encoder
 
 WIDTH = 32  # of a text's vector
 HORIZON = 32
+AHEAD = 3  # rows
 
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:
-    """vectors: float32[texts, WIDTH]."""
+    """examples: as recorded, each in its own event; vectors: float32[texts, WIDTH]."""
 
     examples: Examples
     vectors: Floats
@@ -47,11 +48,29 @@ class Pool:
         return own.of_episodes(chosen)
 
 
+def looking_ahead(own: Examples) -> Examples:
+    """The same instants, each said to lie in the event that it will be in AHEAD rows later: at the end of an event what
+    is to be done is the next one. Told otherwise, a robot that has reached the end of an event, where it stands as it
+    will when the next begins, is told the one that it has done, and stays (0 of 50 in a pilot)."""
+    later = np.minimum(np.arange(len(own)) + AHEAD, len(own) - 1)
+    later = np.where(own.episode[later] == own.episode, later, np.arange(len(own)))
+    remaining = own.event_remaining_s[later] + (later - np.arange(len(own))) / own.fps
+    return replace(
+        own,
+        event=own.event[later],
+        caption=own.caption[later],
+        next_caption=own.next_caption[later],
+        primitive=own.primitive[later],
+        event_remaining_s=remaining.astype(np.float32),
+    )
+
+
 def within_events(own: Examples) -> Examples:
-    """The same instants, of whose actions those alone count that belong to the instant's own event."""
+    """The same instants, of whose actions those alone count that end no later than the instant's event. Events of an
+    episode are numbered in order."""
     rows = np.arange(len(own))[:, None] + np.arange(own.action.shape[1])
     inside = np.minimum(rows, len(own) - 1)
-    same = (rows < len(own)) & (own.event[inside] == own.event[:, None])
+    same = (rows < len(own)) & (own.event[inside] <= own.event[:, None]) & (own.episode[inside] == own.episode[:, None])
     return replace(own, action_valid=own.action_valid & same)
 
 

@@ -22,7 +22,7 @@ import torch
 
 from stages.train.experiments.cells import Cell, Result, run
 from stages.train.experiments.events import Oracle, Planner, Teller
-from stages.train.experiments.pool import Pool, read, within_events
+from stages.train.experiments.pool import Pool, looking_ahead, read, within_events
 from stages.train.policies.fit import fit
 from stages.train.policies.regression import RegressionPolicy, Settings
 from stages.train.policy import Actions
@@ -97,7 +97,7 @@ class Told:
 def policy_of(pool: Pool, cell: Cell, condition: Condition, counts: dict[str, int], steps: int) -> Told:
     """Trained on a draw; the planner and the network of two conditions of one draw start alike."""
     rng = np.random.default_rng([17, cell.draw])
-    own = pool.draw(counts, rng)
+    own = looking_ahead(pool.draw(counts, rng))
     generator = torch.Generator().manual_seed(1000 + cell.draw)
     trained = within_events(own) if condition.window == "event" else own
     settings = Settings(
