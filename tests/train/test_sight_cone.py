@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages.train.model import ModelConfig
 from stages.train.model.sight_cone import cones_meet, patch_cones, sight_mask
 from tests.train.batches import pose_at
 
@@ -135,7 +136,7 @@ def test_same_views_and_unknown_cameras_always_may():
     lenses, poses = cameras(3, views=3)
     grid = patches_of(4, 4)
     known = torch.tensor([[True, True, False]])
-    mask = sight_mask(lenses[None], poses[None], known, grid, 16, NEAR, FAR)[0].view(3, 16, 3, 16)
+    mask = sight_mask(lenses[None], poses[None], known, grid, 16, ModelConfig())[0].view(3, 16, 3, 16)
     assert mask[2].all()
     assert mask[:, :, 2].all()
     assert all(mask[v, :, v].all() for v in range(3))

@@ -66,6 +66,27 @@ def test_video_reads_neither_actions_nor_states():
     assert torch.equal(*seen)
 
 
+def test_actions_are_foretold_from_the_first_picture_alone():
+    """Neither later pictures nor where a camera on the hand will be then: that would tell where the hand goes."""
+    model, batch = awake().eval(), make_batch(TINY, 2, 3, 2, 6)
+    later = replace(batch, pictures=batch.pictures.clone(), pose=batch.pose.clone(), action=batch.action + 1)
+    later.pictures[:, 1:] = 0.5
+    later.pose[:, 1:, :, :3, 3] += 0.3
+    said = [model.predict_action(b, 2, torch.Generator().manual_seed(0)) for b in (batch, later)]
+    assert torch.equal(*said)
+    sooner = replace(batch, pose=batch.pose + 0.0)
+    sooner.pose[:, :1, 0, :3, 3] += 0.3
+    assert not torch.equal(said[0], model.predict_action(sooner, 2, torch.Generator().manual_seed(0)))
+
+
+def test_half_precision():
+    model, batch = awake(), make_batch(TINY, 2, 3, 2, 6)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = numbers(model.losses(batch, "joint", torch.Generator().manual_seed(0)))
+    whole = numbers(model.losses(batch, "joint", torch.Generator().manual_seed(0)))
+    assert half["loss"] == pytest.approx(whole["loss"], rel=0.05)
+
+
 def test_stages():
     model = WorldActionModel(TINY)
     assert STAGES == ("video", "action", "text", "joint")
@@ -76,6 +97,19 @@ def test_stages():
         model.losses(make_batch(TINY, 1, 2, 1, 2), "text")
     with pytest.raises(ValueError, match="needs a camera"):
         model.losses(make_batch(TINY, 1, 2, 0, 2), "video")
+
+
+def test_an_attached_conditioner_trains_alone():
+    class Conditioner(torch.nn.Linear):
+        def batch_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
+            return {"loss": self(batch.text).square().mean()}
+
+    model, batch = WorldActionModel(TINY, Conditioner(TINY.text, 1)), make_batch(TINY, 2, 3, 2, 6)
+    assert [name for name, _ in model.trainable("text")] == ["conditioner.weight", "conditioner.bias"]
+    before = {name: weight.clone() for name, weight in model.named_parameters()}
+    step(model, batch, "text")
+    moved = {name for name, weight in model.named_parameters() if not torch.equal(weight, before[name])}
+    assert moved == {"conditioner.weight", "conditioner.bias"}
 
 
 EVENTS = ((2, 3), (4, 8), (1, 2), (3, 6))  # pictures and actions

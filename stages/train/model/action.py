@@ -25,7 +25,7 @@ from stages.train.model.attention import (
     Modulated,
     SelfAttention,
     of_segment,
-    rotary_angles,
+    rotary,
     same_segment,
 )
 from stages.train.model.config import ModelConfig
@@ -39,8 +39,8 @@ class Sequences:
 
     segment: Tensor
     """int64[B, N + T]."""
-    angles: Tensor
-    """float32[1 or B, N + T, d / 2]."""
+    turn: Tensor
+    """float32[B, N + T, 2, d / 2]: rotary code of the place in the event."""
     alike: Tensor
     """bool[B, 1, N + T, N + T]: may attend to each other."""
     index: Tensor
@@ -66,7 +66,7 @@ def sequences_of(batch: Batch, video_segment: Tensor, patches: int, config: Mode
     head = config.action_width // config.action_heads
     return Sequences(
         segment=segment,
-        angles=rotary_angles((position,), (head,)),
+        turn=rotary((position,), (head,)),
         alike=same_segment(segment, segment),
         index=beside.clamp(max=config.frames - 1),
         window=of_segment(batch.window, segment).clamp(max=config.windows),
@@ -109,7 +109,7 @@ class ActionBlock(nn.Module):  # type: ignore[misc]
         draws = x.shape[1]
         shift, scale, gate, _, _, gate2, shift3, scale3, gate3, shift4, scale4, gate4 = self.modulated(modulation)
         tokens = self.modulated.shifted(x, shift, scale).flatten(0, 1)
-        alike = self.alike(tokens, _each(at.angles, draws), _each(at.alike, draws))
+        alike = self.alike(tokens, _each(at.turn, draws), _each(at.alike, draws))
         x = x + gate * alike.view_as(x)
         x = x + gate2 * self.state(state, at.segment)[:, None]
         if video.shape[1]:

@@ -23,23 +23,30 @@ def same_segment(query: Tensor, key: Tensor) -> Tensor:
     return (query[:, None, :, None] == key[:, None, None, :]).contiguous()
 
 
-def rotary_angles(positions: Sequence[Tensor], columns: Sequence[int]) -> Tensor:
-    """float32[..., sum(columns) / 2]: each position turns its own columns (pairs of them), fastest 1 rad a step.
-
-    After RoFormer (arXiv 2104.09864), with the base at 100: sequences here are tens of steps long, not thousands.
-    """
+def rotary(positions: Sequence[Tensor], columns: Sequence[int]) -> Tensor:
+    """float32[..., 2, sum(columns) / 2], cosines and sines: each position turns its own columns, pairs of them, the
+    fastest 1 rad a step. After RoFormer (arXiv 2104.09864), with 100 in place of 10,000: sequences are short here."""
     parts = []
     for position, width in zip(positions, columns, strict=True):
         speeds = 100.0 ** (-torch.arange(width // 2, device=position.device) / (width // 2))
         parts.append(position[..., None].float() * speeds)
-    return torch.cat(parts, dim=-1)
+    angles = torch.cat(parts, dim=-1)
+    return torch.stack([angles.cos(), angles.sin()], dim=-2)
 
 
-def rotate(x: Tensor, angles: Tensor) -> Tensor:
-    """float[..., d] by float32[..., d / 2]: column j with column j + d / 2."""
+def rotate(x: Tensor, turn: Tensor, back: bool = False) -> Tensor:
+    """float[..., d] by float32[..., 2, d / 2]: column j with column j + d / 2; back: the other way."""
     first, second = x.chunk(2, dim=-1)
-    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    cos, sin = turn.to(x.dtype).unbind(-2)
+    sin = -sin if back else sin
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
+
+
+class HeadNorm(nn.RMSNorm):  # type: ignore[misc]
+    """In the precision of its input: mixed ones have no fused kernel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
 
 
 class Heads(nn.Module):  # type: ignore[misc]
@@ -50,7 +57,7 @@ class Heads(nn.Module):  # type: ignore[misc]
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
-        self.q_norm, self.k_norm = nn.RMSNorm(width // heads), nn.RMSNorm(width // heads)
+        self.q_norm, self.k_norm = HeadNorm(width // heads), HeadNorm(width // heads)
         if zero:
             nn.init.zeros_(self.out.weight)
 
@@ -64,11 +71,11 @@ class Heads(nn.Module):  # type: ignore[misc]
 
 
 class SelfAttention(Heads):
-    def forward(self, x: Tensor, angles: Tensor, mask: Tensor | None) -> Tensor:
-        """float[B, S, width]; angles float32[B or 1, S, d / 2]; mask bool[B, 1, S, S]."""
+    def forward(self, x: Tensor, turn: Tensor, mask: Tensor | None) -> Tensor:
+        """float[B, S, width]; turn: rotary, float32[B, S, 2, d / 2]; mask bool[B, 1, S, S]."""
         q, k, v = self.split(x)
-        turned = angles[:, None]
-        return self.merge(attend(rotate(q, turned), rotate(k, turned), v, mask))
+        turn = turn[:, None]
+        return self.merge(attend(rotate(q, turn), rotate(k, turn), v, mask))
 
 
 class CrossAttention(nn.Module):  # type: ignore[misc]
@@ -80,7 +87,7 @@ class CrossAttention(nn.Module):  # type: ignore[misc]
         self.q = nn.Linear(width, width, bias=False)
         self.kv = nn.Linear(width, 2 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
-        self.q_norm, self.k_norm = nn.RMSNorm(width // heads), nn.RMSNorm(width // heads)
+        self.q_norm, self.k_norm = HeadNorm(width // heads), HeadNorm(width // heads)
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor) -> Tensor:
         """float[B, S, width] on float[B, S', width] under bool[B, 1, S, S']."""
@@ -127,11 +134,11 @@ class Condition(nn.Module):  # type: ignore[misc]
 
 
 class Modulated(nn.Module):  # type: ignore[misc]
-    """RMSNorm, then shift and scale; a gate for what a branch adds."""
+    """Layer norm, then shift and scale; a gate for what a branch adds."""
 
     def __init__(self, width: int, parts: int) -> None:
         super().__init__()
-        self.norm = nn.RMSNorm(width, elementwise_affine=False)
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
         table = torch.zeros(parts, width)
         table[2::3] = 1.0  # gates
         self.table = nn.Parameter(table)

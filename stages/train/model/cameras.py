@@ -15,17 +15,17 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from stages.train.model.attention import Heads, attend, rotary_angles, rotate
+from stages.train.model.attention import Heads, attend, rotary, rotate
 
 
 @dataclass(frozen=True, slots=True)
 class CameraCode:
     """Of M pictures in time with V views of P patches: base to view float32[M, V, 4, 4], its inverse, and
-    float32[1, V * P, d / 4] angles of row and column."""
+    the rotary code of row and column, float32[1, V * P, 2, d / 4]."""
 
     projection: Tensor
     inverse: Tensor
-    angles: Tensor
+    grid: Tensor
 
     def turn(self, x: Tensor, by: Literal["transpose", "inverse", "forward"]) -> Tensor:
         """float[M, heads, V * P, d]. Queries are turned by D^T, keys and values by D^-1, results by D: then a score
@@ -36,8 +36,7 @@ class CameraCode:
             matrix = matrix.mT
         per_view = lens.unflatten(2, (matrix.shape[1], -1)).unflatten(-1, (-1, 4))  # M, heads, V, P, columns, 4
         turned = torch.einsum("mvij,mhvpcj->mhvpci", matrix.to(x.dtype), per_view).flatten(-2).flatten(2, 3)
-        angles = self.angles if by == "forward" else -self.angles
-        return torch.cat([turned, rotate(grid, angles)], dim=-1)
+        return torch.cat([turned, rotate(grid, self.grid, back=by != "forward")], dim=-1)
 
 
 def camera_code(
@@ -55,8 +54,8 @@ def camera_code(
     lens, pose = torch.where(known, lens, identity), torch.where(known, pose, identity)
     to_view = torch.linalg.inv_ex(pose).inverse
     row, column = patches.repeat(calibrated.shape[1], 1).unbind(-1)
-    angles = rotary_angles((row, column), (head // 4, head // 4))
-    return CameraCode(lens @ to_view, pose @ torch.linalg.inv_ex(lens).inverse, angles[None])
+    grid = rotary((row, column), (head // 4, head // 4))
+    return CameraCode(lens @ to_view, pose @ torch.linalg.inv_ex(lens).inverse, grid[None])
 
 
 class CrossViewAttention(Heads):

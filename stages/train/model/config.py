@@ -41,7 +41,7 @@ class ModelConfig:
     windows: int = 64
     """Sliding windows that the absolute index knows (unified mode); later ones share the last."""
     action_head: ActionHead = "flow"
-    """flow: flow matching; two_step: two regressions, the stronger at this size (docs of the trainer)."""
+    """flow: flow matching; two_step: two regressions (arXiv 2512.01809)."""
     draws: int = 6
     """Noise draws of an event's actions that share one forward of the video tower (K)."""
     denoising_steps: int = 50

@@ -20,7 +20,7 @@ from stages.train.model.attention import (
     Modulated,
     SelfAttention,
     of_segment,
-    rotary_angles,
+    rotary,
     same_segment,
 )
 from stages.train.model.cameras import CameraCode, CrossViewAttention, camera_code
@@ -43,8 +43,8 @@ class Scene:
     """bool[B, F]."""
     segment: Tensor
     """int64[B, F, V]: event of a picture; 0: none, or the event lacks the view."""
-    angles: Tensor
-    """float32[B * V, F * P, d / 2]: rotary angles of picture, row and column."""
+    turn: Tensor
+    """float32[B * V, F * P, 2, d / 2]: rotary code of picture, row and column."""
     within: Tensor | None
     """bool[B * V, 1, F * P, F * P]: may attend within a view; None: all may."""
     code: CameraCode
@@ -58,7 +58,10 @@ class Scene:
         return ((self.segment > 0) & ~self.is_first[..., None])[..., None, None]
 
 
+@torch.autocast("cuda", enabled=False)  # type: ignore[untyped-decorator]  # geometry in float32
+@torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
 def scene_of(batch: Batch, config: ModelConfig, latent: PatchLatent, training: bool) -> Scene:
+    """training: with sight cones."""
     rows, pictures, views = batch.pictures.shape[:3]
     size = (batch.pictures.shape[-2], batch.pictures.shape[-1])
     grid = latent.grid(batch.pictures)
@@ -77,29 +80,29 @@ def scene_of(batch: Batch, config: ModelConfig, latent: PatchLatent, training: b
     time = batch.picture_index[..., None].expand(-1, -1, len(patches)).flatten(1)  # B, F * P
     row, column = patches.repeat(pictures, 1).expand(rows, -1, -1).unbind(-1)
     spatial = 2 * (3 * head // 16)
-    angles = rotary_angles((time, row, column), (head - 2 * spatial, spatial, spatial))
+    turn = rotary((time, row, column), (head - 2 * spatial, spatial, spatial))
 
     of_view = segment.transpose(1, 2).flatten(0, 1).repeat_interleave(len(patches), dim=1)  # B * V, F * P
     within = None if bool((of_view == of_view[:, :1]).all()) else same_segment(of_view, of_view)
     at_once = segment.flatten(0, 1).repeat_interleave(len(patches), dim=1)  # B * F, V * P
     across = same_segment(at_once, at_once)
     calibrated = (of_segment(batch.calibrated, batch.picture_segment) & (segment > 0)).flatten(0, 1)
-    intrinsics, pose = of_segment(batch.intrinsics, batch.picture_segment).flatten(0, 1), batch.pose.flatten(0, 1)
+    intrinsics = of_segment(batch.intrinsics, batch.picture_segment).flatten(0, 1)
+    # where a camera on the hand will be is what the action tower has to find: its code is that of the first picture
+    known_pose = batch.pose.gather(1, first[..., None, None, None].expand_as(batch.pose)).flatten(0, 1)
     if training and config.sight_cone and views > 1:
         across = across & sight_mask(
-            intrinsics, pose, calibrated, patches, latent.patch, config.nearest_m, config.farthest_m, config.cone_rule
+            intrinsics, batch.pose.flatten(0, 1), calibrated, patches, latent.patch, config
         ).unsqueeze(1)
-    # a camera on the hand moves with it: where it will be is not known when the event begins, and tells the actions
-    before = batch.pose.gather(1, first[..., None, None, None].expand_as(batch.pose)).flatten(0, 1)
     return Scene(
         clean=clean,
         given=given,
         first=first,
         is_first=is_first,
         segment=segment,
-        angles=angles.repeat_interleave(views, dim=0),
+        turn=turn.repeat_interleave(views, dim=0),
         within=within,
-        code=camera_code(intrinsics, before, calibrated, size, patches, head),
+        code=camera_code(intrinsics, known_pose, calibrated, size, patches, head),
         across=across,
         grid=grid,
     )
@@ -118,7 +121,7 @@ class VideoBlock(nn.Module):  # type: ignore[misc]
         rows, pictures, views, patches, _ = x.shape
         shift, scale, gate, shift2, scale2, gate2, shift3, scale3, gate3 = self.modulated(modulation)
         in_view = self.modulated.shifted(x, shift, scale).transpose(1, 2).flatten(2, 3).flatten(0, 1)
-        seen = self.within(in_view, scene.angles, scene.within)
+        seen = self.within(in_view, scene.turn, scene.within)
         x = x + gate * seen.view(rows, views, pictures, patches, -1).transpose(1, 2)
         if views > 1:
             at_once = self.modulated.shifted(x, shift2, scale2).flatten(2, 3).flatten(0, 1)
