@@ -7,7 +7,7 @@ import torch
 
 from stages.train.batch import Batch
 from stages.train.model import STAGES, ModelConfig, WorldActionModel, hidden_weights, parameters_by_tower
-from stages.train.model.flow import Draws, drop_probability, event_frames
+from stages.train.model.flow import Draws, drop_probability, event_frames, velocity_of
 from stages.train.model.video import scene_of
 from tests.train.batches import make_batch, numbers, pack
 
@@ -224,6 +224,18 @@ def test_cross_view_attention_changes_nothing_at_first():
     for block in model.video.blocks:
         block.across.forward = lambda x, *_: torch.zeros_like(x)
     assert all(torch.equal(a, b) for a, b in zip(before, model.anchor_features(batch, scene, noise), strict=True))
+
+
+def test_a_network_that_says_nothing_yet_guesses_the_mean():
+    """At s = 1 (noise alone) the guess of what is clean, x - v, is 0; at s = 0, x; between, for a spread of 1/2 and
+    s = 1/2: x (1/2 * 1/4) / (1/16 + 1/4) = 0.4 x."""
+    x, nothing = torch.tensor([1.0, -2.0]), torch.zeros(2)
+    for time, share in ((1.0, 0.0), (0.5, 0.4), (0.0, 1.0)):
+        s = torch.tensor(time)
+        torch.testing.assert_close(x - s * velocity_of(nothing, x, s, 0.5), share * x)
+    model, batch = WorldActionModel(TINY), make_batch(TINY, 1, 3, 2, 4)
+    copied = batch.pictures[:, :1].expand_as(batch.pictures)
+    torch.testing.assert_close(model.predict_video(batch, 1), copied, atol=1e-5, rtol=0)
 
 
 def test_sight_cones_mask_while_the_video_tower_trains_alone():

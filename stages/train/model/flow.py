@@ -93,6 +93,17 @@ def noised(clean: Tensor, noise: Tensor, time: Tensor) -> Tensor:
     return (1 - time) * clean + time * noise
 
 
+def velocity_of(output: Tensor, noisy: Tensor, time: Tensor, spread: float) -> Tensor:
+    """A network's output as a velocity: added, in units of what is left, to the best linear guess from x_s alone.
+
+    For clean values of mean 0 and deviation `spread`, after EDM (arXiv 2206.00364) with this flow in its place.
+    A network that says nothing yet then predicts the mean, not noise: that nothing moves. Without, the default video
+    tower had not caught up with a copied first picture after 200 steps on the bundled sample's pictures.
+    """
+    variance = ((1 - time) * spread).square() + time**2
+    return (time - (1 - time) * spread**2) / variance * noisy + spread * variance.rsqrt() * output
+
+
 def euler(velocity: Callable[[Tensor, float], Tensor], noise: Tensor, steps: int, until: float = 0.0) -> Tensor:
     """From noise (s = 1) to s = until in equal steps. One step to 0 is the mean of what is possible, not a sample."""
     if steps < 1:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 LUMA, CHROMA = 3.0, 1.0  # standard deviations of a patch's mean change in 1 s on the bundled sample: 2.9, 1.2 and 0.7
 FALL = 0.4  # of higher frequencies f as 1 / (1 + FALL f); steeper there (exponent 1.6): detail stays less than noise
+CHANGE = 0.5  # deviation of a later picture's numbers, measured there
 
 
 class PatchLatent(nn.Module):  # type: ignore[misc]
@@ -66,6 +67,6 @@ def patch_cosines(patch: int, luma: int, chroma: int) -> tuple[Tensor, Tensor]:
             for column in range(min(patch, kept - row)):
                 pixels = cosine[row][:, None] * cosine[column][None]
                 basis.append((colour[:, None, None] * pixels).flatten())
-                # a patch's mean grows with its side where neighbouring pixels change together: 16 was measured
-                scale.append(size * patch / 16 / (1 + FALL * (row + column) * 16 / patch))
+                # the same of a frequency in the picture, whatever the patch: (row + column) cycles in two patches
+                scale.append(size / (1 + FALL * (row + column) * 16 / patch))
     return torch.stack(basis).float(), torch.tensor(scale)

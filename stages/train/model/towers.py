@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from stages.train.batch import Batch
 from stages.train.model.action import ActionTower, Sequences, sequences_of
 from stages.train.model.config import ModelConfig
-from stages.train.model.flow import TWO_STEP_TIME, Draws, draw, euler, mean_over, noised
-from stages.train.model.latent import PatchLatent
+from stages.train.model.flow import TWO_STEP_TIME, Draws, draw, euler, mean_over, noised, velocity_of
+from stages.train.model.latent import CHANGE, PatchLatent
 from stages.train.model.video import Scene, VideoTower, scene_of
 
 Stage = Literal["video", "action", "text", "joint"]
@@ -176,13 +176,15 @@ class WorldActionModel(nn.Module):  # type: ignore[misc]
         return [batch.state.new_zeros(len(batch.state), 0, self.config.video_width)] * self.config.depth
 
     def _video(self, noisy: Tensor, time: Tensor, scene: Scene, batch: Batch) -> tuple[Tensor, list[Tensor]]:
-        result: tuple[Tensor, list[Tensor]] = self.video(
-            noisy, time, scene, batch.text, batch.text_valid, batch.picture_segment
-        )
-        return result
+        output, features = self.video(noisy, time, scene, batch.text, batch.text_valid, batch.picture_segment)
+        return velocity_of(output, noisy, level_of(time, batch.picture_segment), CHANGE), features
 
     def _action(self, noisy: Tensor, time: Tensor, features: list[Tensor], at: Sequences, batch: Batch) -> Tensor:
-        return self.action(noisy, time, batch.state, features, at, batch.text, batch.text_valid)
+        output: Tensor = self.action(noisy, time, batch.state, features, at, batch.text, batch.text_valid)
+        if self.config.action_head == "two_step":
+            return output
+        of_action = batch.action_segment[:, None].expand(-1, time.shape[1], -1)
+        return velocity_of(output, noisy, time.gather(2, (of_action - 1).clamp(min=0))[..., None], spread=1.0)
 
 
 def level_of(time: Tensor, picture_segment: Tensor) -> Tensor:
