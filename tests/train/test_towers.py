@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from stages.train.batch import Batch
-from stages.train.model import STAGES, ModelConfig, WorldActionModel, hidden_weights, parameters_by_tower
+from stages.train.model import STAGES, ModelConfig, WorldActionModel, parameters_by_tower
 from stages.train.model.flow import Draws, drop_probability, event_frames, velocity_of
 from stages.train.model.video import scene_of
+from stages.train.optimiser import hidden
 from tests.train.batches import make_batch, numbers, pack
 
 TINY = ModelConfig.tiny()
@@ -38,7 +39,9 @@ def test_no_action_gradient_reaches_the_video_tower():
     model.losses(batch, "action", torch.Generator().manual_seed(0))["loss"].backward()
     assert all(weight.grad is None for weight in model.video.parameters())
     # every weight of the action tower counts, but the windows': event mode has none
-    assert {n for n, w in model.action.named_parameters() if w.grad is None or not w.grad.any()} == {"window.weight"}
+    assert {n for n, w in model.action.named_parameters() if w.grad is None or not w.grad.any()} == {
+        "window_embedding.weight"
+    }
 
 
 def test_in_joint_training_it_does():
@@ -279,15 +282,18 @@ def test_windows_are_told_apart_in_unified_mode_alone():
         for n in (0, 1, 2)
     ]
     assert not torch.allclose(said[1], said[2])
-    assert not model.action.window.weight[0].any()
+    assert not model.action.window_embedding.weight[0].any()
+
+
+def test_muon_moves_what_lies_between_layers():
+    by_muon = {name for name, weight in WorldActionModel(TINY).named_parameters() if hidden(name, weight)}
+    kinds = {name.rsplit(".", 2)[-2] for name in by_muon}
+    assert kinds == {"qkv", "q", "kv", "out", "gate_up", "down", "value", "context"}
 
 
 def test_sizes():
     model = WorldActionModel(TINY)
     assert sum(parameters_by_tower(model).values()) == sum(w.numel() for w in model.parameters())
     assert sum(parameters_by_tower(WorldActionModel(ModelConfig())).values()) < 5_000_000
-    names = [n for n, _ in hidden_weights(model.trainable("joint"))]
-    assert "video.blocks.0.within.qkv.weight" in names
-    assert not any("_in" in n or "_out" in n or n.startswith(("action.index", "action.window")) for n in names)
     with pytest.raises(ValueError, match="no multiple of 16 x 6 heads"):
         ModelConfig(video_width=100)

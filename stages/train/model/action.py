@@ -97,7 +97,7 @@ class ActionBlock(nn.Module):  # type: ignore[misc]
         self.alike = SelfAttention(width, heads)
         self.state = StateRead(width)
         self.video_norm = nn.RMSNorm(config.video_width)
-        self.video_in = nn.Linear(config.video_width, width, bias=False)
+        self.context = nn.Linear(config.video_width, width, bias=False)
         self.video = CrossAttention(width, heads)
         self.feed_forward = GatedFeedForward(width)
 
@@ -115,7 +115,7 @@ class ActionBlock(nn.Module):  # type: ignore[misc]
         if video.shape[1]:
             # draws share the video: they are so many more queries of one sequence
             query = (self.modulated.shifted(x, shift3, scale3) + codes[0]).flatten(1, 2)
-            context = self.video_in(self.video_norm(video)) + codes[1]
+            context = self.context(self.video_norm(video)) + codes[1]
             x = x + gate3 * self.video(query, context, at.sees.repeat(1, 1, draws, 1)).view_as(x)
         return x + gate4 * self.feed_forward(self.modulated.shifted(x, shift4, scale4))
 
@@ -127,14 +127,16 @@ class ActionTower(nn.Module):  # type: ignore[misc]
         self.action_in = nn.Linear(config.action, width)
         self.state_in = nn.Sequential(nn.Linear(config.state, width), nn.SiLU(), nn.Linear(width, width))
         self.condition = Condition(width, config.text, PARTS)
-        self.index = nn.Embedding(config.frames, width)  # E_tau
-        self.window = nn.Embedding(config.windows + 1, width, padding_idx=0)  # E_abs; event mode has window 0: none
+        self.index_embedding = nn.Embedding(config.frames, width)  # E_tau
+        self.window_embedding = nn.Embedding(
+            config.windows + 1, width, padding_idx=0
+        )  # E_abs; event mode has window 0: none
         self.blocks = nn.ModuleList(ActionBlock(config) for _ in range(config.depth))
         self.norm = nn.RMSNorm(width)
         self.action_out = nn.Linear(width, config.action)
-        for embedding in (self.index, self.window):
+        for embedding in (self.index_embedding, self.window_embedding):
             nn.init.normal_(embedding.weight, std=0.5)
-        nn.init.zeros_(self.window.weight[:1])
+        nn.init.zeros_(self.window_embedding.weight[:1])
         nn.init.zeros_(self.action_out.weight)
         nn.init.zeros_(self.action_out.bias)
 
@@ -158,8 +160,8 @@ class ActionTower(nn.Module):  # type: ignore[misc]
         segment = at.segment[:, None].expand(-1, draws, -1)
         modulation = of_segment(condition.flatten(0, 1), segment.flatten(0, 1)).view(*x.shape[:3], -1)
         codes = (
-            (self.index(at.index) + self.window(at.window))[:, None],
-            self.index(at.video_index) + self.window(at.video_window),
+            (self.index_embedding(at.index) + self.window_embedding(at.window))[:, None],
+            self.index_embedding(at.video_index) + self.window_embedding(at.video_window),
         )
         for block, video in zip(self.blocks, features, strict=True):
             x = block(x, known, video, at, codes, modulation)

@@ -200,14 +200,5 @@ def parameters_by_tower(model: WorldActionModel) -> dict[str, int]:
     return dict(found)
 
 
-def hidden_weights(named: list[tuple[str, nn.Parameter]]) -> list[tuple[str, nn.Parameter]]:
-    """The 2-D weights between hidden layers, for Muon; embeddings, ways in and out, norms and biases are not."""
-    return [(n, w) for n, w in named if w.dim() == 2 and not _at_the_edge(n)]
-
-
-def _at_the_edge(name: str) -> bool:
-    return any(part.endswith(("_in", "_out")) or part in ("index", "window", "table") for part in name.split("."))
-
-
 def _filled(batch: Batch, level: float) -> Tensor:
     return torch.full_like(batch.remaining, level, dtype=torch.float32)
