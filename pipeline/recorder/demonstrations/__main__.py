@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.recorder.demonstrations.plans import plans
 from stages.train.simulation.environment import FPS
-from stages.train.simulation.look import CELLS, STOCK_CAMERA, calibration
+from stages.train.simulation.look import STOCK_CAMERA, TRAINING, calibration
 from stages.train.simulation.tasks import EASY, HARD, TASKS
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ task_categories:
 
 {episodes} simulated demonstrations with a Sawyer arm (Meta-World, MuJoCo), recorded by
 
-    python -m pipeline.recorder.demonstrations --out {name} --seed {seed} --per-task {per_task} --easy-per-task {easy} \\
-        --tasks {tasks}
+    python -m pipeline.recorder.demonstrations --out {name} --seed {seed} \\
+        --per-task {per_task} --easy-per-task {easy} --tasks {tasks}
 
 | task | demonstrations | of these with a missed grasp | seconds in all |
 | --- | --- | --- | --- |
@@ -90,7 +90,7 @@ def main() -> None:
             name=wanted.out.name, episodes=len(recordings), tasks=" ".join(wanted.tasks), per_task=wanted.per_task,
             easy=easy, seed=wanted.seed, table="\n".join(_line(name, recordings) for name in wanted.tasks),
         )  # fmt: skip
-        seen = calibration(CELLS["cell_a"], SIDE)
+        seen = calibration(TRAINING, SIDE)
         seen["cameras"] = {name: seen["cameras"][name] for name in keys_of(cameras)}
         write(wanted.out, recordings, keys_of(cameras), seen, card)
 
