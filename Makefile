@@ -18,7 +18,7 @@ BUILD = $(BIN)/corpus build $(foreach s,$(SOURCE),--source $(call quoted,$(s))) 
 	$(if $(CONFIG),--config $(call quoted,$(CONFIG))) $(foreach s,$(SET),--set $(call quoted,$(s)))
 
 .DEFAULT_GOAL := help
-.PHONY: corpus report test cluster-test store-test serve-test check-exports soak gpu-check bench bench-segment bench-captions bench-balance bench-find bench-load lint sample captioner pictures lock clean help
+.PHONY: corpus report test cluster-test store-test serve-test check-exports soak gpu-check bench bench-segment bench-captions bench-balance bench-find bench-load lint sample sample-train captioner pictures lock clean help
 
 corpus: $(VENV)/.installed  ## Build the corpus of the sample, or of SOURCE="dir1 name=dir2" [CORPUS=out] [CONFIG=my.yaml] [SET="a.b=1"]
 	$(BUILD)
@@ -79,6 +79,10 @@ lint: $(VENV)/.installed  ## Check format, style and types
 sample: $(VENV)/.installed  ## Record the sample again (simulator: MuJoCo; needs EGL or OSMesa)
 	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[sample]'
 	$(BIN)/python -m pipeline.recorder --out pipeline/sample --seed 0
+
+sample-train: $(VENV)/.installed  ## Record the trainer's whole training set into training-set/ (simulator, as for sample; a quarter of an hour on one core)
+	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[sample]'
+	$(BIN)/python -m pipeline.recorder.demonstrations --out training-set --per-task 30 --seed 0
 
 captioner: $(VENV)/.installed  ## Train the sample's captioner again (simulator, as for sample; about an hour on two cores)
 	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[sample]'

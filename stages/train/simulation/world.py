@@ -54,7 +54,7 @@ class World:
         self.task, self.cameras, self.side = TASKS[task], tuple(cameras), side
         self.instruction = self.task.instruction
         self._env = physics.without_grasps(physics.environment(task))
-        self._renderer: Any = None
+        self._renderer = self._drawn() if cameras else None
         self._last: dict[str, FloatArray] = {}
         self._closing = 0
         self._reached = False
@@ -86,6 +86,12 @@ class World:
         """Done by the task's own rule: at this instant, or, for tasks that are counted so, since the start."""
         return self._reached if self.task.on_the_way else physics.done(self._env)
 
+    def _drawn(self) -> Any:
+        look.dress(self._env.model, self.task)
+        renderer = simulator().Renderer(self._env.model, self.side, self.side)
+        weakref.finalize(self, renderer.close)  # also at exit, while EGL still answers
+        return renderer
+
     def _effort(self, closing: bool) -> float:
         self._closing = self._closing + 1 if closing else 0
         return closing_effort(self.task.effort, self._closing - 1) if closing else -1.0
@@ -103,11 +109,7 @@ class World:
         return self._last[name]
 
     def _pictures(self) -> dict[str, npt.NDArray[np.uint8]]:
-        if not self.cameras:
-            return {}
         if self._renderer is None:
-            look.dress(self._env.model, self.task)
-            self._renderer = simulator().Renderer(self._env.model, self.side, self.side)
-            weakref.finalize(self, self._renderer.close)  # also at exit, while EGL still answers
+            return {}
         solids = look.marks(self.task, self._env._target_pos)
         return look.shots(self._renderer, self._env.data, self.cameras, solids)
