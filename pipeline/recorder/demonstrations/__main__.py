@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.recorder.demonstrations.card import card
 from pipeline.recorder.demonstrations.plans import plans
 from stages.train.simulation.environment import FPS
 from stages.train.simulation.look import STOCK_CAMERA, TRAINING, calibration
@@ -21,33 +22,6 @@ from stages.train.simulation.tasks import EASY, HARD, TASKS
 
 if TYPE_CHECKING:
     from pipeline.recorder.worker import Recording
-
-CARD = """\
----
-license: apache-2.0
-authors:
-- event-corpus
-tags:
-- LeRobot
-- robotics
-task_categories:
-- robotics
----
-
-# {name}
-
-{episodes} simulated demonstrations with a Sawyer arm (Meta-World, MuJoCo), recorded by
-
-    python -m pipeline.recorder.demonstrations --out {name} --seed {seed} \\
-        --per-task {per_task} --easy-per-task {easy} --tasks {tasks}
-
-| task | demonstrations | of these with a missed grasp | seconds in all |
-| --- | --- | --- | --- |
-{table}
-
-`observation.environment_state` [17]: position (m) and quaternion (x, y, z, w) of the thing that is handled, the same
-of a second one (zeros: there is none), position of the goal; all in the robot's base frame.
-"""
 
 
 def options() -> argparse.Namespace:
@@ -86,19 +60,14 @@ def main() -> None:
                 f"{len(recordings)}/{len(jobs)} {plan.task} {seconds:.1f} s, attempt {recording.attempts}", flush=True
             )
         shutil.rmtree(wanted.out, ignore_errors=True)
-        card = CARD.format(
-            name=wanted.out.name, episodes=len(recordings), tasks=" ".join(wanted.tasks), per_task=wanted.per_task,
-            easy=easy, seed=wanted.seed, table="\n".join(_line(name, recordings) for name in wanted.tasks),
-        )  # fmt: skip
+        said = (
+            f"--seed {wanted.seed} --per-task {wanted.per_task} --easy-per-task {easy}",
+            f"--cameras {' '.join(cameras)}" if cameras else "--no-pictures",
+            f"--tasks {' '.join(wanted.tasks)}",
+        )
         seen = calibration(TRAINING, SIDE)
         seen["cameras"] = {name: seen["cameras"][name] for name in keys_of(cameras)}
-        write(wanted.out, recordings, keys_of(cameras), seen, card)
-
-
-def _line(name: str, recordings: list[Recording]) -> str:
-    own = [r for r in recordings if r.plan.task == name]
-    missed, seconds = sum(r.plan.missed for r in own), sum(len(r.state) for r in own) / FPS
-    return f"| {name} | {len(own)} | {missed} | {seconds:.0f} |"
+        write(wanted.out, recordings, keys_of(cameras), seen, card(wanted.out.name, said, recordings))
 
 
 if __name__ == "__main__":
