@@ -68,6 +68,8 @@ def main() -> None:
         seen = calibration(TRAINING, SIDE)
         seen["cameras"] = {name: seen["cameras"][name] for name in keys_of(cameras)}
         write(wanted.out, recordings, keys_of(cameras), seen, card(wanted.out.name, said, recordings))
+    print(f"{len(recordings)} demonstrations in {wanted.out}; a corpus of them as the trainer wants it:")
+    print(f"  corpus build --source {wanted.out} --config pipeline/configs/training.yaml")
 
 
 if __name__ == "__main__":
