@@ -111,4 +111,4 @@ def interval(successes: int, of: int) -> tuple[float, float]:
     share, z2 = successes / of, Z * Z
     middle = (share + z2 / (2 * of)) / (1 + z2 / of)
     reach = Z * math.sqrt(share * (1 - share) / of + z2 / (4 * of * of)) / (1 + z2 / of)
-    return max(0.0, middle - reach), min(1.0, middle + reach)
+    return (middle - reach if successes else 0.0), (middle + reach if successes < of else 1.0)

@@ -1,0 +1,109 @@
+"""`make eval`: trains the baselines on a release of whole episodes, tries them in the simulator, writes a page.
+
+    python -m stages.train.closed_loop --shards CORPUS [--tasks pick-place-v3 ...] [--episodes 20] [--write page.html]
+
+In: a release of whole episodes with environment states (shard.level=L3). Out: success by policy and task with 95 %
+intervals, on the terminal and on the page. Needs the extra `sample`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from stages.train.closed_loop.figures import Tried, shown, telling
+from stages.train.closed_loop.page import Clip, page
+from stages.train.examples import Examples, examples
+from stages.train.policies import Nearest, Replay, Settings, fit
+from stages.train.policy import Policy
+from stages.train.simulation.evaluate import Outcome, evaluate, rollout
+from stages.train.simulation.tasks import TASKS
+
+CAMERA, SIDE = "left", 128
+SKIP = 2  # of the pictures every second is shown: ten a second
+
+MAKERS: dict[str, Callable[[Examples, torch.Generator], Policy]] = {
+    "two-step regression": lambda own, generator: fit(own, Settings(head="two_step"), generator),
+    "behaviour cloning": lambda own, generator: fit(own, Settings(head="cloning"), generator),
+    "nearest neighbour": lambda own, _: Nearest(own),
+    "open-loop replay": lambda own, _: Replay(own),
+}
+
+
+def main() -> None:
+    given = _arguments()
+    torch.set_num_threads(1)
+    own = examples(given.shards, Settings().horizon, ("train",), "L1")
+    tasks = given.tasks or tasks_of(own)
+    if not tasks:
+        raise SystemExit(f"no demonstration of a task that the simulator has; it has {', '.join(TASKS)}")
+    seeds = range(given.first, given.first + given.episodes)
+    tried: dict[str, list[Outcome]] = {}
+    made: dict[str, Policy] = {}
+    for name, maker in MAKERS.items():
+        begun = time.monotonic()
+        made[name] = maker(own, torch.Generator().manual_seed(given.seed))
+        trained = time.monotonic()
+        tried[name] = evaluate(made[name], tasks, seeds, processes=given.processes)
+        done, of = sum(outcome.success for outcome in tried[name]), len(tried[name])
+        print(
+            f"{name}: {done} of {of}; {trained - begun:.0f} s to train, {time.monotonic() - trained:.0f} s of episodes"
+        )
+    print(shown(tried))
+    if given.write:
+        given.write.parent.mkdir(parents=True, exist_ok=True)
+        given.write.write_text(page(tried, clips(tried, made), about(own, tasks, seeds, given.seed)), encoding="utf-8")
+        print(f"written: {given.write}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m stages.train.closed_loop", description=__doc__)
+    parser.add_argument("--shards", nargs="+", required=True, help="releases of whole episodes, or corpora")
+    parser.add_argument(
+        "--tasks", nargs="+", choices=list(TASKS), help="of the simulator (all that have demonstrations)"
+    )
+    parser.add_argument("--episodes", type=int, default=20, help="a task (20)")
+    parser.add_argument("--first", type=int, default=0, help="number of the first start (0)")
+    parser.add_argument("--seed", type=int, default=0, help="of the training (0)")
+    parser.add_argument("--processes", type=int, default=1, help="for the episodes; the outcomes are the same (1)")
+    parser.add_argument("--write", type=Path, help="the page")
+    return parser.parse_args()
+
+
+def tasks_of(own: Examples) -> list[str]:
+    """The simulator's tasks whose instruction some demonstration has."""
+    there = {own.texts[number] for number in set(own.task.tolist())}
+    return [name for name, task in TASKS.items() if task.instruction in there]
+
+
+def about(own: Examples, tasks: Sequence[str], seeds: range, seed: int) -> list[str]:
+    """What the figures on the page rest on."""
+    return [
+        f"{len(set(own.episode.tolist()))} demonstrations, {len(own):,} instants, of {len(tasks)} tasks. A policy sees "
+        "the hand, the objects' poses and the goal, and says velocities and the gripper for the next instants.",
+        f"{len(seeds)} episodes a task from starts {seeds.start} to {seeds.stop - 1}, which no demonstration has; 20 s "
+        f"each at most. Trained once, with seed {seed}: another training would differ.",
+    ]
+
+
+def clips(tried: Tried, made: dict[str, Policy]) -> list[Clip]:
+    """The telling rollouts once more, with pictures. Needs PyAV."""
+    from stages.train.run import clips as videos
+    from stages.train.simulation.world import World
+
+    found = []
+    for name, outcome in telling(tried):
+        world = World(outcome.task, (CAMERA,), SIDE)
+        seen = rollout(made[name], world, outcome.seed, keep_pictures=True).pictures[CAMERA]
+        uri = videos.uri(videos.mp4(torch.from_numpy(seen[::SKIP]), 20 / SKIP))
+        told = world.instruction
+        found.append(Clip(outcome.task, told, name, outcome.seed, outcome.success, outcome.seconds, uri))
+    return found
+
+
+if __name__ == "__main__":
+    main()
