@@ -18,7 +18,7 @@ BUILD = $(BIN)/corpus build $(foreach s,$(SOURCE),--source $(call quoted,$(s))) 
 	$(if $(CONFIG),--config $(call quoted,$(CONFIG))) $(foreach s,$(SET),--set $(call quoted,$(s)))
 
 .DEFAULT_GOAL := help
-.PHONY: corpus report test cluster-test store-test serve-test check-exports soak gpu-check bench bench-segment bench-captions bench-balance bench-find bench-load lint sample sample-train captioner pictures lock clean help
+.PHONY: corpus report test cluster-test store-test serve-test check-exports soak gpu-check bench bench-segment bench-captions bench-balance bench-find bench-load bench-closed-loop train eval lint sample sample-train captioner pictures lock clean help
 
 corpus: $(VENV)/.installed  ## Build the corpus of the sample, or of SOURCE="dir1 name=dir2" [CORPUS=out] [CONFIG=my.yaml] [SET="a.b=1"]
 	$(BUILD)
@@ -70,6 +70,24 @@ bench-find: $(VENV)/.installed corpus  ## Measure corpus find against the sample
 
 bench-load: $(VENV)/.installed  ## Measure the loader beside bare decoding and LeRobotDataset (where check-exports has put it); writes docs/loader.md (five minutes)
 	$(BIN)/python -m tests.benchmarks.loading --write docs/loader.md
+
+bench-closed-loop: $(VENV)/.installed  ## Measure the baselines on the hard tasks over five draws of demonstrations, recorded if they are not there; writes docs/closed-loop.md (over an hour)
+	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[sample]'
+	test -d out/pool || $(BIN)/python -m pipeline.recorder.demonstrations --out out/pool --per-task 64 --seed 1 --no-pictures \
+		--tasks pick-place-v3 bin-picking-v3 shelf-place-v3 assembly-v3 peg-insert-side-v3
+	$(MAKE) corpus SOURCE=out/pool CORPUS=corpus-pool CONFIG= SET="$(WHOLE)"
+	$(BIN)/python -m tests.benchmarks.closed_loop --shards corpus-pool --parts out/closed-loop.jsonl --write docs/closed-loop.md
+
+# one sample an episode, each of them once: what policies on the state are trained on
+WHOLE = shard.level=L3 shard.keep=1 shard.alpha=1 shard.recovery_share=0
+SHARDS ?= corpus-episodes
+.PHONY: corpus-episodes
+corpus-episodes: $(VENV)/.installed
+	$(MAKE) corpus SOURCE=pipeline/demonstrations CORPUS=corpus-episodes CONFIG= SET="$(WHOLE)"
+
+eval: $(VENV)/.installed $(filter corpus-episodes,$(SHARDS))  ## Train the baselines on SHARDS (whole episodes; the shipped demonstrations) and try them in the simulator; writes out/closed-loop.html
+	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[sample]'
+	$(BIN)/python -m stages.train.closed_loop --shards $(SHARDS) --write out/closed-loop.html
 
 lint: $(VENV)/.installed  ## Check format, style and types
 	$(BIN)/ruff format --check .
