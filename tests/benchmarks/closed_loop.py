@@ -92,22 +92,22 @@ def measured(own: Examples, given: argparse.Namespace) -> list[Part]:
     """All parts; those in the file `given.parts` are not measured again."""
     parts = [Part(**json.loads(line)) for line in given.parts.read_text().splitlines()] if given.parts.exists() else []
     there = {(part.draw, part.policy) for part in parts}
-    for draw in range(given.draws):
-        demonstrations = drawn(own, given.demonstrations, draw)
-        first = FIRST + draw * given.episodes
-        for name, maker in MAKERS.items():
+    for name, maker in MAKERS.items():
+        for draw in range(given.draws):
             if (draw, name) in there:
                 continue
+            demonstrations = drawn(own, given.demonstrations, draw)
             begun = time.process_time()
             policy = maker(demonstrations, torch.Generator().manual_seed(draw))
             spent = time.process_time() - begun
+            first = FIRST + draw * given.episodes
             outcomes = evaluate(policy, HARD, range(first, first + given.episodes), processes=given.processes)
             done = {task: sum(o.success for o in outcomes if o.task == task) for task in HARD}
             size = parameters(policy.network) if isinstance(policy, RegressionPolicy) else 0
             parts.append(Part(draw, name, done, given.episodes, spent, size))
-            with given.parts.open("a") as file:
+            with given.parts.open("a", encoding="utf-8") as file:
                 print(json.dumps(asdict(parts[-1])), file=file)
-            print(f"draw {draw}, {name}: {parts[-1].share:.0%}", flush=True)
+            print(f"{name}, draw {draw}: {parts[-1].share:.1%}", flush=True)
     return parts
 
 
