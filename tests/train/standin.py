@@ -32,11 +32,11 @@ class StandIn(nn.Module):
         self.noise = float(sizes.get("noise", 0.0))
         self.video = nn.Linear(facts.text_width + 1, 1)
         self.hidden = nn.Linear(facts.state_width + facts.text_width, 8)
-        self.action_head = nn.Linear(8, facts.action_width)
+        self.action_out = nn.Linear(8, facts.action_width)
         self.dropout = nn.Dropout(0.1 if self.noise else 0.0)
 
     def trainable(self, stage: str) -> list[tuple[str, nn.Parameter]]:
-        parts = {"video": ("video",), "action": ("hidden", "action_head"), "text": (), "joint": ("",)}[stage]
+        parts = {"video": ("video",), "action": ("hidden", "action_out"), "text": (), "joint": ("",)}[stage]
         return [(name, p) for name, p in self.named_parameters() if name.startswith(parts)]
 
     def losses(self, batch: Batch, stage: str, generator: torch.Generator | None) -> dict[str, Tensor]:
@@ -62,4 +62,4 @@ class StandIn(nn.Module):
     def predict_action(self, batch: Batch, steps: int, generator: torch.Generator | None) -> Tensor:
         of = (batch.action_segment - 1).clamp(min=0)
         given = torch.cat([batch.state, batch.text], -1)
-        return self.action_head(torch.relu(self.hidden(torch.take_along_dim(given, of[..., None], 1))))
+        return self.action_out(torch.relu(self.hidden(torch.take_along_dim(given, of[..., None], 1))))
