@@ -88,7 +88,9 @@ class RunConfig:
     log_every: int = about("steps from one line of metrics.jsonl to the next", 20)
     validate_every: int = about("steps from one validation to the next; 0: at the end of each stage alone", 0)
     validate_batches: int = about("batches of the val split that are held for it", 4)
-    sample_steps: int = about("Euler steps of predictions at validation", 10)
+    sample_steps: int = about(
+        "Euler steps of predictions at validation: 1 gives the mean of what may come, of least error, more a sample", 1
+    )
     checkpoint_every: int = about("steps from one checkpoint to the next; the last of each stage is kept anyway", 500)
     tensorboard: bool = about("write TensorBoard's events too, where it is installed", True)
 

@@ -24,7 +24,8 @@ FPS = 10.0
 @dataclass(frozen=True)
 class Event:
     """An event of so many frames. Its state and action in row r are number + r / 1000 (action negative), with `width`
-    columns; frame r of its clip shows r * 8 as grey."""
+    columns; frame r of its clip shows r * 8 as grey. With a hand, that is at (r, number, 0.5) m in row r, turned about
+    z by r quarter turns; calibration: {camera: entry of KEY.calib.json}."""
 
     number: int
     frames: int
@@ -40,6 +41,12 @@ class Event:
     spans: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     level: str = "L1"
     extras: tuple[str, ...] = ()  # further arrays [T, 3], whose row r is number + r
+    hand: bool = False
+    calibration: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def layout(self) -> str:
+        return "-".join([f"w{self.width}", *self.extras, *["hand"] * self.hand])
 
     @property
     def event_id(self) -> str:
@@ -76,11 +83,17 @@ def grey(frames: int, height: int, width: int, fps: float = FPS, gop: int = 5) -
     return sink.getvalue()
 
 
-def layout(width: int, extras: Sequence[str] = ()) -> dict[str, Any]:
-    values = [{"name": f"j{n}", "arm": "single", "kind": "joints", "unit": "rad"} for n in range(width)]
-    array = {"origin": "", "values": values, "frame": "", "forward": "", "mode": ""}
-    three = {**array, "values": [{"name": f"v{n}", "arm": "", "kind": "extra", "unit": ""} for n in range(3)]}
-    return {"state": array, "action": array, **dict.fromkeys(extras, three)}
+def layout(event: Event) -> dict[str, Any]:
+    found = {"state": _array("j", "joints", "rad", event.width), "action": _array("j", "joints", "rad", event.width)}
+    if event.hand:
+        found["position.single"] = _array("p", "position", "m", 3)
+        found["orientation.single"] = _array("q", "orientation", "quaternion xyzw", 4)
+    return found | {name: _array("v", "extra", "", 3) for name in event.extras}
+
+
+def _array(name: str, kind: str, unit: str, width: int) -> dict[str, Any]:
+    values = [{"name": f"{name}{n}", "arm": "single", "kind": kind, "unit": unit} for n in range(width)]
+    return {"origin": "", "values": values, "frame": "", "forward": "", "mode": ""}
 
 
 def meta(event: Event) -> dict[str, Any]:
@@ -92,7 +105,7 @@ def meta(event: Event) -> dict[str, Any]:
         "action_cluster": event.clusters[1], "vl_path": [0, event.clusters[0]], "action_path": [0, event.clusters[1]],
         "weight": event.weight, "fps": FPS, "n_frames": event.rows,
         "context": {"before": event.before, "after": event.after}, "start_s": 1.0, "end_s": 1.0 + event.frames / FPS,
-        "confidence": 0.9, "layout": f"w{event.width}",
+        "confidence": 0.9, "layout": event.layout,
     }  # fmt: skip
 
 
@@ -106,11 +119,17 @@ def files(event: Event) -> dict[str, bytes]:
         for name in event.extras
     }
     arrays |= {f"valid.{name}": np.ones(event.rows, dtype=bool) for name in event.extras}
+    if event.hand:
+        row = np.arange(event.rows)
+        turn = row * np.pi / 4  # half the angle
+        place = np.stack([row, np.full(event.rows, event.number), np.full(event.rows, 0.5)], 1)
+        arrays["position.single"] = place.astype(np.float32)
+        arrays["orientation.single"] = np.stack([0 * turn, 0 * turn, np.sin(turn), np.cos(turn)], 1).astype(np.float32)
     flags = {"event": own, **dict.fromkeys(("valid", "valid.state", "valid.action"), np.ones(event.rows, dtype=bool))}
     sink = io.BytesIO()
     np.savez(sink, **arrays, **flags)
     clips = {f"{name}.mp4": grey(event.rows, *size) for name, size in event.cameras.items()}
-    calibration = json.dumps(dict.fromkeys(event.cameras)).encode()
+    calibration = json.dumps(dict.fromkeys(event.cameras) | event.calibration).encode()
     return {"json": json.dumps(meta(event)).encode(), "lowdim.npz": sink.getvalue(), "calib.json": calibration, **clips}
 
 
@@ -130,9 +149,7 @@ def write_release(folder: Path, tars: Sequence[Sequence[Event]], kinds: Sequence
         parts.append(plans.Plan(part.numbers, {**part.names, "tar": [name]}))
         shards[name] = {"path": f"shards/tars/{name}", "count": len(events)}
     (own / "plan.npz").write_bytes(plans.to_bytes(plans.concatenate(parts)))
-    widths = sorted({event.width for events in tars for event in events})
-    extras = tuple(dict.fromkeys(name for events in tars for event in events for name in event.extras))
-    layouts = {f"w{width}": layout(width, extras) for width in widths}
+    layouts = {event.layout: layout(event) for events in tars for event in events}
     (own / "stats.json").write_text(json.dumps({"layouts": {key: statistics(own) for key, own in layouts.items()}}))
     manifest = {"release": own.name, "shards": shards, "layouts": layouts}
     (own / "manifest.json").write_text(json.dumps(manifest))
@@ -143,7 +160,9 @@ def write_release(folder: Path, tars: Sequence[Sequence[Event]], kinds: Sequence
 
 def statistics(own: dict[str, Any]) -> dict[str, Any]:
     """Mean 10 times the width, deviation 2, from -4 to 4, quantiles at half of these."""
-    width = len(own["state"]["values"])
-    values = {"mean": 10.0 * width, "std": 2.0, "min": -4.0, "max": 4.0, "q01": -2.0, "q99": 2.0}
-    figures = {"count": 100} | {key: [value] * width for key, value in values.items()}
-    return {"state": figures, "action": figures}
+    found = {}
+    for name, array in own.items():
+        width = len(array["values"])
+        values = {"mean": 10.0 * width, "std": 2.0, "min": -4.0, "max": 4.0, "q01": -2.0, "q99": 2.0}
+        found[name] = {"count": 100} | {key: [value] * width for key, value in values.items()}
+    return found
