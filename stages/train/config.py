@@ -131,24 +131,46 @@ class Config:
 STAGES = ("video", "action", "text", "joint")
 
 
-def load(path: str | Path) -> Config:
-    """A configuration of a YAML or JSON file. Raises ConfigError, OSError."""
-    text = Path(path).read_text(encoding="utf-8")
-    if str(path).endswith(".json"):
+def load(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
+    """A configuration of a YAML or JSON file (None: the defaults), then `part.key=value` overrides. Raises
+    ConfigError."""
+    values: Any = {}
+    if path is not None:
         try:
-            values = json.loads(text)
-        except ValueError as error:
-            raise ConfigError(f"{path} is no JSON: {error}") from error
-    else:
-        try:
-            import yaml
-        except ModuleNotFoundError:
-            raise ConfigError(f"{path}: YAML needs pyyaml (extra `train`), or write it as .json") from None
-        try:
-            values = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{path} is no YAML: {error}") from error
-    return read(Config, values or {}, "")
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} cannot be read: {error}") from error
+        values = (_json if str(path).endswith(".json") else _yaml)(text, str(path)) or {}
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator:
+            raise ConfigError(f"--set {override!r}: expected part.key=value")
+        place = values
+        *parts, last = key.strip().split(".")
+        for own in parts:
+            place = place.setdefault(own, {}) if isinstance(place, dict) else None
+        if not isinstance(place, dict):
+            raise ConfigError(f"--set {override!r}: {'.'.join(parts)} holds a value, not keys")
+        place[last] = _yaml(text, f"--set {override!r}: the value")
+    return read(Config, values, "")
+
+
+def _json(text: str, what: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{what} is no JSON: {error}") from error
+
+
+def _yaml(text: str, what: str) -> Any:
+    try:
+        import yaml
+    except ModuleNotFoundError:
+        raise ConfigError(f"{what}: YAML needs pyyaml (extra `train`); a file may be .json instead") from None
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{what} is no YAML: {error}") from error
 
 
 def read(kind: type[T], values: Any, where: str = "") -> T:

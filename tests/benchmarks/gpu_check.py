@@ -1,4 +1,4 @@
-"""`make gpu-check`: do the models run on this machine's GPU, with the same results as on its CPU, and how fast?
+"""`make gpu-check`: do the models run, and train, on this machine's GPU as on its CPU, and how fast?
 
 On tensors and pictures made on the spot; needs Python, numpy, torch, transformers, pillow and pyarrow:
 `python -m tests.benchmarks.gpu_check`. Weights that are not installed are random, and it says so. Exit code 1 where the
@@ -25,6 +25,7 @@ from stages.caption.vlm.asking import EVENT_FIELDS
 from stages.caption.vlm.prompts import prompt
 from stages.caption.vlm.requests import Picture, Request
 from stages.models import image, text
+from tests.benchmarks import gpu_train
 
 CAPTIONER = Path("pipeline/sample/captioner")
 
@@ -158,7 +159,7 @@ def main() -> int:
     gpu = torch.cuda.get_device_name(0) if has_gpu else "none"
     print(f"Python {platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}")
     print(f"GPU: {gpu}; CPU figures are of one thread")
-    right = check_images(devices) & check_texts(devices) & check_captioner(devices)
+    right = check_images(devices) & check_texts(devices) & check_captioner(devices) & gpu_train.check(devices)
     if has_gpu:
         print(f"peak of GPU memory: {torch.cuda.max_memory_allocated() / 1e6:.0f} MB")
     print("the devices agree" if right else "the devices DISAGREE")

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from stages.load import EventLoader
+from stages.load import EventLoader, NotARelease, Unreadable
 from stages.train.batch import Batch
 from stages.train.config import Config, ConfigError, StageConfig, plain
 from stages.train.data import Facts, Source
@@ -153,7 +153,12 @@ def _opened(
     embed, build = parts
     texts = Texts(embed or encoder())
     captions = resumed.state["facts"]["captions"] if resumed is not None else None
-    source = Source(shards, config.data, texts, captions=captions)
+    try:
+        source = Source(shards, config.data, texts, captions=captions)
+    except (NotARelease, Unreadable):
+        raise
+    except ValueError as error:  # what the loader says of its settings, which are the configuration's
+        raise ConfigError(f"data: {error}") from error
     loader = source.loader(config.data.workers, pin_memory=device.type == "cuda")
     torch.manual_seed(config.run.seed)
     model = (build or _build())(config.model, source.facts).to(device)
