@@ -1,5 +1,5 @@
-"""`make bench-load`: the loader beside bare decoding and LeRobotDataset, its memory, a plan of a million samples;
-writes docs/loader.md.
+"""`make bench-load`: the loader beside bare decoding and LeRobotDataset, in training, its memory, a plan of a million
+samples; writes docs/loader.md.
 
 LeRobot is measured where `make check-exports` has made its environment. Some five minutes.
 """
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.benchmarks.builds import SAMPLE
-from tests.benchmarks.loading import measures
+from tests.benchmarks.loading import measures, training
 from tests.conftest import ROOT
 from tests.exports.environments import NAMES
 
@@ -148,7 +148,9 @@ def main() -> None:
     measures.one_thread()
     with tempfile.TemporaryDirectory() as folder:
         release, episodes = built(Path(folder, "events")), built(Path(folder, "episodes"), *WHOLE)
-        parts = (decoding(release), beside_lerobot(release, episodes), held(release), plan())
+        parts = (
+            decoding(release), training.lines(release), beside_lerobot(release, episodes), held(release), plan()
+        )  # fmt: skip
         about = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
         lines = ["# The loader", "", f"Measured by `make bench-load` on {datetime.date.today()}, {about}."]
         for part in parts:
