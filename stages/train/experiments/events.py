@@ -1,8 +1,8 @@
 """What event a robot is in, in mid-rollout: said by a learned planner, or by an oracle with the simulator's state.
 
 The oracle parts the worth of captions from the planner's errors. It walks reach, grasp, lift, move, lower, release,
-retract, and goes on where the exact state is as it is in the demonstrations where the next of these begins: places of
-hand, object and goal relative to each other within the 90th percentile of their distance from the median.
+retract, and goes on where the exact state is as it is in all the pool's demonstrations where the next of these begins:
+hand, object and goal as they then lie to each other, or, for fingers, as long as they then take.
 """
 
 from __future__ import annotations
@@ -28,10 +28,9 @@ STEPS, BATCH, RATE = 1500, 128, 1e-3
 NOISE = 0.02  # of the deviation of each column of geometry, as policies have it
 GROUPS = {"align": "reach", "place": "lower"}  # primitives that an oracle need not tell apart
 ORDER = ("reach", "grasp", "lift", "move", "lower", "release", "retract")
-SHARE = 90  # percentile
-STALLED, STALLED_STEPS = 0.002, 10  # m in so many steps: what is carried cannot go on
+SHARE = 75  # percentile
+NEAR = 1.5  # times that distance: near enough
 LOST = 3.0  # times the distance at which a grasp begins: it is not held
-SETTLED, SETTLED_STEPS = 0.01, 4  # opening's change in so many steps: fingers have closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,80 +101,79 @@ class Begins:
 
 
 def measures(state: Floats, environment: Floats) -> dict[str, Floats]:
-    """Of rows [N, ...]: what the beginning of each event is known by, m."""
+    """Of rows [N, ...]: what the beginning of an event is known by, m. Lifts and retracts follow the fingers' time."""
     hand, thing, goal = state[:, :3], environment[:, :3], environment[:, 14:17]
     apart = thing - goal
-    return {"grasp": hand - thing, "move": hand[:, 2:], "lower": apart[:, :2], "release": apart}
+    return {"grasp": hand - thing, "move": hand[:, 2:3], "lower": apart[:, :2], "release": apart}
 
 
 class Oracle:
-    """Of the tasks of a pool; captions are those of the nearest instant of the draw in the same kind of event."""
+    """Of the tasks of a pool, whose events are as `looking_ahead` has them; captions are those of the draw's instant
+    that is nearest when an event begins, among those in that kind of event."""
 
-    def __init__(self, own: Examples, pool: Pool) -> None:
+    def __init__(self, own: Examples, whole: Examples) -> None:
         self.own = own
         self.scale = Scale.of(geometry(own.state, own.environment))
         self.places = self.scale.normalised(geometry(own.state, own.environment))
         self.group = _groups(own)
-        whole = pool.examples
         group = _groups(whole)
-        first = np.append(True, whole.event[1:] != whole.event[:-1])
+        starts = np.flatnonzero(_begins(whole, group))
+        lengths = np.diff(np.append(starts, len(whole)))
         self.begins: dict[tuple[str, str], Begins] = {}
+        self.lasts: dict[tuple[str, str], float] = {}
         for task in np.unique(whole.task):
-            for name in ("grasp", "move", "lower", "release"):
-                rows = first & (whole.task == task) & (group == name) & _held(whole, name)
-                if rows.sum() >= 0.5 * len(np.unique(whole.episode[whole.task == task])):
-                    measured = measures(whole.state[rows], whole.environment[rows])[name]
-                    self.begins[whole.texts[task], name] = Begins.of(measured)
+            count = len(np.unique(whole.episode[whole.task == task]))
+            for name in ORDER:
+                of = (whole.task[starts] == task) & (group[starts] == name) & _held(whole, name)[starts]
+                if of.sum() >= count / 2:
+                    rows, text = starts[of], whole.texts[task]
+                    measured = measures(whole.state[rows], whole.environment[rows])
+                    self.begins[text, name] = Begins.of(measured.get(name, np.zeros((len(rows), 1), np.float32)))
+                    self.lasts[text, name] = float(np.percentile(lengths[of], SHARE if name in measured else 50))
         self.reset()
 
     def reset(self) -> None:
-        self.stage, self.path, self.openings = "reach", list[Floats](), list[float]()
+        self.stage, self.steps, self.caption = "reach", 0, ""
 
     def now(self, observation: Observation, instruction: str) -> Now:
-        self.path.append(observation.state[:3])
-        self.openings.append(float(observation.state[10]))
+        """Asked at every step."""
         seen = measures(observation.state[None], observation.environment_state[None])
-        following = self._following(instruction)
-        if self._lost(seen, instruction):
+        self.steps += 1
+        there = [name for name in ORDER if (instruction, name) in self.begins]
+        at = there.index(self.stage)
+        following = there[at + 1] if at + 1 < len(there) else ""
+        before = self.stage
+        if self.stage in ("lift", "move", "lower") and not self.begins[instruction, "grasp"].near(
+            seen["grasp"][0], LOST
+        ):
             self.stage = "reach"
         elif following and self._over(following, seen, instruction):
-            self.stage, self.path, self.openings = following, self.path[-1:], self.openings[-1:]
-        return Now(self._caption(observation, instruction), float("nan"))
-
-    def _following(self, instruction: str) -> str:
-        """The event after this one, of those that the task has."""
-        always = ("reach", "lift", "retract")
-        there = [n for n in ORDER if n in always or (instruction, n) in self.begins]
-        at = there.index(self.stage)
-        return there[at + 1] if at + 1 < len(there) else ""
+            self.stage = following
+        if self.stage != before or not self.caption:
+            self.steps, self.caption = 0, self._nearest(observation, instruction)
+        return Now(self.caption, float("nan"))
 
     def _over(self, following: str, seen: dict[str, Floats], instruction: str) -> bool:
-        if following == "lift":
-            recent = self.openings[-SETTLED_STEPS:]
-            return len(recent) == SETTLED_STEPS and recent[-1] < 0.95 and max(recent) - min(recent) < SETTLED
-        if following == "retract":
-            return self.openings[-1] > 0.9
-        begins = self.begins[instruction, following]
-        if following == "move":
-            return float(seen["move"][0, 0]) >= float(begins.median[0]) - begins.radius
-        if begins.near(seen[following][0]):
+        """Fingers take as long as they do in the median; all else ends where the next begins, or is far too long."""
+        if self.stage in ("grasp", "release"):
+            return self.steps >= self.lasts.get((instruction, self.stage), 0.0)
+        if following in seen and self.begins[instruction, following].near(seen[following][0], NEAR):
             return True
-        recent_path = np.array(self.path[-STALLED_STEPS:])
-        stalled = len(recent_path) == STALLED_STEPS and float(np.ptp(recent_path, axis=0).max()) < STALLED
-        return stalled and following == "release"
+        return self.stage != "reach" and self.steps >= self.lasts[instruction, self.stage]
 
-    def _lost(self, seen: dict[str, Floats], instruction: str) -> bool:
-        held = self.stage in ("lift", "move", "lower")
-        return held and not self.begins[instruction, "grasp"].near(seen["grasp"][0], LOST)
-
-    def _caption(self, observation: Observation, instruction: str) -> str:
+    def _nearest(self, observation: Observation, instruction: str) -> str:
         own = self.own
         there = own.task == own.texts.index(instruction)
         rows = np.flatnonzero(there & (self.group == self.stage))
         rows = rows if len(rows) else np.flatnonzero(there)  # no such event in the draw
         seen = self.scale.normalised(geometry(observation.state[None], observation.environment_state[None]))
-        nearest = rows[np.argmin(((self.places[rows] - seen) ** 2).sum(axis=1))]
-        return str(own.texts[own.caption[nearest]])
+        return str(own.texts[own.caption[rows[np.argmin(((self.places[rows] - seen) ** 2).sum(axis=1))]]])
+
+
+def _begins(own: Examples, group: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
+    """bool[N]: the first instant of a run of one kind of event in an episode."""
+    other = (group[1:] != group[:-1]) | (own.episode[1:] != own.episode[:-1])
+    return np.append(True, other)
 
 
 def _groups(own: Examples) -> npt.NDArray[np.object_]:
@@ -184,8 +182,8 @@ def _groups(own: Examples) -> npt.NDArray[np.object_]:
 
 
 def _held(own: Examples, name: str) -> npt.NDArray[np.bool_]:
-    """Of a grasp: that it is one, and is followed by a lift; of the others: any."""
-    if name != "grasp":
+    """Grasps and releases that are those of a thing, not of a missed grasp; of the others: any."""
+    if name not in ("grasp", "release"):
         return np.ones(len(own), dtype=bool)
-    missed = np.array(["on nothing" in text for text in own.texts])
+    missed = np.array(["on nothing" in text or "missed grasp" in text for text in own.texts])
     return np.asarray(~missed[own.caption])

@@ -112,7 +112,7 @@ def policy_of(pool: Pool, cell: Cell, condition: Condition, counts: dict[str, in
     if condition.told == "planner":
         teller = Planner(own, pool, torch.Generator().manual_seed(2000 + cell.draw))
     elif condition.told == "oracle":
-        teller = Oracle(own, pool)
+        teller = Oracle(own, looking_ahead(pool.examples))
     return Told(policy, condition, teller, own.fps)
 
 
