@@ -97,8 +97,9 @@ def velocity_of(output: Tensor, noisy: Tensor, time: Tensor, spread: float) -> T
     """A network's output as a velocity: added, in units of what is left, to the best linear guess from x_s alone.
 
     For clean values of mean 0 and deviation `spread`, after EDM (arXiv 2206.00364) with this flow in its place.
-    A network that says nothing yet then predicts the mean, not noise: that nothing moves. Without, the default video
-    tower had not caught up with a copied first picture after 200 steps on the bundled sample's pictures.
+    A network that says nothing yet then predicts the mean: nothing moves. On the bundled sample's pictures (64 px, the
+    last quarter of a recording held out) the default tower's mean had 1.04 times the error of a copied first picture
+    after 200 steps without this, with it 0.98 times after 50 and 0.95 after 150.
     """
     variance = ((1 - time) * spread).square() + time**2
     return (time - (1 - time) * spread**2) / variance * noisy + spread * variance.rsqrt() * output
