@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from stages.train.batch import Batch
-from stages.train.model import STAGES, ModelConfig, WorldActionModel, parameters_by_tower
+from stages.train.model import STAGES, ModelConfig, WorldActionModel, hidden_weights, parameters_by_tower
 from stages.train.model.flow import Draws, drop_probability, event_frames, velocity_of
 from stages.train.model.video import scene_of
-from stages.train.optimiser import hidden
 from tests.train.batches import make_batch, numbers, pack
 
 TINY = ModelConfig.tiny()
@@ -286,7 +285,7 @@ def test_windows_are_told_apart_in_unified_mode_alone():
 
 
 def test_muon_moves_what_lies_between_layers():
-    by_muon = {name for name, weight in WorldActionModel(TINY).named_parameters() if hidden(name, weight)}
+    by_muon = {name for name, _ in hidden_weights(list(WorldActionModel(TINY).named_parameters()))}
     kinds = {name.rsplit(".", 2)[-2] for name in by_muon}
     assert kinds == {"qkv", "q", "kv", "out", "gate_up", "down", "value", "context"}
 

@@ -4,6 +4,6 @@ Plain torch. Read in this order: latent, attention, cameras, sight_cone, video, 
 """
 
 from stages.train.model.config import ModelConfig
-from stages.train.model.towers import STAGES, WorldActionModel, parameters_by_tower
+from stages.train.model.towers import STAGES, WorldActionModel, hidden_weights, parameters_by_tower
 
-__all__ = ["STAGES", "ModelConfig", "WorldActionModel", "parameters_by_tower"]
+__all__ = ["STAGES", "ModelConfig", "WorldActionModel", "hidden_weights", "parameters_by_tower"]
