@@ -6,7 +6,7 @@ import torch
 
 from stages.train.conditioner import Conditioner, Said
 from stages.train.model import ModelConfig, WorldActionModel
-from tests.train.batches import make_batch
+from tests.train.model.batches import make_batch
 
 
 def test_losses_by_hand():

@@ -201,7 +201,7 @@ def parameters_by_tower(model: WorldActionModel) -> dict[str, int]:
 
 
 def hidden_weights(named: list[tuple[str, nn.Parameter]]) -> list[tuple[str, nn.Parameter]]:
-    """The 2-D weights between hidden layers, for Muon; tables, embeddings, ways in and out, norms and biases are not."""
+    """The 2-D weights between hidden layers, for Muon; tables, embeddings, ways in and out, norms, biases are not."""
     edges = ("_in", "_out", "_embedding", "table")
     return [(n, w) for n, w in named if w.dim() == 2 and not any(part.endswith(edges) for part in n.split("."))]
 

@@ -6,7 +6,7 @@ import torch
 
 from stages.train.batch import Batch
 from stages.train.model import ModelConfig, WorldActionModel
-from tests.train.batches import make_batch
+from tests.train.model.batches import make_batch
 
 TOY = ModelConfig.tiny(state=2, action=2, text=2, sight_cone=False, drop_short=0.0)
 FRAMES, SIDE = 3, 16

@@ -9,7 +9,7 @@ from stages.train.batch import Batch
 from stages.train.model import STAGES, ModelConfig, WorldActionModel, hidden_weights, parameters_by_tower
 from stages.train.model.flow import Draws, drop_probability, event_frames, velocity_of
 from stages.train.model.video import scene_of
-from tests.train.batches import make_batch, numbers, pack
+from tests.train.model.batches import make_batch, numbers, pack
 
 TINY = ModelConfig.tiny()
 

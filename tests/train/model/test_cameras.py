@@ -5,7 +5,7 @@ import torch
 from stages.train.model import ModelConfig
 from stages.train.model.attention import attend
 from stages.train.model.cameras import CameraCode, CrossViewAttention, camera_code
-from tests.train.batches import make_batch, pose_at
+from tests.train.model.batches import make_batch, pose_at
 
 PATCHES = torch.cartesian_prod(torch.arange(2), torch.arange(2))
 

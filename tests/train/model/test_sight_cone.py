@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stages.train.model import ModelConfig
 from stages.train.model.sight_cone import cones_meet, patch_cones, sight_mask
-from tests.train.batches import pose_at
+from tests.train.model.batches import pose_at
 
 NEAR, FAR = 0.05, 3.0
 Cone = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
