@@ -29,8 +29,8 @@ from stages.train.policies.regression import Settings
 
 TASKS = ("assembly-v3", "shelf-place-v3", "bin-picking-v3")
 COUNTS = {"head": 60, "middle": 12, "tail": 3}
-DRAWS = 12
-STARTS = 30  # a task
+DRAWS = 9
+STARTS = 20  # a task
 MAX_REPEATS = 50.0  # of an event: at 20:1 no less lets rare clusters have as much as others
 CONDITIONS = {"alpha 1": (1.0, False), "alpha 0.5": (0.5, False), "alpha 0": (0.0, False), "permuted": (0.0, True)}
 

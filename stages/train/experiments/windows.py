@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 DEMONSTRATIONS = 5  # a task: with 10 a fixed window under the task's words did 50 of 50 in a pilot
 DRAWS = 8
-STARTS = 24  # a task
+STARTS = 20  # a task
 FIRST_START = 500_000  # seeds of starts: none of a demonstration's, none that anything was chosen on
 EXECUTE = 8
 STEPS = 2000
