@@ -98,7 +98,7 @@ sample: $(VENV)/.installed  ## Record the sample again (simulator: MuJoCo; needs
 	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[sample]'
 	$(BIN)/python -m pipeline.recorder --out pipeline/sample --seed 0
 
-sample-train: $(VENV)/.installed  ## Record the trainer's whole training set into training-set/ (simulator, as for sample; a quarter of an hour on one core)
+sample-train: $(VENV)/.installed  ## Record the trainer's whole training set into training-set/ (simulator, as for sample; ten minutes of CPU)
 	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[sample]'
 	$(BIN)/python -m pipeline.recorder.demonstrations --out training-set --per-task 30 --seed 0
 
