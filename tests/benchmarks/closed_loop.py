@@ -92,13 +92,13 @@ def measured(own: Examples, given: argparse.Namespace) -> list[Part]:
     """All parts; those in the file `given.parts` are not measured again."""
     parts = [Part(**json.loads(line)) for line in given.parts.read_text().splitlines()] if given.parts.exists() else []
     there = {(part.draw, part.policy) for part in parts}
-    for name, maker in MAKERS.items():
+    for name in given.policies:
         for draw in range(given.draws):
             if (draw, name) in there:
                 continue
             demonstrations = drawn(own, given.demonstrations, draw)
             begun = time.process_time()
-            policy = maker(demonstrations, torch.Generator().manual_seed(draw))
+            policy = MAKERS[name](demonstrations, torch.Generator().manual_seed(draw))
             spent = time.process_time() - begun
             first = FIRST + draw * given.episodes
             outcomes = evaluate(policy, HARD, range(first, first + given.episodes), processes=given.processes)
@@ -113,7 +113,7 @@ def measured(own: Examples, given: argparse.Namespace) -> list[Part]:
 
 def page(parts: Sequence[Part], rows: int, given: argparse.Namespace) -> str:
     """Markdown. rows: instants of the pool."""
-    by_name = {name: sorted((p for p in parts if p.policy == name), key=lambda p: p.draw) for name in MAKERS}
+    by_name = {name: sorted((p for p in parts if p.policy == name), key=lambda p: p.draw) for name in given.policies}
     learnt, settings = next(iter(by_name.values())), Settings()
     table = [["", "all", *(task.removesuffix("-v3") for task in HARD)]]
     draws = [["", *(str(draw) for draw in range(given.draws))]]
@@ -165,6 +165,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=DRAWS)
     parser.add_argument("--episodes", type=int, default=EPISODES)
     parser.add_argument("--demonstrations", type=int, default=DEMONSTRATIONS)
+    parser.add_argument("--policies", nargs="+", default=list(MAKERS), choices=list(MAKERS))
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--write", type=Path)
     given = parser.parse_args()
