@@ -75,15 +75,13 @@ bench-closed-loop: $(VENV)/.installed  ## Measure the baselines on the hard task
 	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[sample]'
 	test -d out/pool || $(BIN)/python -m pipeline.recorder.demonstrations --out out/pool --per-task 64 --seed 1 --no-pictures \
 		--tasks pick-place-v3 bin-picking-v3 shelf-place-v3 assembly-v3 peg-insert-side-v3
-	$(MAKE) corpus SOURCE=out/pool CORPUS=corpus-pool CONFIG= SET="$(WHOLE)"
+	$(MAKE) corpus SOURCE=out/pool CORPUS=corpus-pool CONFIG=pipeline/configs/training.yaml
 	$(BIN)/python -m tests.benchmarks.closed_loop --shards corpus-pool --parts out/closed-loop.jsonl --write docs/closed-loop.md
 
-# one sample an episode, each of them once: what policies on the state are trained on
-WHOLE = shard.level=L3 shard.keep=1 shard.alpha=1 shard.recovery_share=0
 SHARDS ?= corpus-episodes
 .PHONY: corpus-episodes
 corpus-episodes: $(VENV)/.installed
-	$(MAKE) corpus SOURCE=pipeline/demonstrations CORPUS=corpus-episodes CONFIG= SET="$(WHOLE)"
+	$(MAKE) corpus SOURCE=pipeline/demonstrations CORPUS=corpus-episodes CONFIG=pipeline/configs/training.yaml
 
 eval: $(VENV)/.installed $(filter corpus-episodes,$(SHARDS))  ## Train the baselines on SHARDS (whole episodes; the shipped demonstrations) and try them in the simulator; writes out/closed-loop.html
 	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[sample]'
