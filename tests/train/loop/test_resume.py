@@ -15,7 +15,7 @@ from stages.train.run import checkpoint, loop
 from stages.train.run.checkpoint import NoCheckpoint
 from stages.train.run.progress import read
 from tests.load.releases import Event, write_release
-from tests.train.standin import StandIn, embed
+from tests.train.loop.standin import StandIn, embed
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 STEPS = (7, 9)

@@ -10,7 +10,7 @@ from stages.train.config import DataConfig
 from stages.train.data import NoBatch, Source
 from stages.train.data.calibration import bent, camera, hand_poses
 from tests.load.releases import Event, write_release
-from tests.train.standin import embed
+from tests.train.loop.standin import embed
 
 SIZE = (32, 32)  # of clips; batches show them at half of it
 TURNED = [[0.0, -1.0, 0.0, 0.1], [1.0, 0.0, 0.0, 0.2], [0.0, 0.0, 1.0, 0.3], [0.0, 0.0, 0.0, 1.0]]
@@ -75,7 +75,9 @@ def test_texts_and_the_numbers_of_captions(release):
     assert own.captions == ("then", "event 0", "event 1", "event 2", "event 3")  # the most frequent first
     assert found.next_caption.tolist() == [[0]] * 4
     torch.testing.assert_close(found.text[:, 0], torch.tensor(embed([f"event {n}" for n in range(4)])))
-    torch.testing.assert_close(found.next_text[:, 0], torch.tensor(embed(["then"] * 4)))
+    torch.testing.assert_close(found.caption_text, found.text)
+    torch.testing.assert_close(found.task_text[:, 0], torch.tensor(embed(["lift the cup"] * 4)))
+    assert found.caption.tolist() == [[1], [2], [3], [4]]
     assert found.text_valid.all()
     of_task = batch(release, text="task")[1]
     torch.testing.assert_close(of_task.text[0, 0], torch.tensor(embed(["lift the cup"]))[0])
@@ -113,7 +115,7 @@ def test_packed_rows_hold_the_same_events(release):
         torch.testing.assert_close(found.action[0, actions], whole.action[event, rows])
         torch.testing.assert_close(found.pictures[0, pictures], whole.pictures[event, shown])
         torch.testing.assert_close(found.pose[0, pictures], whole.pose[event, shown])
-        for name in ("state", "intrinsics", "text", "next_text", "remaining", "next_caption"):
+        for name in ("state", "intrinsics", "text", "caption_text", "remaining", "next_caption"):
             torch.testing.assert_close(getattr(found, name)[0, n], getattr(whole, name)[event, 0])
     assert plain.action.shape[1] == 7
 
