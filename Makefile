@@ -13,18 +13,25 @@ TIMES ?= 1
 CORPUS ?= corpus
 CONFIG ?= $(if $(filter pipeline/sample,$(SOURCE)),pipeline/configs/sample.yaml,)
 SET ?=
+RELEASE ?= corpus-events
+OUT ?= training
+TRAINING ?= stages/train/configs/demonstrations.yaml
 quoted = '$(subst ','\'',$(1))'
 BUILD = $(BIN)/corpus build $(foreach s,$(SOURCE),--source $(call quoted,$(s))) --corpus $(call quoted,$(CORPUS)) \
 	$(if $(CONFIG),--config $(call quoted,$(CONFIG))) $(foreach s,$(SET),--set $(call quoted,$(s)))
 
 .DEFAULT_GOAL := help
-.PHONY: corpus report test cluster-test store-test serve-test check-exports soak gpu-check bench bench-segment bench-captions bench-balance bench-find bench-load bench-closed-loop train eval lint sample sample-train captioner pictures lock clean help
+.PHONY: corpus report train test cluster-test store-test serve-test check-exports soak gpu-check bench bench-segment bench-captions bench-balance bench-find bench-load bench-closed-loop train eval lint sample sample-train captioner pictures lock clean help
 
 corpus: $(VENV)/.installed  ## Build the corpus of the sample, or of SOURCE="dir1 name=dir2" [CORPUS=out] [CONFIG=my.yaml] [SET="a.b=1"]
 	$(BUILD)
 
 report: $(VENV)/.installed  ## Write the report of CORPUS again: one HTML page
 	$(BIN)/corpus report --corpus $(call quoted,$(CORPUS))
+
+train: $(VENV)/.installed  ## Train the reference model on the bundled demonstrations' shards, ten minutes in all, or on RELEASE="url1 url2" [OUT=training] [TRAINING=my.yaml]; again: go on
+	$(if $(filter corpus-events,$(RELEASE)),$(MAKE) corpus SOURCE=pipeline/demonstrations CORPUS=corpus-events CONFIG=pipeline/configs/training.yaml SET=shard.level=L1)
+	$(BIN)/corpus train $(foreach s,$(RELEASE),--shards $(call quoted,$(s))) --config $(call quoted,$(TRAINING)) --out $(call quoted,$(OUT)) --resume
 
 test: $(VENV)/.installed  ## Run the tests
 	$(BIN)/python -m pytest
