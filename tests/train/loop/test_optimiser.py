@@ -19,10 +19,10 @@ class Small(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.text_in, self.middle, self.action_out = nn.Linear(3, 4), nn.Linear(4, 6), nn.Linear(6, 2)
-        self.index, self.norm = nn.Embedding(5, 4), nn.LayerNorm(4)
+        self.index_embedding, self.norm = nn.Embedding(5, 4), nn.LayerNorm(4)
 
     def forward(self, x):
-        return self.action_out(torch.tanh(self.middle(self.norm(self.text_in(x)) + self.index.weight[0])))
+        return self.action_out(torch.tanh(self.middle(self.norm(self.text_in(x)) + self.index_embedding.weight[0])))
 
 
 def named(model):
