@@ -74,7 +74,7 @@ def ticks(low: float, high: float, log: bool) -> list[float]:
     if log:
         wide = high - low
         steps = (1.0,) if wide > 3 else (1.0, 3.0) if wide > 1.2 else (1.0, 2.0, 5.0)
-        found = [s * 10.0**e for e in range(math.floor(low), math.ceil(high) + 1) for s in steps]
+        found = [round(s * 10.0**e, 12) for e in range(math.floor(low), math.ceil(high) + 1) for s in steps]
         return [t for t in found if low <= math.log10(t) <= high]
     raw = (high - low) / 4 or 1.0
     unit = 10.0 ** math.floor(math.log10(raw))
