@@ -21,7 +21,7 @@ BUILD = $(BIN)/corpus build $(foreach s,$(SOURCE),--source $(call quoted,$(s))) 
 	$(if $(CONFIG),--config $(call quoted,$(CONFIG))) $(foreach s,$(SET),--set $(call quoted,$(s)))
 
 .DEFAULT_GOAL := help
-.PHONY: corpus report train test cluster-test store-test serve-test check-exports soak gpu-check bench bench-segment bench-captions bench-balance bench-find bench-load bench-closed-loop train eval lint sample sample-train captioner pictures lock clean help
+.PHONY: corpus report test cluster-test store-test serve-test check-exports soak gpu-check bench bench-segment bench-captions bench-balance bench-find bench-load bench-closed-loop train eval experiments lint sample sample-train captioner pictures lock clean help
 
 corpus: $(VENV)/.installed  ## Build the corpus of the sample, or of SOURCE="dir1 name=dir2" [CORPUS=out] [CONFIG=my.yaml] [SET="a.b=1"]
 	$(BUILD)
@@ -78,10 +78,7 @@ bench-find: $(VENV)/.installed corpus  ## Measure corpus find against the sample
 bench-load: $(VENV)/.installed  ## Measure the loader beside bare decoding and LeRobotDataset (where check-exports has put it); writes docs/loader.md (five minutes)
 	$(BIN)/python -m tests.benchmarks.loading --write docs/loader.md
 
-bench-closed-loop: $(VENV)/.installed  ## Measure the baselines on the hard tasks over five draws of demonstrations, recorded if they are not there; writes docs/closed-loop.md (over an hour)
-	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[sample]'
-	test -d out/pool || $(BIN)/python -m pipeline.recorder.demonstrations --out out/pool --per-task 64 --seed 1 --no-pictures \
-		--tasks pick-place-v3 bin-picking-v3 shelf-place-v3 assembly-v3 peg-insert-side-v3
+bench-closed-loop: $(VENV)/.installed out/pool  ## Measure the baselines on the hard tasks over five draws of demonstrations, recorded if they are not there; writes docs/closed-loop.md (over an hour)
 	$(MAKE) corpus SOURCE=out/pool CORPUS=corpus-pool CONFIG=pipeline/configs/training.yaml
 	$(BIN)/python -m tests.benchmarks.closed_loop --shards corpus-pool --parts out/closed-loop.jsonl --write docs/closed-loop.md
 
@@ -102,6 +99,20 @@ lint: $(VENV)/.installed  ## Check format, style and types
 sample: $(VENV)/.installed  ## Record the sample again (simulator: MuJoCo; needs EGL or OSMesa)
 	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[sample]'
 	$(BIN)/python -m pipeline.recorder --out pipeline/sample --seed 0
+
+out/pool:
+	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[sample]'
+	$(BIN)/python -m pipeline.recorder.demonstrations --out out/pool --per-task 64 --seed 1 --no-pictures \
+		--tasks pick-place-v3 bin-picking-v3 shelf-place-v3 assembly-v3 peg-insert-side-v3
+
+# each command goes on where it was stopped; JOBS: processes
+JOBS ?= 2
+experiments: $(VENV)/.installed out/pool  ## Events or chunks, captions or tasks, balance or not: train and try policies over draws of demonstrations; writes docs/experiments.md (an hour and a half)
+	$(MAKE) corpus SOURCE=out/pool CORPUS=corpus-pool-events CONFIG=pipeline/configs/training.yaml SET="shard.level=L1 shard.future=32"
+	$(BIN)/python -m stages.train.experiments.pool --shards corpus-pool-events --to out/pool.npz
+	$(BIN)/python -m stages.train.experiments.windows --pool out/pool.npz --out out/windows.jsonl --processes $(JOBS)
+	$(BIN)/python -m stages.train.experiments.balance --pool out/pool.npz --out out/balance.jsonl --processes $(JOBS)
+	$(BIN)/python -m stages.train.experiments --windows out/windows.jsonl --balance out/balance.jsonl --write docs/experiments.md
 
 sample-train: $(VENV)/.installed  ## Record the trainer's whole training set into training-set/ (simulator, as for sample; ten minutes of CPU)
 	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[sample]'

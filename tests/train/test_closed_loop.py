@@ -139,7 +139,8 @@ class Still:
         return np.array([[0, 0, 0.1 * float(observation.state[0]), 1]], np.float32)
 
 
-def test_outcomes_do_not_depend_on_the_number_of_processes():
+def test_outcomes_do_not_depend_on_the_number_of_processes(monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", "egl")  # of a later test too: the simulator chooses when it is imported
     pytest.importorskip("mujoco")
     pytest.importorskip("metaworld")
     tasks = ["drawer-open-v3", "button-press-topdown-v3"]

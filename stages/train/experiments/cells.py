@@ -10,7 +10,8 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,8 @@ def run(
         with path.open("a") as file:
             file.write("\n")
     timed = [(work, cell, until) for cell in waiting]
-    with path.open("a") as file, multiprocessing.get_context("spawn").Pool(processes, _single) as pool:
-        for row in pool.imap_unordered(_timed, timed):
+    with path.open("a") as file, _mapped(processes) as mapped:
+        for row in mapped(_timed, timed):
             if row is None:
                 continue
             file.write(json.dumps(row) + "\n")
@@ -65,6 +66,17 @@ def run(
             os.fsync(file.fileno())
             print(f"draw {row['draw']}, {row['condition']}: {row['told']} ({row['seconds']:.0f} s)", flush=True)
     return done([path])
+
+
+@contextmanager
+def _mapped(processes: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    """`map`, in this process or in several."""
+    if processes == 1:
+        _single()
+        yield map
+        return
+    with multiprocessing.get_context("spawn").Pool(processes, _single) as pool:
+        yield pool.imap_unordered
 
 
 def _single() -> None:

@@ -11,7 +11,7 @@ from stages.train.model import ModelConfig
 from stages.train.run import clips, curves, page
 from stages.train.run.progress import Metrics, Progress, clock, read
 from stages.train.run.validation import Score, copied, predicted_pixels, psnr, scored
-from tests.train.batches import make_batch, pack
+from tests.train.model.batches import make_batch, pack
 
 
 class Exact(torch.nn.Module):
