@@ -14,20 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from stages.train.config import OptimiserConfig
+from stages.train.model import hidden_weights
 
 Named = Sequence[tuple[str, nn.Parameter]]
-
-
-# last words of names that say that a matrix is no hidden one: it reads inputs, writes outputs, or is looked up
-EDGES = ("head", "embed", "embedding", "lookup", "in", "out")
-
-
-def hidden(name: str, parameter: nn.Parameter) -> bool:
-    """Whether Muon moves it: the weight of a layer (not a table of its own), 2-D, no part of whose name is an edge by
-    its last word, such as `text_in` or `action_head`; `out` alone is a layer within a block."""
-    *parts, last = name.split(".")
-    edge = any(part.rpartition("_")[2] in EDGES and part != "out" for part in parts)
-    return parameter.ndim == 2 and last in ("weight", "in_proj_weight") and not edge
 
 
 def rate(step: int, steps: int, warmup: int, floor: float) -> float:
@@ -46,8 +35,8 @@ class Optimiser:
         self.config, self.steps = config, steps
         self.lr = config.lr if lr is None else lr
         self.named = list(named)
-        matrices = [(n, p) for n, p in named if config.muon and hidden(n, p)]
-        rest = [(n, p) for n, p in named if not (config.muon and hidden(n, p))]
+        matrices = hidden_weights(self.named) if config.muon else []
+        rest = [(n, p) for n, p in named if not any(p is own for _, own in matrices)]
         decayed = [p for _, p in rest if p.ndim >= 2]
         others = [p for _, p in rest if p.ndim < 2]
         groups = [
