@@ -67,9 +67,13 @@ class TowerPolicy:
             name: tuple(np.asarray(own[name][part], dtype=np.float32) for part in ("shift", "unit"))
             for name in ("state", "action")
         }
-        given = calibration or {}
-        self.cameras = [camera(given.get(name), facts.side, facts.side) for name in facts.cameras]
+        self.calibrate(calibration or {})
         self.reset()
+
+    def calibrate(self, calibration: Mapping[str, Any]) -> None:
+        """{camera: as in KEY.calib.json}, of pictures as an observation has them."""
+        side = self.facts.side
+        self.cameras = [camera(calibration.get(name), side, side) for name in self.facts.cameras]
 
     def reset(self) -> None:
         self.generator = torch.Generator().manual_seed(SEED)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -20,12 +20,14 @@ from stages.train.closed_loop.page import Clip, page
 from stages.train.examples import Examples, examples
 from stages.train.policies import Nearest, Replay, Settings, fit
 from stages.train.policy import Policy
+from stages.train.rollout import Mode, load
 from stages.train.simulation.evaluate import Outcome, evaluate, rollout
 from stages.train.simulation.tasks import TASKS
 
 CAMERA, SIDE = "left", 128
 SKIP = 2  # of the pictures every second is shown: ten a second
 
+MODES: tuple[Mode, ...] = ("event", "unified")
 MAKERS: dict[str, Callable[[Examples, torch.Generator], Policy]] = {
     "two-step regression": lambda own, generator: fit(own, Settings(head="two_step"), generator),
     "behaviour cloning": lambda own, generator: fit(own, Settings(head="cloning"), generator),
@@ -44,20 +46,41 @@ def main() -> None:
     seeds = range(given.first, given.first + given.episodes)
     tried: dict[str, list[Outcome]] = {}
     made: dict[str, Policy] = {}
-    for name, maker in MAKERS.items():
+    for name in given.baselines:
         begun = time.monotonic()
-        made[name] = maker(own, torch.Generator().manual_seed(given.seed))
+        made[name] = MAKERS[name](own, torch.Generator().manual_seed(given.seed))
         trained = time.monotonic()
         tried[name] = evaluate(made[name], tasks, seeds, processes=given.processes)
-        done, of = sum(outcome.success for outcome in tried[name]), len(tried[name])
-        print(
-            f"{name}: {done} of {of}; {trained - begun:.0f} s to train, {time.monotonic() - trained:.0f} s of episodes"
-        )
+        say(name, tried[name], trained - begun, time.monotonic() - trained)
+    for name, policy, cameras, side in towers(given.run):
+        begun = time.monotonic()
+        made[name] = policy
+        tried[name] = evaluate(policy, tasks, seeds, processes=given.processes, cameras=cameras, side=side)
+        say(name, tried[name], 0.0, time.monotonic() - begun)
     print(shown(tried))
     if given.write:
         given.write.parent.mkdir(parents=True, exist_ok=True)
         given.write.write_text(page(tried, clips(tried, made), about(own, tasks, seeds, given.seed)), encoding="utf-8")
         print(f"written: {given.write}")
+
+
+def say(name: str, outcomes: Sequence[Outcome], training: float, episodes: float) -> None:
+    done = sum(outcome.success for outcome in outcomes)
+    print(f"{name}: {done} of {len(outcomes)}; {training:.0f} s to train, {episodes:.0f} s of episodes", flush=True)
+
+
+def towers(run: Path | None) -> Iterator[tuple[str, Policy, tuple[str, ...], int]]:
+    """A trained run's model by events and by windows, with the cameras that it sees by."""
+    if run is None:
+        return
+    from stages.train.simulation.look import TRAINING, calibration
+
+    for mode in MODES:
+        policy = load(run, mode=mode)
+        facts = policy.facts
+        known = calibration(TRAINING, facts.side)["cameras"] if facts.cameras else {}
+        policy.calibrate({name.removeprefix("observation.images."): own for name, own in known.items()})
+        yield f"two towers, {mode}", policy, facts.cameras, facts.side
 
 
 def _arguments() -> argparse.Namespace:
@@ -70,6 +93,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="number of the first start (0)")
     parser.add_argument("--seed", type=int, default=0, help="of the training (0)")
     parser.add_argument("--processes", type=int, default=1, help="for the episodes; the outcomes are the same (1)")
+    parser.add_argument("--run", type=Path, help="folder of a trained run, whose model is tried beside them")
+    parser.add_argument("--baselines", nargs="*", choices=list(MAKERS), default=list(MAKERS), help="(all)")
     parser.add_argument("--write", type=Path, help="the page")
     return parser.parse_args()
 

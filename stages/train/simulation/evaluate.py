@@ -74,21 +74,31 @@ def rollout(policy: Policy, world: World, seed: int, limit_s: float = LIMIT_S, k
 
 
 def evaluate(
-    policy: Policy, tasks: Sequence[str], seeds: Sequence[int], limit_s: float = LIMIT_S, processes: int = 1
+    policy: Policy,
+    tasks: Sequence[str],
+    seeds: Sequence[int],
+    limit_s: float = LIMIT_S,
+    processes: int = 1,
+    cameras: Sequence[str] = (),
+    side: int = 64,
 ) -> list[Outcome]:
-    """By task, then by seed. Processes are spawned; the policy is pickled for each."""
+    """By task, then by seed. cameras: that the policy sees by, of `side` px. Processes are spawned; the policy is pickled
+    for each."""
     jobs = [(task, seed) for task in tasks for seed in seeds]
+    seen = (tuple(cameras), side)
     if processes == 1:
-        return _share(policy, limit_s, jobs)
+        return _share(policy, limit_s, seen, jobs)
     # neighbours share a task, and with it a world
     size = math.ceil(len(jobs) / (4 * processes))
     shares = [jobs[first : first + size] for first in range(0, len(jobs), size)]
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        parts = pool.map(partial(_share, policy, limit_s), shares, chunksize=1)
+        parts = pool.map(partial(_share, policy, limit_s, seen), shares, chunksize=1)
     return [outcome for part in parts for outcome in part]
 
 
-def _share(policy: Policy, limit_s: float, jobs: Sequence[tuple[str, int]]) -> list[Outcome]:
+def _share(
+    policy: Policy, limit_s: float, seen: tuple[Sequence[str], int], jobs: Sequence[tuple[str, int]]
+) -> list[Outcome]:
     import torch
 
     from stages.train.simulation.world import World
@@ -98,7 +108,7 @@ def _share(policy: Policy, limit_s: float, jobs: Sequence[tuple[str, int]]) -> l
     outcomes = []
     for task, seed in jobs:
         if world is None or world.task.name != task:
-            world = World(task)
+            world = World(task, *seen)
         outcomes.append(rollout(policy, world, seed, limit_s))
     return outcomes
 
