@@ -89,7 +89,7 @@ corpus-episodes: $(VENV)/.installed
 
 eval: $(VENV)/.installed $(filter corpus-episodes,$(SHARDS))  ## Train the baselines on SHARDS (whole episodes; the shipped demonstrations) and try them in the simulator; writes out/closed-loop.html
 	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[sample]'
-	$(BIN)/python -m stages.train.closed_loop --shards $(SHARDS) --write out/closed-loop.html
+	$(BIN)/python -m stages.train.closed_loop --shards $(SHARDS) $(if $(RUN),--run $(call quoted,$(RUN))) --write out/closed-loop.html
 
 lint: $(VENV)/.installed  ## Check format, style and types
 	$(BIN)/ruff format --check .

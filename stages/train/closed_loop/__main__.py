@@ -9,8 +9,10 @@ intervals, on the terminal and on the page. Needs the extra `sample`.
 from __future__ import annotations
 
 import argparse
+import base64
+import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -20,13 +22,14 @@ from stages.train.closed_loop.page import Clip, page
 from stages.train.examples import Examples, examples
 from stages.train.policies import Nearest, Replay, Settings, fit
 from stages.train.policy import Policy
-from stages.train.rollout import Mode, load
+from stages.train.rollout import Mode, TowerPolicy, load
 from stages.train.simulation.evaluate import Outcome, evaluate, rollout
 from stages.train.simulation.tasks import TASKS
 
 CAMERA, SIDE = "left", 128
 SKIP = 2  # of the pictures every second is shown: ten a second
 
+TOWERS = "two towers"
 MODES: tuple[Mode, ...] = ("event", "unified")
 MAKERS: dict[str, Callable[[Examples, torch.Generator], Policy]] = {
     "two-step regression": lambda own, generator: fit(own, Settings(head="two_step"), generator),
@@ -46,22 +49,27 @@ def main() -> None:
     seeds = range(given.first, given.first + given.episodes)
     tried: dict[str, list[Outcome]] = {}
     made: dict[str, Policy] = {}
+    sight: dict[str, tuple[tuple[str, ...], int]] = {}  # cameras that a policy sees by, and their pictures' side
     for name in given.baselines:
         begun = time.monotonic()
         made[name] = MAKERS[name](own, torch.Generator().manual_seed(given.seed))
         trained = time.monotonic()
         tried[name] = evaluate(made[name], tasks, seeds, processes=given.processes)
         say(name, tried[name], trained - begun, time.monotonic() - trained)
-    for name, policy, cameras, side in towers(given.run):
+    for name, policy in towers(given.run):
         begun = time.monotonic()
-        made[name] = policy
+        made[name], (cameras, side) = policy, (policy.facts.cameras, policy.facts.side)
+        sight |= {name: (cameras, side)} if cameras else {}
         tried[name] = evaluate(policy, tasks, seeds, processes=given.processes, cameras=cameras, side=side)
         say(name, tried[name], 0.0, time.monotonic() - begun)
     print(shown(tried))
     if given.write:
         given.write.parent.mkdir(parents=True, exist_ok=True)
-        given.write.write_text(page(tried, clips(tried, made), about(own, tasks, seeds, given.seed)), encoding="utf-8")
+        shots = clips(tried, made, sight)
+        given.write.write_text(page(tried, shots, about(own, tasks, seeds, given.seed)), encoding="utf-8")
         print(f"written: {given.write}")
+        if given.run:
+            print(f"written: {on_the_runs_page(given.run, [shot for shot in shots if shot.policy.startswith(TOWERS)])}")
 
 
 def say(name: str, outcomes: Sequence[Outcome], training: float, episodes: float) -> None:
@@ -69,8 +77,8 @@ def say(name: str, outcomes: Sequence[Outcome], training: float, episodes: float
     print(f"{name}: {done} of {len(outcomes)}; {training:.0f} s to train, {episodes:.0f} s of episodes", flush=True)
 
 
-def towers(run: Path | None) -> Iterator[tuple[str, Policy, tuple[str, ...], int]]:
-    """A trained run's model by events and by windows, with the cameras that it sees by."""
+def towers(run: Path | None) -> Iterator[tuple[str, TowerPolicy]]:
+    """A trained run's model by events and by windows."""
     if run is None:
         return
     from stages.train.simulation.look import TRAINING, calibration
@@ -80,7 +88,23 @@ def towers(run: Path | None) -> Iterator[tuple[str, Policy, tuple[str, ...], int
         facts = policy.facts
         known = calibration(TRAINING, facts.side)["cameras"] if facts.cameras else {}
         policy.calibrate({name.removeprefix("observation.images."): own for name, own in known.items()})
-        yield f"two towers, {mode}", policy, facts.cameras, facts.side
+        yield f"{TOWERS}, {mode}", policy
+
+
+def on_the_runs_page(run: Path, shots: Sequence[Clip]) -> Path:
+    """Adds rollouts to the page of a run."""
+    from stages.train.run import page as runs
+
+    folder = run / "rollouts"
+    folder.mkdir(exist_ok=True)
+    entries = []
+    for number, own in enumerate(shots):
+        name = f"{number:02d}.mp4"
+        (folder / name).write_bytes(base64.b64decode(own.uri.partition(",")[2]))
+        note = f"{'done' if own.success else 'not done'} after {own.seconds:.1f} s, start {own.seed}"
+        entries.append({"file": name, "title": f"{own.task}, {own.policy}:", "note": note})
+    (folder / "rollouts.json").write_text(json.dumps(entries, indent=1))
+    return runs.write(run)
 
 
 def _arguments() -> argparse.Namespace:
@@ -115,15 +139,16 @@ def about(own: Examples, tasks: Sequence[str], seeds: range, seed: int) -> list[
     ]
 
 
-def clips(tried: Tried, made: dict[str, Policy]) -> list[Clip]:
+def clips(tried: Tried, made: dict[str, Policy], sight: Mapping[str, tuple[tuple[str, ...], int]]) -> list[Clip]:
     """The telling rollouts once more, with pictures. Needs PyAV."""
     from stages.train.run import clips as videos
     from stages.train.simulation.world import World
 
     found = []
     for name, outcome in telling(tried):
-        world = World(outcome.task, (CAMERA,), SIDE)
-        seen = rollout(made[name], world, outcome.seed, keep_pictures=True).pictures[CAMERA]
+        world = World(outcome.task, *sight.get(name, ((CAMERA,), SIDE)))
+        pictures = rollout(made[name], world, outcome.seed, keep_pictures=True).pictures
+        seen = pictures.get(CAMERA, next(iter(pictures.values())))
         uri = videos.uri(videos.mp4(torch.from_numpy(seen[::SKIP]), 20 / SKIP))
         told = world.instruction
         found.append(Clip(outcome.task, told, name, outcome.seed, outcome.success, outcome.seconds, uri))

@@ -82,8 +82,8 @@ def evaluate(
     cameras: Sequence[str] = (),
     side: int = 64,
 ) -> list[Outcome]:
-    """By task, then by seed. cameras: that the policy sees by, of `side` px. Processes are spawned; the policy is pickled
-    for each."""
+    """By task, then by seed. cameras: that the policy sees by, of `side` px. Processes are spawned, the policy is
+    pickled for each."""
     jobs = [(task, seed) for task in tasks for seed in seeds]
     seen = (tuple(cameras), side)
     if processes == 1:
