@@ -57,7 +57,7 @@ def told_windows(results: Results) -> list[str]:
     for condition in conditions:
         against = "" if condition == "fixed, task" else difference(of(condition), of("fixed, task")).signed()
         lines.append(f"| {condition} | {mean(of(condition))} | {against} |")
-    lines += ["", "Contrasts, paired by draw:", ""]
+    lines += ["", *TELLERS, "", "Contrasts, paired by draw:", ""]
     contrasts = {
         "Event window rather than fixed, with captions and the planner": ("event, caption", "fixed, caption"),
         "Event window rather than fixed, with the task's words": ("event, task", "fixed, task"),
@@ -111,6 +111,16 @@ def told_balance(results: Results) -> list[str]:
                 lines.append(f"- {verdict(what, difference(of(condition, role), of(other, role)))}")
     return lines
 
+
+TELLERS = """\
+*Fixed*: a chunk of 16 actions from any instant, over borders of events; *event*: of these, those up to the end of the
+event alone are learned and done. *Caption*: the policy is told the event's caption instead of the task. Who tells it,
+and when the event ends, is a *planner*, the text conditioner, trained on the draw's own demonstrations; or an
+*oracle*, a rule over the simulator's exact state: the next event begins where hand, thing and goal lie as they do
+where it begins in all the pool's demonstrations. Where the oracle is worse than the planner, it does not bound what
+planning costs: it says only that this rule is no better switch. An instant within 0.15 s of the end of its event
+counts as the next one's: told otherwise a robot stops at the first border (0 of 50 in a pilot).
+""".splitlines()
 
 INTRODUCTION = """\
 # Experiments on the corpus
