@@ -57,6 +57,8 @@ class Batch:
     """int64[B, N]: likewise, of the event after it."""
     remaining: Tensor
     """float32[B, N]: seconds from the event's first row to its end."""
+    frames: Tensor
+    """int64[B, N]: rows of the log that the event spans, of which the batch has the first ones where it was cut."""
     window: Tensor
     """int64[B, N]: number of the sliding window in its recording (unified mode); 0 in event mode."""
 

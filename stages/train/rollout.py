@@ -150,6 +150,7 @@ class TowerPolicy:
             caption=torch.full((1, 1), -1),
             next_caption=torch.full((1, 1), -1),
             remaining=torch.full((1, 1), rows / facts.fps[0]),
+            frames=torch.full((1, 1), rows),
             window=torch.full((1, 1), self.rows // self.config.data.horizon if self.mode == "unified" else 0),
         )
 

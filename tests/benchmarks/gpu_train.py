@@ -69,6 +69,7 @@ def made(rows: int, seed: int) -> Batch:
         caption=one.clone(),
         next_caption=0 * one,
         remaining=torch.full((rows, 1), 1.2),
+        frames=actions * one,
         window=0 * one,
     )
 

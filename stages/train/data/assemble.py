@@ -62,6 +62,10 @@ def assembled(raw: Raw, columns: Columns, texts: Texts) -> Batch:
         return torch.tensor([[columns.numbers.get(text, -1) for text in row] for row in events.texts(name)])
 
     own = events.texts(columns.text)
+    remaining = torch.tensor(events.numbers("event_remaining_s"), dtype=torch.float32)
+    frames = own_rows.sum(-1)
+    if not columns.window:  # of an event that was cut the rows that are not here count too
+        frames = torch.maximum(frames, (remaining * torch.tensor(events.numbers("fps"))).round().long())
     return Batch(
         **_pictures(raw, columns, events, own_rows),
         state=torch.where(exists[..., None], state, 0.0),
@@ -74,7 +78,8 @@ def assembled(raw: Raw, columns: Columns, texts: Texts) -> Batch:
         caption_text=vectors("caption"),
         caption=numbers("caption"),
         next_caption=numbers("next_caption"),
-        remaining=torch.tensor(events.numbers("event_remaining_s"), dtype=torch.float32),
+        remaining=remaining,
+        frames=frames,
         window=torch.tensor(events.numbers("frame"), dtype=torch.int64) // columns.window
         if columns.window
         else torch.zeros((len(own), count), dtype=torch.int64),

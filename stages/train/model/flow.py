@@ -56,7 +56,7 @@ def draw(
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator, device=source).to(device)
 
-    drop = uniform(rows, events) < drop_probability(event_frames(batch, config.stride), config)
+    drop = uniform(rows, events) < drop_probability(batch.frames, config)
     return Draws(
         keep_text=~drop if training else torch.ones_like(drop),
         video_time=uniform(rows, events),
@@ -65,19 +65,6 @@ def draw(
         action_time=uniform(rows, config.draws, events),
         action_noise=normal(rows, config.draws, *actions),
     )
-
-
-def event_frames(batch: Batch, stride: int) -> Tensor:
-    """int64[B, N]: rows of the log that each event spans, by its last action and its last picture."""
-    number = torch.arange(1, batch.text_valid.shape[1] + 1, device=batch.action.device)[:, None]
-
-    def last(segment: Tensor, index: Tensor) -> Tensor:
-        if not segment.shape[1]:
-            return segment.new_zeros(segment.shape[0], len(number))
-        return torch.where(segment[:, None] == number, index[:, None] + 1, 0).amax(dim=-1)
-
-    pictured = (last(batch.picture_segment, batch.picture_index) - 1).clamp(min=0) * stride + 1
-    return torch.maximum(last(batch.action_segment, batch.action_index), pictured)
 
 
 def drop_probability(frames: Tensor, config: ModelConfig) -> Tensor:

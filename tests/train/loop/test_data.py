@@ -68,6 +68,7 @@ def test_whole_events_row_by_row(release):
     assert found.calibrated[:, 0].tolist() == [[True, True]] * 3 + [[False, False]]
     assert found.window.tolist() == [[0]] * 4
     torch.testing.assert_close(found.remaining[:, 0], torch.tensor(LENGTHS) / 10)  # of the whole event
+    assert found.frames[:, 0].tolist() == list(LENGTHS)
 
 
 def test_texts_and_the_numbers_of_captions(release):
@@ -115,7 +116,7 @@ def test_packed_rows_hold_the_same_events(release):
         torch.testing.assert_close(found.action[0, actions], whole.action[event, rows])
         torch.testing.assert_close(found.pictures[0, pictures], whole.pictures[event, shown])
         torch.testing.assert_close(found.pose[0, pictures], whole.pose[event, shown])
-        for name in ("state", "intrinsics", "text", "caption_text", "remaining", "next_caption"):
+        for name in ("state", "intrinsics", "text", "caption_text", "remaining", "frames", "next_caption"):
             torch.testing.assert_close(getattr(found, name)[0, n], getattr(whole, name)[event, 0])
     assert plain.action.shape[1] == 7
 
@@ -137,6 +138,7 @@ def test_windows_cross_the_borders_of_events_and_end_with_the_recording(tmp_path
     torch.testing.assert_close(found.state[5, 0, ::2], normal(1 + torch.tensor([3.0, 4, 5]) / 1000))
     torch.testing.assert_close(found.state[0, 0, ::2], normal(torch.tensor([1.0, 1, 1])))  # repeated before the start
     assert found.window[:, 0].tolist() == [2] * 2 + [3] * 4 + [4] * 4 + [5] * 2  # the sample begins at frame 10
+    assert found.frames.tolist() == [[4]] * 12
     torch.testing.assert_close(found.remaining[:, 0] * 10, torch.tensor([7.0, 6, 5, 4, 3, 2, 1, 5, 4, 3, 2, 1]))
     torch.testing.assert_close(found.text[:, 0], torch.tensor(embed(["lift the cup"] * 12)))
     assert found.next_caption[:, 0].tolist() == [0] * 7 + [-1] * 5

@@ -51,6 +51,7 @@ def make_batch(
         caption=torch.randint(3, (rows, 1), generator=g),
         next_caption=torch.zeros(rows, 1, dtype=torch.int64),
         remaining=torch.ones(rows, 1),
+        frames=torch.full((rows, 1), actions),
         window=torch.zeros(rows, 1, dtype=torch.int64),
     )
 

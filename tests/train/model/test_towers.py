@@ -7,7 +7,7 @@ import torch
 
 from stages.train.batch import Batch
 from stages.train.model import STAGES, ModelConfig, WorldActionModel, hidden_weights, parameters_by_tower
-from stages.train.model.flow import Draws, drop_probability, event_frames, velocity_of
+from stages.train.model.flow import Draws, drop_probability, velocity_of
 from stages.train.model.video import scene_of
 from tests.train.model.batches import make_batch, numbers, pack
 
@@ -261,9 +261,11 @@ def test_captions_are_dropped_in_training_alone():
     assert model.eval().draws(batch, None).keep_text.all()
 
 
-def test_an_event_is_as_long_as_its_last_action_or_picture():
-    batch = pack([make_batch(TINY, 1, 3, 1, 4), make_batch(TINY, 1, 1, 1, 7)])
-    assert event_frames(batch, 2).tolist() == [[5, 7]]  # pictures at rows 0, 2, 4; actions 0 to 6
+def test_captions_of_events_that_were_cut_drop_by_their_whole_length():
+    """A batch has 4 rows of each; 220 frames: 0.9."""
+    model, batch = WorldActionModel(replace(TINY, drop_short=0.0, drop_long=1.0)), make_batch(TINY, 4, 2, 1, 4)
+    batch.frames[2:] = 220
+    assert model.draws(batch, None).keep_text[:, 0].tolist() == [True, True, False, False]
 
 
 def test_where_an_action_lies_beside_the_video():
