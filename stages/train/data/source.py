@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from stages.load import EventDataset, EventLoader
+from stages.load.ordering.where import rows_where
 from stages.load.reading.release import opened as releases
 from stages.load.vector import Scale, Vector
 from stages.train.batch import Batch
@@ -67,7 +68,7 @@ class Source:
         unified = config.mode == "unified"
         seen = config.cameras is None or len(config.cameras) > 0
         offsets = tuple(range(0, config.horizon, config.stride)) if unified else None
-        hand = HAND if seen and has_hand(urls, config.action) else ()
+        hand = HAND if seen and has_hand(urls, config) else ()
         self.dataset = EventDataset(
             urls,
             mode="chunk" if unified else "event",
@@ -150,10 +151,13 @@ def batches(
     yield from source.batches(source.loader(workers, **settings))
 
 
-def has_hand(urls: str | Sequence[str], action: Sequence[str]) -> bool:
-    """Whether some layout has the pose of its only hand, as position and quaternion; and whether actions are not it."""
-    layouts = releases(urls).layouts.values()
-    return not set(HAND) & set(action) and any(
+def has_hand(urls: str | Sequence[str], config: DataConfig) -> bool:
+    """Whether some layout of the samples that are chosen has the pose of its only hand, as position and quaternion; and
+    whether actions are not it."""
+    whole = releases(urls, cache=config.cache)
+    plan = whole.plan if config.where is None else whole.plan.take(rows_where(whole.plan, config.where))
+    layouts = [whole.layouts[plan.names["layout"][n]] for n in np.unique(plan.numbers["layout"])]
+    return not set(HAND) & set(config.action) and any(
         all(array in own for array in HAND) and own[HAND[1]]["values"][0]["unit"] == QUATERNION for own in layouts
     )
 

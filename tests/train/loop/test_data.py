@@ -145,6 +145,15 @@ def test_windows_cross_the_borders_of_events_and_end_with_the_recording(tmp_path
     torch.testing.assert_close(found.pose[5, 1, 1, :3, 3], torch.tensor([7.2, 0.9, 0.8]), atol=1e-5, rtol=0)
 
 
+def test_a_hand_counts_where_samples_that_are_chosen_have_one(tmp_path):
+    events = [event(0, 4, robot="with"), event(1, 4, robot="without", hand=False, calibration={})]
+    url = str(write_release(tmp_path, [events]))
+    own, found = batch(url, where="robot = 'without'", batch=1)
+    assert (own.columns.hand, found.calibrated.any().item()) == (False, False)
+    own, found = batch(url, where="robot = 'with'", batch=1)
+    assert (own.columns.hand, found.calibrated.all().item()) == (True, True)
+
+
 def test_without_cameras_there_is_the_state_alone(release):
     own, found = batch(release, cameras=())
     assert own.facts.cameras == ()
