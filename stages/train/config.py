@@ -118,10 +118,11 @@ class Config:
         ):
             if value not in choices:
                 raise ConfigError(f"{key}: {value!r} is none of {', '.join(c or repr(c) for c in choices)}")
-        least = {"side": 1, "stride": 1, "cap": 2, "horizon": 1, "history": 0, "batch": 1, "pack": 0, "workers": 0}
-        for name, low in least.items():
-            if getattr(self.data, name) < low:
-                raise ConfigError(f"data.{name}: {getattr(self.data, name)} is less than {low}")
+        for part, least in LEAST.items():
+            for name, low in least.items():
+                value = getattr(getattr(self, part), name)
+                if value < low:
+                    raise ConfigError(f"{part}.{name}: {value} is less than {low}")
         if self.data.pack and self.data.mode != "event":
             raise ConfigError("data.pack: whole events are packed: data.mode must be event")
         if not self.stages:
@@ -129,6 +130,11 @@ class Config:
 
 
 STAGES = ("video", "action", "text", "joint")
+LEAST = {
+    "data": {"side": 1, "stride": 1, "cap": 2, "horizon": 1, "history": 0, "batch": 1, "pack": 0, "workers": 0},
+    "run": {"threads": 0, "log_every": 1, "validate_every": 0, "validate_batches": 0, "sample_steps": 1,
+            "checkpoint_every": 1},
+}  # fmt: skip
 
 
 def load(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:

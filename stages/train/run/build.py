@@ -27,6 +27,8 @@ def build(sizes: Mapping[str, Any], facts: Facts) -> WorldActionModel:
             raise ConfigError(f"model.{key}: {sizes[key]}, but the data says {value}; leave it out")
     try:
         config = read(ModelConfig, {**sizes, **own}, "model")
+        if facts.cameras and facts.side % config.patch:
+            raise ConfigError(f"data.side: {facts.side} px are no multiple of patches of {config.patch} (model.patch)")
         return WorldActionModel(config, Conditioner(config.state, config.text, max(1, len(facts.captions))))
     except ConfigError:
         raise

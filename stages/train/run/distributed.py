@@ -24,6 +24,8 @@ def world(device: torch.device) -> Iterator[tuple[int, int]]:
         yield 0, 1
         return
     started = not distributed.is_initialized()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     if started:
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -130,7 +131,17 @@ def train(
 
 
 def device_of(name: str) -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else torch.device(name)
+    """Of several processes on a machine each has a GPU of its own. Raises ConfigError."""
+    there = torch.cuda.is_available()
+    try:
+        device = torch.device(("cuda" if there else "cpu") if name == "auto" else name)
+    except RuntimeError as error:
+        raise ConfigError(f"run.device: {name!r} is no device: {error}") from error
+    if device.type != "cuda":
+        return device
+    if not there:
+        raise ConfigError(f"run.device: {name!r}, but torch finds no GPU")
+    return device if device.index is not None else torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def _opened(
@@ -159,6 +170,8 @@ def _opened(
         raise
     except ValueError as error:  # what the loader says of its settings, which are the configuration's
         raise ConfigError(f"data: {error}") from error
+    if not source.facts.cameras and any(own.stage == "video" for own in config.stages):
+        raise ConfigError("stages: video needs a camera, and there is none: leave the stage out")
     loader = source.loader(config.data.workers, pin_memory=device.type == "cuda")
     torch.manual_seed(config.run.seed)
     model = (build or _build())(config.model, source.facts).to(device)

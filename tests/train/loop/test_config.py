@@ -26,6 +26,8 @@ from stages.train.config import Config, ConfigError, DataConfig, StageConfig, de
         ({"optimiser": {"betas": [0.9]}}, "optimiser.betas: a list of 2, not of 1"),
         ({"stages": [{"stage": "vidoe"}]}, "stages[0].stage: 'vidoe' is none of video, action, text, joint"),
         ({"stages": [{"step": 5}]}, "stages[0].step: there is no such key; the nearest is stages[0].steps"),
+        ({"run": {"log_every": 0}}, "run.log_every: 0 is less than 1"),
+        ({"run": {"checkpoint_every": 0}}, "run.checkpoint_every: 0 is less than 1"),
         ({"stages": []}, "stages: a run has one stage or more"),
         ({"run": None}, "run: a mapping of keys, not None"),
         ([1], "the configuration: a mapping of keys, not [1]"),

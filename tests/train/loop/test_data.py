@@ -6,9 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.train.config import DataConfig
+from stages.train.config import Config, ConfigError, DataConfig
 from stages.train.data import NoBatch, Source
 from stages.train.data.calibration import bent, camera, hand_poses
+from stages.train.run.loop import device_of, train
 from tests.load.releases import Event, write_release
 from tests.train.loop.standin import embed
 
@@ -213,3 +214,25 @@ def test_what_is_no_pinhole_is_not_calibrated():
     x, y = 7.5 / 20, 9.5 / 22
     moved = 0.3 * (x * x + y * y) * np.hypot(20 * x, 22 * y)
     assert bent(np.array(strong), camera(STILL, 16, 16).intrinsics, 16, 16) == pytest.approx(moved)
+
+
+def test_a_run_that_cannot_be_says_which_key_is_wrong(release, tmp_path, monkeypatch):
+    given = {"batch": 4, "stride": 2, "workers": 0}
+    for data, message in (
+        ({"cameras": (), "side": 16}, "video needs a camera"),
+        ({"side": 24}, r"data\.side: 24 px are no multiple of patches of 16"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            train(release, Config(data=DataConfig(**given, **data)), tmp_path, embed=embed, say=lambda _: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for name in ("gpu", "cuda"):
+        with pytest.raises(ConfigError, match=r"run\.device"):
+            device_of(name)
+
+
+def test_each_process_of_a_machine_has_a_gpu_of_its_own(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    assert device_of("auto") == device_of("cuda") == torch.device("cuda", 2)
+    assert device_of("cuda:1") == torch.device("cuda", 1)
+    assert device_of("cpu") == torch.device("cpu")
