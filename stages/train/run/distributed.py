@@ -37,10 +37,11 @@ def world(device: torch.device) -> Iterator[tuple[int, int]]:
 
 def valid_tokens(batch: Batch, stage: str) -> Tensor:
     """float32[]: of what a stage's loss is a mean over a batch. Of the stage `joint`, whose loss is a sum of two means,
-    that of actions: there two ranks are one only as far as pictures and actions come in one proportion."""
+    that of actions: there two ranks are one only as far as pictures and actions come in one proportion. Likewise
+    `text`, by its events with a caption: some of these are the last of their episode, which no other follows."""
     if stage == "video":
         return predicted_pixels(batch).sum().float()
-    return (batch.text_valid if stage == "text" else batch.action_segment > 0).sum().float()
+    return (batch.caption_text.any(dim=-1) if stage == "text" else batch.action_segment > 0).sum().float()
 
 
 def share_of(tokens: Tensor) -> Tensor:

@@ -258,7 +258,7 @@ def _one_stage(
         if not at_end and config.run.validate_every and place.of_stage % config.run.validate_every == 0:
             with ema.swapped():
                 validate(run, stage.stage, metrics, progress)
-        stopping = distributed.any_of(run.stop.asked, run.device) if run.world > 1 else run.stop.asked
+        stopping = _stopping(run)
         if not at_end and (stopping or place.of_stage % config.run.checkpoint_every == 0):
             _save(run, optimiser, ema)
         if stopping and not at_end:
@@ -268,9 +268,14 @@ def _one_stage(
     validate(run, stage.stage, metrics, progress)
     place.stage, place.of_stage = place.stage + 1, 0
     _save(run, None, None)
-    if run.stop.asked and place.stage < len(config.stages):
+    if place.stage < len(config.stages) and _stopping(run):
         progress.line(f"Stopped: saved at step {place.step}; --resume goes on from there.")
         raise Stopped
+
+
+def _stopping(run: Run) -> bool:
+    """Whether a rank was asked to stop: all stop at one place, where one alone would leave the others waiting."""
+    return distributed.any_of(run.stop.asked, run.device) if run.world > 1 else run.stop.asked
 
 
 def _step(run: Run, stage: StageConfig, batch: Batch, optimiser: Optimiser, ema: Ema) -> int:
