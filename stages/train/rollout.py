@@ -44,7 +44,7 @@ class Acting:
 
 
 class TowerPolicy:
-    """next_event: its caption, told so far by the conditioner; for whoever shows it."""
+    """next_event: its caption, told so far by the conditioner, empty where a corpus has none; for whoever shows it."""
 
     def __init__(
         self,
@@ -59,6 +59,8 @@ class TowerPolicy:
         """calibration: {camera: as in KEY.calib.json}, of pictures as an observation has them; None: not calibrated."""
         if len(facts.scales) != 1:
             raise ValueError(f"a robot is of one layout, this model has learned {len(facts.scales)}")
+        if config.data.history:
+            raise ValueError("a policy is asked once a chunk: it has no states of the rows before (data.history)")
         self.model, self.config, self.facts, self.mode = model.eval(), config, facts, mode
         self.acting = acting or Acting()
         self.texts = Texts(embed)
@@ -106,7 +108,8 @@ class TowerPolicy:
     def _told(self, state: Tensor, instruction: str) -> tuple[str, float]:
         """Caption and seconds of the event that is to be done now."""
         said = self.model.conditioner(state[None], self.texts([instruction]))
-        return self.facts.captions[int(said.event[0].argmax())], float(said.remaining[0])
+        known = self.facts.captions
+        return known[int(said.event[0].argmax())] if known else "", float(said.remaining[0])
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def _predicted(self, batch: Batch) -> Actions:
@@ -115,6 +118,11 @@ class TowerPolicy:
         own: Actions = found * unit[: found.shape[1]] + shift[: found.shape[1]]
         own[:, 3:] = np.clip(own[:, 3:], 0.0, 1.0)
         return own
+
+    def _window(self) -> int:
+        """Number of the window; 0, none, also where windows were never learned: their codes are noise then."""
+        learned = self.config.data.mode == "unified"
+        return self.rows // self.config.data.horizon if learned and self.mode == "unified" else 0
 
     def _batch(self, observation: Observation, state: Tensor, text: str, rows: int) -> Batch:
         """One event of so many rows: its first picture is seen, the others are to come."""
@@ -151,7 +159,7 @@ class TowerPolicy:
             next_caption=torch.full((1, 1), -1),
             remaining=torch.full((1, 1), rows / facts.fps[0]),
             frames=torch.full((1, 1), rows),
-            window=torch.full((1, 1), self.rows // self.config.data.horizon if self.mode == "unified" else 0),
+            window=torch.full((1, 1), self._window()),
         )
 
 

@@ -122,3 +122,28 @@ def test_what_it_cannot_see_is_told():
     own.facts = replace(own.facts, state=("state", "extra.observation.force"))
     with pytest.raises(ValueError, match=r"no extra\.observation\.force"):
         own.act(seen(), "lift the cup")
+
+
+def test_windows_are_numbered_as_the_run_has_learned_them():
+    for mode, expected in (("event", [0, 0, 0]), ("unified", [0, 0, 1])):  # done 0, 4, 8 of windows of 6
+        own = policy()
+        own.config = replace(own.config, data=replace(own.config.data, mode=mode))
+        found = []
+        for _ in range(3):
+            found.append(own._batch(seen(), own._state(seen()), "lift", 6).window.item())
+            own.act(seen(), "lift the cup")
+        assert found == expected
+
+
+def test_without_captions_an_event_has_no_text():
+    own = lasting(policy(), 0.25, event=0)
+    own.facts, own.mode = replace(own.facts, captions=()), "event"
+    assert own.act(seen(), "lift the cup").shape == (5, 4)
+    assert own.next_event == ""
+
+
+def test_a_run_that_reads_earlier_states_is_refused():
+    own = policy()
+    config = replace(own.config, data=replace(own.config.data, history=2))
+    with pytest.raises(ValueError, match=r"data\.history"):
+        TowerPolicy(own.model, config, own.facts, embed)
