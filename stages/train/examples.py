@@ -72,6 +72,10 @@ class Examples:
     def of_episodes(self, episodes: Sequence[int]) -> Examples:
         return self.take(np.isin(self.episode, np.asarray(episodes)))
 
+    def starts(self) -> Bools:
+        """bool[N]: the first instant that there is of its episode, which is none's frame 0 where it began with rest."""
+        return np.append(True, self.episode[1:] != self.episode[:-1])[: len(self)]
+
     def window_in_event(self) -> npt.NDArray[np.bool_]:
         """bool[N, H]: the action belongs to the event that the instant lies in, which ends after it."""
         steps = np.arange(self.action.shape[1])[None]

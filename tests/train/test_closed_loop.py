@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stages.train.closed_loop.__main__ import TOWERS, of_towers
 from stages.train.closed_loop.figures import cell, rows, shown, telling
 from stages.train.closed_loop.page import Clip, page
 from stages.train.simulation.evaluate import Outcome, evaluate, interval, rollout
@@ -117,6 +118,12 @@ def test_clips_are_a_success_and_a_failure_a_task_of_the_first_policy_that_has_o
     found = [(name, own.task, own.seed, own.success) for name, own in telling(TRIED)]
     assert found == [("good", "a-v3", 0, True), ("bad", "a-v3", 1, False), ("good", "b-v3", 0, True),
                      ("good", "b-v3", 1, False)]  # fmt: skip
+
+
+def test_a_runs_page_has_its_own_clips_whatever_a_baseline_did():
+    name = f"{TOWERS}, event"
+    assert [(own, o.task, o.success) for own, o in telling(of_towers({"good": TRIED["good"], name: TRIED["bad"]}))] == [
+        (name, "a-v3", True), (name, "a-v3", False), (name, "b-v3", False)]  # fmt: skip
 
 
 def test_a_page_says_what_it_is_told_and_nothing_as_markup():

@@ -94,6 +94,15 @@ def test_idle_is_a_hand_that_stands_with_fingers_that_have_long_done_what_they_w
     assert own.action[-1, 0, 0] == np.float32(0.3)
 
 
+def test_an_episode_that_begins_with_rest_begins_where_its_instants_do():
+    """Of the second one frames from 2 on; its fingers are open as those of the first are closed."""
+    whole = of_recordings([recorded([0.5], [0.0]), recorded([0.0, 0.0, 0.0, 0.5], at=3.0)], 2, 10.0)
+    examples = whole.take((whole.episode == 0) | (whole.frame >= 2))
+    assert examples.starts().tolist() == [True, True, False]
+    assert idle(examples).tolist() == [False, True, False]  # nothing was commanded there
+    assert len(Replay(examples).act(seen(3.0), "go")) == 2
+
+
 def test_two_steps_weigh_each_error_by_what_its_input_lacks():
     """A network that gives nothing: from zero the error is 1 / 0.9, from 0.9 a of 0.1 noise 1 / 0.1, squared."""
     network = ChunkNetwork(3, 2, 4, 8, 1)

@@ -69,7 +69,7 @@ def main() -> None:
         given.write.write_text(page(tried, shots, about(own, tasks, seeds, given.seed)), encoding="utf-8")
         print(f"written: {given.write}")
         if given.run:
-            print(f"written: {on_the_runs_page(given.run, [shot for shot in shots if shot.policy.startswith(TOWERS)])}")
+            print(f"written: {on_the_runs_page(given.run, clips(of_towers(tried), made, sight))}")
 
 
 def say(name: str, outcomes: Sequence[Outcome], training: float, episodes: float) -> None:
@@ -89,6 +89,11 @@ def towers(run: Path | None) -> Iterator[tuple[str, TowerPolicy]]:
         known = calibration(TRAINING, facts.side)["cameras"] if facts.cameras else {}
         policy.calibrate({name.removeprefix("observation.images."): own for name, own in known.items()})
         yield f"{TOWERS}, {mode}", policy
+
+
+def of_towers(tried: Tried) -> Tried:
+    """Without the baselines: a run's page shows its own rollouts, whatever a baseline has done already."""
+    return {name: outcomes for name, outcomes in tried.items() if name.startswith(TOWERS)}
 
 
 def on_the_runs_page(run: Path, shots: Sequence[Clip]) -> Path:

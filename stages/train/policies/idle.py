@@ -20,7 +20,7 @@ def idle(examples: Examples) -> Bools:
     """bool[N]: the hand is to stand still, and the gripper has had the same command for FINGERS_S."""
     action = examples.action[:, 0]
     still = np.linalg.norm(action[:, :3], axis=1) < STILL
-    starts = examples.frame == 0
+    starts = examples.starts()
     changed = np.append(False, np.abs(np.diff(action[:, 3])) > 0.5) & ~starts
     rows = np.arange(len(examples))
     last = np.maximum.accumulate(np.where(changed | starts, rows, 0))

@@ -72,7 +72,7 @@ class Replay:
         if self._ended:
             return self._last[None]
         own = self._rows.examples
-        row = self._rows.nearest(observation, instruction, own.frame == 0)
+        row = self._rows.nearest(observation, instruction, own.starts())
         whole = own.action[own.episode == own.episode[row], 0]
         self._ended, self._last = True, np.array([0.0, 0.0, 0.0, whole[-1, 3]], dtype=np.float32)
         return np.asarray(whole)
