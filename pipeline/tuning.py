@@ -42,7 +42,7 @@ class Lesson:
 
 def lesson(corpus: Corpus, files: Sequence[str], level: str | None) -> Lesson:
     """What the spans in these files teach of. Raises LabelError where they and the corpus do not fit together."""
-    labels = {name: [x for x in own if x.track == "all"] for name, own in read(files).items()}
+    labels = {name: [x for x in own if x.track == "all"] for name, own in read(files, everything=True).items()}
     found = [k for k in LEVELS if any(x.level == k for own in labels.values() for x in own)]
     wanted = [k for k in found if level in (None, k)]
     if len(wanted) != 1:

@@ -20,6 +20,8 @@ import pyarrow.parquet as pq
 from schemas.review.decisions import DECISIONS, DecisionRow
 from schemas.table import SchemaError
 from stages import storage
+from stages.review.fold import fold
+from stages.review.overlay import Overlay, overlays
 
 FOLDER = "decisions"
 PART = re.compile(r"\d{13}-([0-9a-f]{16})\.parquet")
@@ -51,6 +53,26 @@ def read(root: str, but: Collection[str] = ()) -> list[DecisionRow]:
         if name not in but:
             found |= {row["decision_id"]: row for row in _part(root, name)}
     return sorted(found.values(), key=lambda r: (r["time_ms"], r["decision_id"]))
+
+
+def forget(root: str, episodes: Collection[str], dry: bool = False) -> int:
+    """Take out what was decided about episodes that are to be forgotten: parts that hold such rows are written anew
+    without them before they go. How many rows; dry: would go. Raises DamagedDecisions, storage.Unusable."""
+    gone = 0
+    for name in parts(root):
+        rows = _part(root, name)
+        kept = [row for row in rows if row["episode_id"] not in episodes]
+        gone += len(rows) - len(kept)
+        if len(kept) < len(rows) and not dry:
+            if kept:
+                publish(root, kept)
+            storage.remove(storage.join(root, FOLDER, name))
+    return gone
+
+
+def overlays_of(root: str) -> dict[str, Overlay]:
+    """What all of them together give to a build, by episode. Raises DamagedDecisions."""
+    return overlays(fold(read(root)))
 
 
 def damaged(root: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Label files: CSV, JSON by episode and level, AgiBot's task_info JSON.
 
 In: paths or URIs; `source=FILE` names the source where a file gives episode numbers alone. Out: {episode_id: labels}.
+Of a file that `corpus labels` wrote, and people changed, only what they changed counts (`returned.py`).
 Raises LabelError with file, place, found, expected: a file that is half understood is not used by halves.
 """
 
@@ -13,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from pipeline.labels.returned import Row, by_place, row_of
 from schemas.episodes import Label
 from schemas.events import PRIMITIVES
 from schemas.ids import LEVELS, TRACKS, episode_id
@@ -21,18 +23,19 @@ from stages.sources.find import named
 from stages.text import plain
 
 NUMBER = re.compile(r"(\d+)(?:\.0*)?")  # an episode's, also as a spreadsheet writes it
-Found = tuple[str, Label]  # episode, its label
+Found = tuple[str, Label, Row | None]  # episode, its label, what it was when it was written out
 
 
 class LabelError(ValueError):
     """A label file that cannot be used; the message says where and what was expected."""
 
 
-def read(files: Iterable[str]) -> dict[str, tuple[Label, ...]]:
-    """Labels of all files, by episode, in the order in which they are given."""
+def read(files: Iterable[str], everything: bool = False) -> dict[str, tuple[Label, ...]]:
+    """Labels of all files, by episode, in the order in which they are given; everything: spans that nobody has changed
+    since they were written out as well."""
     found: dict[str, list[Label]] = {}
     for name in files:
-        for episode, label in _file(name):
+        for episode, label in by_place(_file(name), everything):
             found.setdefault(episode, []).append(label)
     return {episode: tuple(labels) for episode, labels in found.items()}
 
@@ -114,7 +117,8 @@ def _span(row: Mapping[str, Any], source: str | None, where: str, path: str) -> 
     start, end, frames = _ends(row, where)
     text = plain(row.get("caption") or row.get("text") or "")
     label = Label(level, start, end, text, "frames" if frames else "seconds", track, primitive, storage.name_of(path))
-    return _episode(row.get("episode_id"), source, where), label
+    was = row_of(label, row.get("origin"), row.get("said_by"), row.get("exported"))
+    return _episode(row.get("episode_id"), source, where), label, was
 
 
 def _ends(row: Mapping[str, Any], where: str) -> tuple[float, float, bool]:

@@ -1,7 +1,8 @@
 """Events as label files: what `read` takes, AgiBot's task_info, LeRobot's subtask columns.
 
-In: a corpus. Out: one file (CSV, JSON, AgiBot) or a folder (LeRobot). CSV and JSON written and read again give the same
-spans; AgiBot and LeRobot know one level, and LeRobot joins neighbours of one caption.
+In: a corpus. Out: one file (CSV, JSON, AgiBot) or a folder (LeRobot). CSV and JSON that are written and given back say
+what people have changed in them, and nothing else; AgiBot and LeRobot know one level, and LeRobot joins neighbours of
+one caption.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.corpus.view import Corpus
+from pipeline.labels.returned import exported
 from schemas.ids import key_of, source_of
 from stages import storage
 
 FORMATS = ("csv", "json", "agibot", "lerobot")
-COLUMNS = ("episode_id", "level", "track", "start_s", "end_s", "caption", "primitive", "origin")
-DECIMALS = 4  # of seconds: a tenth of a ms, far below half a row
+COLUMNS = (
+    "id", "episode_id", "level", "track", "start_s", "end_s", "caption", "primitive", "origin", "said_by", "exported",
+)  # fmt: skip
+DECIMALS = 3  # of seconds: event ids are in ms
 Rows = list[dict[str, Any]]
 
 
@@ -52,9 +56,9 @@ def _rows(corpus: Corpus, levels: Sequence[str], track: str, origin: str | None)
     joined = events if texts is None else events.join(texts, on="event_id", how="left")
     words = pl.col("label") if texts is None else pl.coalesce("label", "text")
     seconds = pl.col("start_s", "end_s").round(DECIMALS)  # 3.3, not the 3.2999999523 that float32 timestamps make of it
-    return (
-        joined.with_columns(seconds, caption=words.fill_null("")).sort("episode_id", "level", "start_frame").to_dicts()
-    )
+    named = joined.with_columns(seconds, caption=words.fill_null(""), id="event_id")
+    rows = named.sort("episode_id", "level", "start_frame").to_dicts()
+    return [{**row, "exported": exported(row)} for row in rows]
 
 
 def _csv(corpus: Corpus, uri: str, rows: Rows) -> None:
@@ -69,7 +73,7 @@ def _json(corpus: Corpus, uri: str, rows: Rows) -> None:
     value: dict[str, dict[str, Rows]] = {}
     for row in rows:
         span = {"start": row["start_s"], "end": row["end_s"]}
-        span |= {k: row[k] for k in ("caption", "primitive", "track", "origin")}
+        span |= {k: row[k] for k in ("caption", "primitive", "track", "id", "origin", "said_by", "exported")}
         value.setdefault(row["episode_id"], {}).setdefault(row["level"], []).append(span)
     storage.write_bytes(uri, json.dumps(value, indent=1, ensure_ascii=False).encode())
 

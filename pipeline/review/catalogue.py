@@ -47,7 +47,8 @@ class Catalogue:
         marks = ", ".join("?" * len(COLUMNS))
         rows = events.select(list(COLUMNS)).sort("episode", "level", "track", "start_ms").iter_rows()
         self._db.executemany(f"INSERT INTO machine VALUES ({marks})", rows)
-        self._db.execute("INSERT INTO spans SELECT *, '', 0, '', '' FROM machine")
+        own = """trim(iif(origin = 'human', 'span ', '') || iif(said_by = 'human', 'text', ''))"""
+        self._db.execute(f"INSERT INTO spans SELECT *, '', 0, {own}, '' FROM machine")
         for table in ("machine", "spans"):
             self._db.execute(f"CREATE INDEX {table}_place ON {table} (episode, level, track, start_ms)")
         self._db.execute("CREATE INDEX by_level ON spans (level, track, episode, start_ms)")
@@ -56,7 +57,7 @@ class Catalogue:
     def machine(self, place: Place) -> list[Span]:
         """The machine's spans of a level and track, in order."""
         query = "SELECT * FROM machine WHERE episode = ? AND level = ? AND track = ? ORDER BY start_ms"
-        return [Span(r["start_ms"], r["end_ms"], r["primitive"], r["text"]) for r in self._db.execute(query, place)]
+        return [_machine(r) for r in self._db.execute(query, place)]
 
     def lay(self, place: Place, spans: Sequence[Span]) -> None:
         """Spans of today instead of those that were there; what a span is otherwise it has from the machine's span that
@@ -98,17 +99,23 @@ class Catalogue:
         return found
 
 
+def _machine(row: sqlite3.Row) -> Span:
+    """A span of the last build; what people had set of it already stays theirs when it is changed again."""
+    own = ["span"] * (row["origin"] == "human") + ["text"] * (row["said_by"] == "human")
+    return Span(row["start_ms"], row["end_ms"], row["primitive"], row["text"], own=tuple(own))
+
+
 def _row(span: Span, like: Mapping[str, Any]) -> list[Any]:
     own = {"start_ms": span.start, "end_ms": span.end, "primitive": span.primitive, "text": span.text}
-    if "span" in span.own:
-        own |= {"event_id": "", "origin": "human"}
+    if (span.start, span.end) != (like["start_ms"], like["end_ms"]):
+        own |= {"event_id": "", "origin": "human" if "span" in span.own else like["origin"]}
     review = [span.state, int(span.flagged), " ".join(span.own), span.seen]
     return [*({**like, **own}[name] for name in COLUMNS), *review]
 
 
 def _out(row: sqlite3.Row) -> dict[str, Any]:
     found = dict(row)
-    found["seen"] = found["seen"] or Span(row["start_ms"], row["end_ms"], row["primitive"], row["text"]).seen
+    found["seen"] = found["seen"] or _machine(row).seen
     found["own"] = found["own"].split()
     return found | {"flagged": bool(row["flagged"]), "static": bool(row["static"])}
 

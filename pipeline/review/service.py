@@ -10,9 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from pipeline.corpus import decisions
+from pipeline.corpus import decisions, tombstones
 from pipeline.review.catalogue import Catalogue
 from pipeline.review.episode import Episodes
 from pipeline.review.store import Store
@@ -66,6 +67,7 @@ class Review:
         self.stale: dict[Place, list[Touched]] = {}
         self.version = 0  # of the corpus
         self.store.add(decisions.read(root), published=True)
+        self.forget()
         self.take(catalogue, episodes)
 
     def take(self, catalogue: Catalogue, episodes: Episodes) -> None:
@@ -204,8 +206,18 @@ class Review:
         with self.lock:
             return self.store.of(actor, most)
 
+    def forget(self) -> None:
+        """What `corpus forget` took out of the corpus goes from the store too: up to when that was asked for, since
+        another recording may have the name of one that is gone."""
+        for stone in tombstones.whole(self.root):
+            until = int(datetime.fromisoformat(stone.at).timestamp() * 1000) + 999
+            with self.lock:
+                if self.store.forget(stone.episode_id, until):
+                    self.touched = fold(self.store.all())
+
     def publish(self) -> int:
         """Put what is not in the corpus yet there; how many rows. Raises storage.Unusable."""
+        self.forget()
         with self.lock:
             rows = self.store.unpublished()
         if rows:

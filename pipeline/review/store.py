@@ -89,6 +89,15 @@ class Store:
         self._db.executemany("UPDATE decisions SET published = 1 WHERE decision_id = ?", ids)
         self._db.execute("COMMIT")
 
+    def forget(self, episode: str, until_ms: int) -> int:
+        """Take out what was decided about an episode up to then; how many rows."""
+        self._db.execute("PRAGMA secure_delete=ON")
+        where = "json_extract(body, '$.episode_id') = ? AND time_ms <= ?"
+        gone = self._db.execute(f"DELETE FROM decisions WHERE {where}", (episode, until_ms)).rowcount
+        if gone:
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return gone
+
     def pace(self) -> list[tuple[str, int, int]]:
         """(actor, decisions, ms spent) of each person."""
         query = "SELECT actor, count(*), sum(spent_ms) FROM decisions GROUP BY actor ORDER BY 2 DESC"

@@ -1,9 +1,10 @@
 """What a row of decisions says now, and how it lies over the machine's spans.
 
-`fold`: decisions in order in, the spans that people have touched out; what was undone leaves nothing. `laid_over`: they
-over the machine's spans of today, which may be others than those that people saw. A span whose borders a person has set
-wins over its stretch; a verdict, a caption or a primitive holds for the machine's span that lies where it was said, and
-is stale where none does: kept, shown, not used in silence.
+`fold`: decisions in order in, the spans that they left out. `laid_over`: these over the spans of the last build, which
+may be others than those that people saw. A span whose borders a person has set wins over its stretch; a verdict, a
+caption or a primitive holds for the machine's span that lies where it was said, and is stale where none does: kept,
+shown, not used in silence. Of what was undone the spans that were there before are remembered: until the next build
+the corpus has what was undone.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Place = tuple[str, str, str]  # episode, level, track
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """A span that people have touched, and who did so last."""
+    """A span that a decision left, and whose decision that was. Where it was an undo the span may be untouched."""
 
     span: Span
     actor: str
@@ -54,22 +55,26 @@ def after(own: Sequence[Touched], row: DecisionRow) -> list[Touched]:
     """What is touched after one more decision about the same level and track of an episode."""
     start, end = row["before"][0]["start_ms"], row["before"][-1]["end_ms"]
     kept = [t for t in own if t.span.end <= start or end <= t.span.start]
-    new = [Touched(s, row["actor"], row["time_ms"]) for s in of_rows(row["after"]) if not s.untouched]
+    new = [Touched(s, row["actor"], row["time_ms"]) for s in of_rows(row["after"])]
     return sorted([*kept, *new], key=lambda t: t.span.start)
 
 
 def laid_over(machine: Sequence[Span], touched: Sequence[Touched]) -> Laid:
-    """Spans of today; machine: in order, each ends where the next begins."""
+    """Spans of today; machine: those of the last build in order, each ends where the next begins, with what in them is
+    people's."""
     cut = [t.span for t in touched if "span" in t.span.own]
+    undone = [m for m in machine if "span" in m.own and not over(cut, m.start, m.end)]
+    cut += [t.span for t in touched if t.span not in cut and over(undone, t.span.start, t.span.end)]
     spans = sorted([*_around(machine, cut), *(_with_words(s, machine) for s in cut)], key=lambda s: s.start)
     number = {(s.start, s.end): n for n, s in enumerate(spans)}
+    borders = {(s.start, s.end) for s in cut}
     stale = []
-    for item in (t for t in touched if "span" not in t.span.own):
+    for item in (t for t in touched if t.span not in cut and not t.span.untouched):
         own = item.span
         n = number.get(_same(own, spans) or (own.start, own.end))
         if n is None:
             stale.append(item)
-        elif spans[n].untouched:
+        elif (spans[n].start, spans[n].end) not in borders:  # else there are later words about just that stretch
             spans[n] = said_of(spans[n], own)
     return Laid(spans, stale)
 

@@ -57,7 +57,7 @@ class _Parts:
 
 
 def overlays(touched: Mapping[Place, Sequence[Touched]]) -> dict[str, Overlay]:
-    """{episode: its overlay}; none of one of which spans were only flagged or skipped."""
+    """{episode: its overlay}; none of one of which spans were only flagged or skipped, or all of it was undone."""
     found: dict[str, _Parts] = {}
     for (episode, level, track), own in sorted(touched.items()):
         parts = found.setdefault(episode, _Parts())

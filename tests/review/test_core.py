@@ -1,5 +1,6 @@
 """What decisions do to spans, and what they say together."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -80,7 +81,20 @@ def test_undo_leaves_nothing():
     work.undo()
     assert work.spans == before
     assert fold(work.rows) == {PLACE: work.touched}
-    assert [t.span.start for t in work.touched] == [0]
+    assert [t.span for t in work.touched if not t.span.untouched] == before[:1]
+
+
+def test_an_undo_shows_although_the_corpus_was_built_with_what_it_undoes():
+    work = Reviewed()
+    work.do("accept", 0)
+    before = work.spans
+    work.do("end", 0, to=1200)
+    work.machine = [replace(s, state="") for s in work.spans]  # a build
+    work.undo()
+    assert work.spans == before
+    assert {p: [t.span.own for t in own] for p, own in fold(work.rows).items()} == {PLACE: [(), ()]}
+    work.machine = MACHINE  # another one
+    assert work.spans == before
 
 
 actions = st.one_of(

@@ -8,11 +8,12 @@ from itertools import count
 import polars as pl
 import pytest
 
-from pipeline.corpus import decisions
+from pipeline.corpus import decisions, tombstones
 from pipeline.review.access import Access, NoAccess, tokens_of
 from pipeline.review.guard import MOST_BYTES
 from pipeline.review.media import span_of
 from pipeline.review.store import Store, StoreInUse
+from stages.forgotten import Tombstone
 from stages.review.spans import Span
 from tests.review.rows import MACHINE
 from tests.review.server import body, client, events, review
@@ -186,6 +187,21 @@ def test_after_another_build_decisions_lie_over_the_new_spans(own, web):
     assert [(e["start_ms"], e["state"]) for e in spans(web)] == [(0, ""), (800, ""), (1500, ""), (2500, "")]
     stale = own.of(FIRST)[1]
     assert [(s["start_ms"], s["state"], s["by"]) for s in stale] == [(3000, "accepted", "ada")]
+
+
+def test_what_is_forgotten_goes_from_parts_and_store(own, web):
+    send(web, 0, "accept", comment="Bo at work")
+    other = body(spans(web, "lab/000002"), 0, "accept", drawn())
+    assert web.post("/api/decide", json=other).status_code == 200
+    own.publish()
+    assert (decisions.forget(own.root, {FIRST}, dry=True), decisions.forget(own.root, {FIRST})) == (1, 1)
+    assert [r["episode_id"] for r in decisions.read(own.root)] == ["lab/000002"]
+    tombstones.write(
+        own.root, Tombstone(FIRST, FIRST, "lab", "", "", None, None, None, "2100-01-01T00:00:00+00:00", "ada", "why")
+    )
+    own.publish()
+    assert [r["episode_id"] for r in own.store.all()] == ["lab/000002"]
+    assert decisions.read(own.root) == own.store.all()
 
 
 def test_one_server_a_store(tmp_path):

@@ -138,7 +138,7 @@ def _captions(plan: Plan, alive: pl.DataFrame) -> list[tuple[str, str, str, int]
 def _aside(plan: Plan) -> list[tuple[str, str, int]]:
     """(stage, reason, how many episodes), of what the survey and each stage have set aside; most first."""
     found: set[tuple[str, str, str]] = set()
-    for lost in plan.survey.refused:
+    for lost in (found for found in plan.survey.refused if found.error.event_id is None):
         found |= {("survey", lost.error.reason.value, item) for item, _ in lost.items()}
     for stage in plan.stages:
         if stage is not SHARD and stage.name in plan.wanted and stage.name in plan.states:

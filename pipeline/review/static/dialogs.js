@@ -14,7 +14,8 @@ export function made(name, text = "", kind = "") {
 export function showHelp(keys, changed) {
   const box = $("help");
   const draw = () => {
-    box.replaceChildren();
+    const columns = [made("div"), made("div"), made("div")];
+    box.replaceChildren(...columns);
     for (const [title, rows] of ACTIONS) {
       const section = made("section");
       const table = made("table");
@@ -37,7 +38,7 @@ export function showHelp(keys, changed) {
         row.insertCell().append(button);
         row.insertCell().textContent = words;
       }
-      box.append(section);
+      columns[{ Correct: 1, Go: 2 }[title] ?? 0].append(section);
     }
     const words = `1 to 9 and 0: ${DIGITS.join(", ")}. A tap names the event; held while it plays, it labels what plays until you let go. ` +
       "Drag an edge on the timeline to move it; the wheel zooms. A click on a key here gives it to another one (a foot pedal is a key).";
