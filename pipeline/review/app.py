@@ -166,7 +166,7 @@ def file(path: str, request: Request, on: On, _: Who) -> Response:
 def facets(on: On, _: Who) -> wire.Facets:
     """What events can be filtered by, with how many there are of each."""
     with on.review.lock:
-        found, version = on.review.catalogue.facets(), on.review.version
+        found, version = on.review.catalogue.facets, on.review.version
     return wire.Facets(facets=found, primitives=list(PRIMITIVES), levels=list(LEVELS), level=on.level, version=version)
 
 

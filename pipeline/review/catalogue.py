@@ -22,10 +22,12 @@ COLUMNS = {
     "said_by": "TEXT", "sure": "REAL", "doubt": "INTEGER", "recovery": "TEXT", "origin": "TEXT", "static": "INTEGER",
     "task": "TEXT", "vl": "INTEGER", "action": "INTEGER", "rarity": "INTEGER",
 }  # fmt: skip
-REVIEW = {"state": "TEXT", "flagged": "INTEGER", "own": "TEXT", "seen": "TEXT"}
+REVIEW = {"state": "TEXT", "flagged": "INTEGER", "own": "TEXT", "seen": "TEXT", "words": "TEXT"}
+SURE = "min(confidence, coalesce(sure, 1))"
+SEARCHED = "lower(text || ' ' || task || ' ' || episode)"
 ORDERS = {  # of the queue
     "episode": "episode, start_ms",
-    "confidence": "min(confidence, coalesce(sure, 1)), episode, start_ms",
+    "confidence": f"{SURE}, episode, start_ms",
     "rarity": "rarity, episode, start_ms",
     "spread": "start_ms * 7919 % 1009, episode",  # of a cluster: from all over it, the same each time
 }
@@ -48,11 +50,14 @@ class Catalogue:
         rows = events.select(list(COLUMNS)).sort("episode", "level", "track", "start_ms").iter_rows()
         self._db.executemany(f"INSERT INTO machine VALUES ({marks})", rows)
         own = """trim(iif(origin = 'human', 'span ', '') || iif(said_by = 'human', 'text', ''))"""
-        self._db.execute(f"INSERT INTO spans SELECT *, '', 0, {own}, '' FROM machine")
+        self._db.execute(f"INSERT INTO spans SELECT *, '', 0, {own}, '', {SEARCHED} FROM machine")
         for table in ("machine", "spans"):
             self._db.execute(f"CREATE INDEX {table}_place ON {table} (episode, level, track, start_ms)")
-        self._db.execute("CREATE INDEX by_level ON spans (level, track, episode, start_ms)")
+        for name, order in {"state": "state", **ORDERS}.items():
+            if name != "spread":
+                self._db.execute(f"CREATE INDEX by_{name} ON spans (level, track, {order})")
         self._db.execute("ANALYZE")
+        self.facets = self._facets()
 
     def machine(self, place: Place) -> list[Span]:
         """The machine's spans of a level and track, in order."""
@@ -90,7 +95,7 @@ class Catalogue:
         query = f"SELECT state, count(*) FROM spans WHERE {where} GROUP BY state"
         return {str(state): int(n) for state, n in self._db.execute(query, values)}
 
-    def facets(self) -> dict[str, list[tuple[str, int]]]:
+    def _facets(self) -> dict[str, list[tuple[str, int]]]:
         """{column: values with how many spans have each, most frequent first}."""
         found = {}
         for column in FACETS:
@@ -109,7 +114,8 @@ def _row(span: Span, like: Mapping[str, Any]) -> list[Any]:
     own = {"start_ms": span.start, "end_ms": span.end, "primitive": span.primitive, "text": span.text}
     if (span.start, span.end) != (like["start_ms"], like["end_ms"]):
         own |= {"event_id": "", "origin": "human" if "span" in span.own else like["origin"]}
-    review = [span.state, int(span.flagged), " ".join(span.own), span.seen]
+    words = f"{span.text} {like['task']} {like['episode']}".lower()
+    review = [span.state, int(span.flagged), " ".join(span.own), span.seen, words]
     return [*({**like, **own}[name] for name in COLUMNS), *review]
 
 
@@ -117,6 +123,7 @@ def _out(row: sqlite3.Row) -> dict[str, Any]:
     found = dict(row)
     found["seen"] = found["seen"] or _machine(row).seen
     found["own"] = found["own"].split()
+    del found["words"]
     return found | {"flagged": bool(row["flagged"]), "static": bool(row["static"])}
 
 
@@ -135,13 +142,12 @@ def _where(wanted: Mapping[str, Any]) -> tuple[str, list[Any]]:
         found.append("episode = ?")
         values.append(wanted["episode"])
     if wanted.get("most") is not None:
-        found.append("min(confidence, coalesce(sure, 1)) <= ?")
+        found.append(f"{SURE} <= ?")
         values.append(wanted["most"])
     found += ["flagged = 1"] * bool(wanted.get("flagged")) + ["doubt > 0"] * bool(wanted.get("doubt"))
     for word in str(wanted.get("q") or "").split()[:8]:
-        found.append("(text LIKE ? ESCAPE '!' OR task LIKE ? ESCAPE '!' OR episode LIKE ? ESCAPE '!')")
-        escaped = word.replace("!", "!!").replace("%", "!%").replace("_", "!_")
-        values += [f"%{escaped}%"] * 3
+        found.append("instr(words, ?) > 0")
+        values.append(word.lower())
     return " AND ".join(found), values
 
 

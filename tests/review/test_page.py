@@ -215,7 +215,7 @@ def serious(page) -> list[str]:
 NUMBER = """(camera) => {
   // the number that the painted frame carries as bars, of 12 bits
   const canvas = new OffscreenCanvas(192, 96), c = canvas.getContext('2d', { willReadFrequently: true });
-  c.drawImage(camera.video, 0, 0, 192, 96);
+  c.drawImage(camera.canvas, 0, 0, 192, 96);
   let number = 0;
   for (let bit = 0; bit < 12; bit++) {
     const data = c.getImageData(bit * 16 + 4, 24, 8, 48).data;
@@ -228,8 +228,11 @@ NUMBER = """(camera) => {
 
 
 @pytest.fixture(scope="module")
-def numbered(build, tmp_path_factory):
-    """Three cameras, whose frames carry their numbers."""
+def numbered(request, tmp_path_factory):
+    """Three cameras, whose frames carry their numbers; REVIEW_NUMBERED names a corpus of them that is built already."""
+    if "REVIEW_NUMBERED" in os.environ:
+        return Path(os.environ["REVIEW_NUMBERED"])
+    build = request.getfixturevalue("build")
     folder = tmp_path_factory.mktemp("numbered")
     source = write_dataset(folder / "logs", [Episode(300, 0)], cameras=("front", "side", "wrist"), fps=20)
     build([source], folder / "corpus", until="caption")

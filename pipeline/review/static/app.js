@@ -110,7 +110,10 @@ class App {
   }
 
   ticked() {
-    this.timeline.setTime(this.player.ms);
+    const { player } = this;
+    const [frame, into] = player.at(player.ms);
+    const lags = player.playing && player.cameras.length && Math.abs(player.painted - frame) > 1;
+    this.timeline.setTime(lags ? player.edges[player.painted] : player.edges[frame] + (player.playing ? into * (player.edges[frame + 1] - player.edges[frame]) : 0));
     this.panel.clock();
   }
 
@@ -329,7 +332,7 @@ class App {
 
   digit(key) {
     if (!this.now) return;
-    this.held = { key, from: this.player.ms, at: performance.now(), primitive: DIGITS[(Number(key) + 9) % 10], playing: this.player.playing };
+    this.held = { key, from: this.player.edges[this.player.frame()], at: performance.now(), primitive: DIGITS[(Number(key) + 9) % 10], playing: this.player.playing };
     if (this.player.playing) {
       const edges = this.episode.about.edges_ms;
       this.player.setLoop(edges[0], edges.at(-1)); // it may go on past the event
@@ -342,9 +345,9 @@ class App {
     if (!held || event.key !== held.key) return;
     this.held = this.timeline.held = null;
     this.loop();
-    const long = held.playing && performance.now() - held.at >= HOLD_MS && this.player.ms > held.from;
+    const long = held.playing && performance.now() - held.at >= HOLD_MS && this.player.edges[this.player.frame()] >= held.from;
     if (long) {
-      const [from, to] = [this.player.edges[this.player.at(held.from)[0]], this.player.edges[this.player.at(this.player.ms)[0] + 1]];
+      const [from, to] = [held.from, this.player.edges[this.player.frame() + 1]];
       const touched = this.events().filter((e) => e.start_ms < to && from < e.end_ms);
       this.player.pause();
       this.decide("label", { to_ms: from, until_ms: to, primitive: held.primitive, seen: touched.map((e) => e.seen) }).then((made) => {

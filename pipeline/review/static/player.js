@@ -1,9 +1,12 @@
 // All cameras of an episode in lockstep: one clock in ms of the episode, to which each video is held.
 // A video that is early or late runs slower or quicker for a moment; one that is far off is sought. While one of
 // them seeks the clock waits. A frame is shown by seeking to its middle, so that no rounding shows the one before.
+// What a video presents is kept for a moment, and only frames of one instant are painted together: where decoding
+// lags, pictures come less often, and never apart.
 
 const NEAR = 0.25; // s off from which a video is sought instead of bent
 const BEND = 0.35; // s in which a video that is off is to be right again
+const KEPT = 8; // frames of a camera that wait for the others
 const BLOB = 24e6; // bytes up to which a proxy is fetched whole: then a seek asks nobody
 
 export class Player {
@@ -17,6 +20,7 @@ export class Player {
     this.ms = 0;
     this.playing = false;
     this.load_ = 0;
+    this.painted = 0; // canonical frame that all cameras show
     requestAnimationFrame((now) => this.tick(now));
     new ResizeObserver(() => this.layout()).observe(box);
   }
@@ -39,9 +43,11 @@ export class Player {
     video.setAttribute("aria-label", `camera ${about.name}`);
     video.tabIndex = -1;
     const note = element("figcaption", "", about.name);
-    figure.append(video, note);
+    const canvas = document.createElement("canvas");
+    Object.assign(canvas, { width: about.width, height: about.height });
+    figure.append(video, canvas, note);
     this.box.append(figure);
-    const camera = { about, video, note, figure, frame: -1, wanted: null, busy: false, url: "", gone: () => {} };
+    const camera = { about, video, canvas, note, figure, kept: [], spare: [], busy: false, url: "", gone: () => {} };
     camera.gone = () => {
       video.removeAttribute("src");
       if (camera.url) URL.revokeObjectURL(camera.url);
@@ -54,11 +60,12 @@ export class Player {
         })
         .catch(() => (note.textContent = `${about.name}: cannot be read`));
     } else video.src = `/${about.url}`;
-    const painted = (_, data) => {
-      camera.frame = Math.floor(data.mediaTime * this.fps(camera) + 0.5);
-      if (ticket === this.load_) video.requestVideoFrameCallback?.(painted);
+    const presented = (_, data) => {
+      if (ticket !== this.load_) return;
+      this.keep(camera, Math.floor(data.mediaTime * this.fps(camera) + 0.5));
+      video.requestVideoFrameCallback(presented);
     };
-    video.requestVideoFrameCallback?.(painted);
+    video.requestVideoFrameCallback(presented);
     video.addEventListener("seeked", () => {
       camera.busy = false;
       if (!this.playing) this.show(camera);
@@ -85,8 +92,50 @@ export class Player {
     return [low, Math.min(0.999, Math.max(0, into))];
   }
 
+  // Canonical frame that is shown.
   frame() {
-    return this.at(this.ms)[0];
+    return this.playing && this.cameras.length ? this.painted : this.at(this.ms)[0];
+  }
+
+  // Canonical frame that shows a source frame.
+  canonical(camera, number) {
+    const index = camera.about.index;
+    if (!index) return number;
+    let [low, high] = [0, index.length - 1];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (index[middle] < number) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  // A frame that a video has just presented, with its number, until the other cameras have theirs.
+  keep(camera, number) {
+    const frame = this.canonical(camera, number);
+    if (!this.playing && frame !== this.at(this.ms)[0] && this.source(camera, this.at(this.ms)[0]) !== number) return;
+    const canvas = camera.spare.pop() ?? new OffscreenCanvas(camera.about.width, camera.about.height);
+    canvas.getContext("2d").drawImage(camera.video, 0, 0, canvas.width, canvas.height);
+    camera.kept.push({ frame: this.playing ? frame : this.at(this.ms)[0], canvas });
+    if (camera.kept.length > KEPT) camera.spare.push(camera.kept.shift().canvas);
+    this.paint();
+  }
+
+  forget(camera) {
+    camera.spare.push(...camera.kept.splice(0).map((k) => k.canvas));
+    camera.spare.length = Math.min(camera.spare.length, KEPT);
+  }
+
+  // The newest instant that all cameras have, to a frame.
+  paint() {
+    if (this.cameras.some((c) => !c.kept.length)) return;
+    const newest = Math.min(...this.cameras.map((c) => c.kept.at(-1).frame));
+    const chosen = this.cameras.map((c) => c.kept.reduce((best, k) => (Math.abs(k.frame - newest) <= Math.abs(best.frame - newest) ? k : best)));
+    if (chosen.some((k) => Math.abs(k.frame - newest) > 1)) return;
+    const frames = chosen.map((k) => k.frame);
+    if (Math.max(...frames) - Math.min(...frames) > 1) return;
+    this.cameras.forEach((camera, n) => camera.canvas.getContext("2d").drawImage(chosen[n].canvas, 0, 0));
+    this.painted = newest;
   }
 
   source(camera, frame) {
@@ -111,8 +160,10 @@ export class Player {
     const { video } = camera;
     if (!(video.readyState >= 1) || camera.busy) return;
     const target = this.target(camera, this.ms, !this.playing);
-    if (Math.abs(video.currentTime - target) < 0.004) return;
+    const there = camera.kept.at(-1)?.frame === this.at(this.ms)[0];
+    if (there && Math.abs(video.currentTime - target) < 0.004) return;
     camera.busy = true;
+    this.forget(camera);
     video.currentTime = target;
   }
 
@@ -133,9 +184,10 @@ export class Player {
 
   pause() {
     if (this.playing) {
+      const frame = this.frame();
       this.playing = false;
       for (const { video } of this.cameras) video.pause();
-      this.seek(this.edges[this.frame()] ?? 0);
+      this.seek(this.edges[frame] ?? 0);
     }
     this.changed();
   }
@@ -192,6 +244,7 @@ export class Player {
 
   jump(camera) {
     camera.busy = true;
+    this.forget(camera);
     camera.video.pause();
     camera.video.currentTime = this.target(camera, this.ms, false) + 0.001;
   }
