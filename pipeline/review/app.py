@@ -206,10 +206,17 @@ def lanes(on: On, _: Who, id: Annotated[str, Query(pattern=wire.EPISODE)]) -> di
 
 @ROUTES.get("/api/cluster")
 def cluster(
-    on: On, _: Who, level: wire.Level, vl: int, limit: Annotated[int, Query(ge=1, le=60)] = 6
+    on: On,
+    _: Who,
+    level: wire.Level,
+    vl: int,
+    state: Literal["open"] | None = None,
+    limit: Annotated[int, Query(ge=1, le=60)] = 6,
 ) -> list[wire.Member]:
-    """Some events of a cluster, each with a strip of pictures of its episode, evenly from its beginning to its end."""
-    rows, _total = on.review.find({"level": level, "vl": vl, "track": "all"}, "spread", limit, 0)
+    """Some events of a cluster (state: those that nobody has judged), each with a strip of pictures of its episode,
+    evenly from its beginning to its end."""
+    wanted = {"level": level, "vl": vl, "track": "all", "state": state}
+    rows, _total = on.review.find(wanted, "spread", limit, 0)
     members = []
     for row in rows:
         about = on.review.episodes.about(row["episode"])

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ class Running:
         self.process = subprocess.Popen(
             words, stdout=subprocess.PIPE, stderr=self.log, text=True, env=environment, cwd=ROOT
         )
+        weakref.finalize(self, self.process.kill)  # of a test that failed
         assert self.process.stdout is not None
         for line in self.process.stdout:
             if line.startswith("review at "):

@@ -78,7 +78,7 @@ def kills(corpus, folder, people: int, many: int, times: int) -> dict[str, float
         server.kill()
         server = Running(corpus, store, *options, port=server.port)
     for worker in workers:
-        worker.join(timeout=300)
+        worker.join(timeout=900)
         assert not worker.is_alive()
         assert worker.wrong == []
     took = time.monotonic() - began
@@ -123,5 +123,6 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_there_twice(corpus, tmp_pat
 
 
 @pytest.mark.review
+@pytest.mark.timeout(1800)
 def test_twenty_people_two_thousand_decisions_five_kills(corpus, tmp_path):
     print(kills(corpus, tmp_path, people=20, many=100, times=5))

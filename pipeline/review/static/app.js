@@ -8,6 +8,7 @@ import { Timeline } from "./timeline.js";
 import { askComment, askPrimitive, showConflict, showHelp } from "./dialogs.js";
 import { Panel } from "./panel.js";
 import { Queue } from "./queue.js";
+import { showSheet } from "./sheet.js";
 
 const HOLD_MS = 220; // a digit that is down for longer labels while it plays
 const WAIT_MS = 280; // nudges that follow each other this quickly are one decision
@@ -197,7 +198,10 @@ class App {
   }
 
   refused(body, answer) {
-    showConflict(body, answer, this.now, () => this.take(body, answer.events));
+    showConflict(body, answer, this.now, () => {
+      this.saved("saved", "");
+      if (answer.events.length) this.take(body, answer.events);
+    });
   }
 
   saved(words, kind) {
@@ -408,6 +412,7 @@ const ACTS = {
   right: (app) => app.choose(app.events()[app.events().findIndex((e) => e.start_ms === app.now.start_ms) + 1]),
   left: (app) => app.choose(app.events()[app.events().findIndex((e) => e.start_ms === app.now.start_ms) - 1]),
   search: (app) => app.queue.focus(),
+  sheet: (app) => showSheet(app, app.now),
   queue: (app) => app.queue.toggle(),
   help: (app) => showHelp(app.keys, () => app.panel.hints()),
 };

@@ -115,7 +115,7 @@ export function showConflict(asked, answer, before, take) {
   both.append(yours, theirs);
   const go = made("button", answer.kind === "leased" ? "Leave it" : "Show what is there now", "primary");
   go.addEventListener("click", () => box.close());
-  box.onclose = () => answer.events.length && take();
+  box.onclose = take;
   box.replaceChildren(made("p", answer.detail), both, go);
   box.showModal();
 }

@@ -39,6 +39,7 @@ export const ACTIONS = [
     ["previous", "ArrowUp", "Previous in the queue"],
     ["right", "]", "Next event of the episode"],
     ["left", "[", "Previous event of the episode"],
+    ["sheet", "k", "Contact sheet of its cluster: accept many"],
     ["search", "/", "Search and filter"],
     ["queue", "g", "Show or hide the queue"],
     ["help", "?", "Keys"],

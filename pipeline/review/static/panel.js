@@ -179,7 +179,7 @@ export class Panel {
 
 const known = new Map();
 
-function picture(url) {
+export function picture(url) {
   if (!known.has(url)) {
     if (known.size > 200) known.clear();
     known.set(url, new Promise((good, bad) => {
@@ -202,9 +202,9 @@ function cut(context, image, at, left, width) {
   context.drawImage(image, number * tile_, 0, tile_, image.height, left, 0, width, context.canvas.height);
 }
 
-function tile(canvas, image, at) {
-  canvas.height = 72;
-  canvas.width = Math.round((image.width / count(image)) * (72 / image.height));
+export function tile(canvas, image, at, height = 72) {
+  canvas.height = height;
+  canvas.width = Math.round((image.width / count(image)) * (height / image.height));
   cut(canvas.getContext("2d"), image, at, 0, canvas.width);
 }
 
