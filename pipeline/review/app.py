@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import statistics
 from collections.abc import Collection
 from dataclasses import dataclass
 from importlib import resources
@@ -178,10 +179,15 @@ def queue(
     order: Literal["episode", "confidence", "rarity"] = "episode",
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
+    second: bool = False,
 ) -> wire.Queue:
-    """Events that are wanted, in order."""
-    rows, total = on.review.find(wanted, order, limit, offset)
-    return wire.Queue(events=[wire.Event(**r) for r in rows], total=total, held=on.review.held_by_others(who))
+    """Events that are wanted, in order; second: those of a level that you are to judge blind, after others."""
+    if second:
+        rows = on.review.second_pass(who, wanted["level"] or on.level)
+        total = len(rows)
+    else:
+        rows, total = on.review.find(wanted, order, limit, offset)
+    return wire.Queue(events=[wire.Event(**r) for r in rows[:limit]], total=total, held=on.review.held_by_others(who))
 
 
 @ROUTES.get("/api/progress")
@@ -191,10 +197,10 @@ def progress(on: On, who: Who, wanted: Wanted) -> wire.Progress:
 
 
 @ROUTES.get("/api/episode")
-def episode(on: On, _: Who, id: Annotated[str, Query(pattern=wire.EPISODE)]) -> wire.Shown:
-    """An episode's cameras, frames and spans."""
+def episode(on: On, who: Who, id: Annotated[str, Query(pattern=wire.EPISODE)], second: bool = False) -> wire.Shown:
+    """An episode's cameras, frames and spans; second: without what others have decided."""
     about = on.review.episodes.about(id)
-    events, stale = on.review.of(id)
+    events, stale = on.review.of(id, who if second else "")
     return wire.Shown(about=about, events=[wire.Event(**e) for e in events], stale=stale)
 
 
@@ -231,6 +237,32 @@ def mine(on: On, who: Who) -> list[dict[str, Any]]:
     return [dict(row) for row in on.review.last(who)]
 
 
+@ROUTES.get("/api/quality")
+def quality(on: On, _: Who) -> wire.Quality:
+    """How good the machine's events were, what reviewing costs, how far people agree."""
+    work, agreed, twice = on.review.quality()
+    bins = [
+        (n / len(work.bins), events, good / events if events else None) for n, (events, good) in enumerate(work.bins)
+    ]
+    said = agreed and {
+        "spans": agreed.spans,
+        "iou": agreed.iou,
+        **{f"boundary_f1_{t:g}_s": f1 for t, f1 in agreed.f1.items()},
+        "kappa": agreed.kappa,
+        "captions": agreed.captions,
+    }
+    return wire.Quality(
+        judged=work.judged,
+        unedited=work.share_unedited,
+        rejected=work.rejected,
+        seconds={who: statistics.median(spent) / 1000 for who, spent in work.spent_ms.items()},
+        shifts_s=[ms / 1000 for ms in work.shifts_ms],
+        reliability=bins,
+        agreement=said,
+        twice=twice,
+    )
+
+
 @ROUTES.get("/api/export", response_class=Response)
 def exported(on: On, _: Who, format: Literal["jsonl", "csv", "parquet"] = "jsonl") -> Response:
     """All decisions, in order of time."""
@@ -248,13 +280,14 @@ def decide(body: wire.Decide, on: On, who: Who) -> Response:
     place = body.episode, body.level, body.track
     ask = Ask(body.action, body.at_ms, body.to_ms, body.until_ms, body.primitive, body.text)
     seen = fingerprint(body.seen)
-    request = service.Request(body.decision_id, place, ask, seen, body.undoes, body.spent_ms, body.comment)
+    request = service.Request(body.decision_id, place, ask, seen, body.undoes, body.spent_ms, body.comment, body.blind)
+    blind = who if body.blind else ""
     try:
         row = on.review.decide(request, who)
     except Conflict as error:
-        found = {"kind": error.kind, "detail": str(error), "by": error.by, "events": _of(on.review, place)}
+        found = {"kind": error.kind, "detail": str(error), "by": error.by, "events": _of(on.review, place, blind)}
         return JSONResponse(found, 409)
-    answer = {"decision_id": row["decision_id"], "time_ms": row["time_ms"], "events": _of(on.review, place)}
+    answer = {"decision_id": row["decision_id"], "time_ms": row["time_ms"], "events": _of(on.review, place, blind)}
     return JSONResponse(wire.Decided.model_validate(answer).model_dump())
 
 
@@ -268,5 +301,5 @@ def lease(body: wire.Lease, on: On, who: Who) -> Response:
     return Response(status_code=204)
 
 
-def _of(review: Review, place: tuple[str, str, str]) -> list[dict[str, Any]]:
-    return [e for e in review.of(place[0])[0] if (e["level"], e["track"]) == place[1:]]
+def _of(review: Review, place: tuple[str, str, str], blind: str) -> list[dict[str, Any]]:
+    return [e for e in review.of(place[0], blind)[0] if (e["level"], e["track"]) == place[1:]]

@@ -75,6 +75,23 @@ class Catalogue:
             rows = [_row(s, max(machine, key=lambda m: overlap(m[0], s))[1]) for s in spans]
             self._db.executemany(f"INSERT INTO spans VALUES ({marks})", rows)
 
+    def dressed(self, place: Place, spans: Sequence[Span]) -> list[dict[str, Any]]:
+        """Spans that are kept nowhere, with what is known of the machine's span that each is most like."""
+        query = "SELECT * FROM machine WHERE episode = ? AND level = ? AND track = ?"
+        machine = [(Span(r["start_ms"], r["end_ms"], ""), dict(r)) for r in self._db.execute(query, place)]
+        rows = [_row(s, max(machine, key=lambda m: overlap(m[0], s))[1]) for s in spans]
+        return [_out(dict(zip([*COLUMNS, *REVIEW], row, strict=True))) for row in rows]
+
+    def places(self, episode: str) -> list[Place]:
+        """Levels and tracks of an episode."""
+        query = "SELECT DISTINCT level, track FROM machine WHERE episode = ? ORDER BY level DESC, track"
+        return [(episode, r["level"], r["track"]) for r in self._db.execute(query, (episode,))]
+
+    def judged(self) -> list[tuple[Span, float]]:
+        """(span, confidence of the event that it was) of all that are accepted or rejected."""
+        found = self._db.execute("SELECT * FROM spans WHERE state IN ('accepted', 'rejected')")
+        return [(_span(r), float(r["confidence"])) for r in found]
+
     def of(self, episode: str) -> list[dict[str, Any]]:
         """All spans of an episode, by level, track and time."""
         query = "SELECT * FROM spans WHERE episode = ? ORDER BY level DESC, track, start_ms"
@@ -104,10 +121,15 @@ class Catalogue:
         return found
 
 
-def _machine(row: sqlite3.Row) -> Span:
+def _machine(row: sqlite3.Row | dict[str, Any]) -> Span:
     """A span of the last build; what people had set of it already stays theirs when it is changed again."""
     own = ["span"] * (row["origin"] == "human") + ["text"] * (row["said_by"] == "human")
     return Span(row["start_ms"], row["end_ms"], row["primitive"], row["text"], own=tuple(own))
+
+
+def _span(row: sqlite3.Row) -> Span:
+    ends, said = (row["start_ms"], row["end_ms"]), (row["primitive"], row["text"])
+    return Span(*ends, *said, row["state"], bool(row["flagged"]), tuple(row["own"].split()))
 
 
 def _row(span: Span, like: Mapping[str, Any]) -> list[Any]:
@@ -119,7 +141,7 @@ def _row(span: Span, like: Mapping[str, Any]) -> list[Any]:
     return [*({**like, **own}[name] for name in COLUMNS), *review]
 
 
-def _out(row: sqlite3.Row) -> dict[str, Any]:
+def _out(row: sqlite3.Row | dict[str, Any]) -> dict[str, Any]:
     found = dict(row)
     found["seen"] = found["seen"] or _machine(row).seen
     found["own"] = found["own"].split()

@@ -43,6 +43,7 @@ class Decide(Strict):
     undoes: str | None = Field(None, pattern=f"^{DECISION_ID.pattern}$", description="undo: your decision to take back")
     spent_ms: int = Field(0, ge=0, le=2**53)
     comment: str = Field("", max_length=2000)
+    blind: bool = Field(False, description="of a second pass: it measures how far people agree, and changes nothing")
 
 
 class Lease(Strict):
@@ -123,3 +124,18 @@ class Member(BaseModel):
     event: Event
     strip: str
     length_ms: int
+
+
+class Quality(BaseModel):
+    """What was judged, and how far people agree (null: nobody has judged anything twice)."""
+
+    judged: int
+    unedited: float = Field(description="share of the judged that were accepted as the machine left them")
+    rejected: int
+    seconds: dict[str, float] = Field(description="median of each person's decisions, s")
+    shifts_s: list[float] = Field(description="how far edges were moved, later is positive")
+    reliability: list[tuple[float, int, float | None]] = Field(
+        description="bins of the machine's confidence: lower end, events judged, share accepted as they were"
+    )
+    agreement: dict[str, float] | None
+    twice: int = Field(description="levels of episodes that two people have judged")

@@ -17,12 +17,15 @@ from pipeline.corpus import decisions, tombstones
 from pipeline.review.catalogue import Catalogue
 from pipeline.review.episode import Episodes
 from pipeline.review.store import Store
+from schemas.ids import unit_hash
 from schemas.review.decisions import DecisionRow
 from stages.review.edit import Ask, Impossible, change
 from stages.review.fold import Place, Touched, after, fold, laid_over, place_of
-from stages.review.spans import Span, of_rows, over, seen
+from stages.review.quality import Agreement, Work, agreement, work
+from stages.review.spans import REVIEWED, Span, of_rows, over, seen
 from stages.text import plain
 
+SECOND = 0.15  # share of episodes that are judged twice
 LEASE_S = 120.0  # an episode is somebody's for so long after the last thing they did with it
 LETTERS = 1000  # of a comment
 MOST_SPENT_MS = 10 * 60 * 1000  # who has gone for lunch has not looked at an event
@@ -47,6 +50,7 @@ class Request:
     undoes: str | None = None
     spent_ms: int = 0
     comment: str = ""
+    blind: bool = False
 
 
 class Review:
@@ -64,6 +68,7 @@ class Review:
         self.lock = threading.RLock()
         self.leases: dict[str, tuple[str, float]] = {}  # episode: who, until when
         self.touched: dict[Place, list[Touched]] = {}
+        self.second: dict[tuple[str, Place], list[Touched]] = {}  # by who, of blind second passes
         self.stale: dict[Place, list[Touched]] = {}
         self.version = 0  # of the corpus
         self.store.add(decisions.read(root), published=True)
@@ -74,10 +79,17 @@ class Review:
         """Go on with the events of another build: decisions are laid over what is there now."""
         with self.lock:
             self.catalogue, self.episodes, self.version = catalogue, episodes, self.version + 1
-            self.touched = fold(self.store.all())
+            self._fold()
             self.stale = {}
             for place in self.touched:
                 self._lay(place)
+
+    def _fold(self) -> None:
+        rows = self.store.all()
+        self.touched, self.second = fold(rows), dict[tuple[str, Place], list[Touched]]()
+        for row in (r for r in rows if r["blind"]):
+            key = row["actor"], place_of(row)
+            self.second[key] = after(self.second.get(key, ()), row)
 
     def _lay(self, place: Place) -> list[Span]:
         laid = laid_over(self.catalogue.machine(place), self.touched.get(place, ()))
@@ -85,8 +97,10 @@ class Review:
         self.stale[place] = laid.stale
         return laid.spans
 
-    def spans(self, place: Place) -> list[Span]:
-        return laid_over(self.catalogue.machine(place), self.touched.get(place, ())).spans
+    def spans(self, place: Place, blind: str = "") -> list[Span]:
+        """As they are now; blind: as somebody sees them in a second pass, without what others have decided."""
+        touched = self.second.get((blind, place), ()) if blind else self.touched.get(place, ())
+        return laid_over(self.catalogue.machine(place), touched).spans
 
     def decide(self, request: Request, actor: str) -> DecisionRow:
         """The row, on disk. Raises Conflict, Impossible."""
@@ -96,15 +110,19 @@ class Review:
                 if known["actor"] != actor or place_of(known) != request.place:
                     raise Impossible("there is another decision of this id")
                 return known
-            self._hold(request.place[0], actor)
+            if not request.blind:
+                self._hold(request.place[0], actor)
             row = self._undo(request, actor) if request.ask.action == "undo" else self._row(request, actor)
             self.store.add([row])
-            self.touched[request.place] = after(self.touched.get(request.place, ()), row)
-            self._lay(request.place)
+            if request.blind:
+                self.second[actor, request.place] = after(self.second.get((actor, request.place), ()), row)
+            else:
+                self.touched[request.place] = after(self.touched.get(request.place, ()), row)
+                self._lay(request.place)
             return row
 
     def _row(self, request: Request, actor: str) -> DecisionRow:
-        spans, ask = self.spans(request.place), request.ask
+        spans, ask = self.spans(request.place, actor if request.blind else ""), request.ask
         if not spans:
             raise Impossible("no such episode, level or track in the corpus")
         try:
@@ -120,12 +138,13 @@ class Review:
 
     def _undo(self, request: Request, actor: str) -> DecisionRow:
         undone = self.store.get(request.undoes or "")
-        if undone is None or place_of(undone) != request.place:
+        if undone is None or place_of(undone) != request.place or undone["blind"] != request.blind:
             raise Impossible("there is no such decision to take back")
         if undone["actor"] != actor:
             raise Impossible(f"that was {undone['actor']}'s decision; only they take it back")
         before, new = of_rows(undone["after"]), of_rows(undone["before"])
-        now = over(self.spans(request.place), before[0].start, before[-1].end)
+        spans = self.spans(request.place, actor if request.blind else "")
+        now = over(spans, before[0].start, before[-1].end)
         if seen(now) != seen(before):
             raise self._changed(request.place, before[0].start, before[-1].end)
         return self._made(request, actor, Span(undone["start_ms"], undone["end_ms"], ""), before, new)
@@ -150,6 +169,7 @@ class Review:
             "undoes": request.undoes,
             "spent_ms": min(max(0, request.spent_ms), MOST_SPENT_MS),
             "comment": plain(request.comment, LETTERS),
+            "blind": request.blind,
         }
 
     def _changed(self, place: Place, start: int, end: int) -> Conflict:
@@ -186,9 +206,34 @@ class Review:
         with self.lock:
             return self.catalogue.find(wanted, order, limit, offset)
 
-    def of(self, episode: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """(spans of an episode, what people have said of spans that are not there any more)."""
+    def second_pass(self, actor: str, level: str) -> list[dict[str, Any]]:
+        """Events that somebody is to judge once more, blind: of a share of the episodes whose events of a level others
+        have all judged, and of which the corpus holds no person's borders yet."""
         with self.lock:
+            found = []
+            for place in sorted(p for p in self.touched if p[1:] == (level, "all")):
+                if unit_hash(f"second:{place[0]}") >= SECOND or any(t.actor == actor for t in self.touched[place]):
+                    continue
+                whole = all(s.state in REVIEWED for s in self.spans(place))
+                if whole and not any("span" in s.own for s in self.catalogue.machine(place)):
+                    found += self.catalogue.dressed(place, self.spans(place, actor))
+            return [e for e in found if not e["state"]]
+
+    def quality(self) -> tuple[Work, Agreement | None, int]:
+        """(how good the machine's events were, how far people agree, episodes and levels of which that is said)."""
+        with self.lock:
+            both = [(self.spans(place), self.spans(place, who)) for who, place in self.second]
+            done = [pair for pair in both if all(s.state in REVIEWED for spans in pair for s in spans)]
+            rows = [r for r in self.store.all() if not r["blind"]]
+            return work(rows, self.catalogue.judged()), agreement(done), len(done)
+
+    def of(self, episode: str, blind: str = "") -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """(spans of an episode, what people have said of spans that are not there any more); blind: as somebody sees
+        them in a second pass."""
+        with self.lock:
+            if blind:
+                places = self.catalogue.places(episode)
+                return [e for p in places for e in self.catalogue.dressed(p, self.spans(p, blind))], []
             stale = [
                 {"level": level, "track": track, "by": t.actor, **t.span.row()}
                 for (name, level, track), own in self.stale.items()
@@ -213,7 +258,7 @@ class Review:
             until = int(datetime.fromisoformat(stone.at).timestamp() * 1000) + 999
             with self.lock:
                 if self.store.forget(stone.episode_id, until):
-                    self.touched = fold(self.store.all())
+                    self._fold()
 
     def publish(self) -> int:
         """Put what is not in the corpus yet there; how many rows. Raises storage.Unusable."""

@@ -66,6 +66,7 @@ class DecisionRow(TypedDict):
     undoes: str | None
     spent_ms: int
     comment: str
+    blind: bool
 
 
 def _spans_change_places(table: pa.Table) -> list[str]:
@@ -131,6 +132,9 @@ DECISIONS: Table[DecisionRow] = Table(
             "spent_ms", pa.int64(), "ms that the person has looked at the event, since it was shown or last decided"
         ),
         Column("comment", pa.string(), "the reviewer's; empty: none"),
+        Column(
+            "blind", pa.bool_(), "of a second pass, blind to what others had decided: it measures, and changes nothing"
+        ),
     ),
     laws=(
         one_of("level", LEVELS),

@@ -43,9 +43,10 @@ def place_of(row: DecisionRow) -> Place:
 
 
 def fold(rows: Iterable[DecisionRow]) -> dict[Place, list[Touched]]:
-    """{episode, level, track: what people have touched, in order of time in the episode}; rows in any order."""
+    """{episode, level, track: what people have touched, in order of time in the episode}; rows in any order, those of
+    blind second passes left out."""
     found: dict[Place, list[Touched]] = {}
-    for row in sorted(rows, key=lambda r: (r["time_ms"], r["decision_id"])):
+    for row in sorted((r for r in rows if not r["blind"]), key=lambda r: (r["time_ms"], r["decision_id"])):
         own = found.setdefault(place_of(row), [])
         own[:] = after(own, row)
     return {place: own for place, own in found.items() if own}

@@ -38,6 +38,7 @@ def row(before: list[Span], new: list[Span], action: str = "accept", undoes: str
         "undoes": undoes,
         "spent_ms": 0,
         "comment": "",
+        "blind": False,
     }
     return made
 

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from pipeline.corpus import decisions, tombstones
+from pipeline.review import service
 from pipeline.review.access import Access, NoAccess, tokens_of
 from pipeline.review.guard import MOST_BYTES
 from pipeline.review.media import span_of
@@ -148,6 +149,35 @@ def test_filters_orders_and_counts(web):
     assert web.get("/api/progress", params={"level": "L1"}).json()["states"] == {"": 7, "rejected": 1}
     assert web.get("/api/queue", params={"order": "1; DROP TABLE spans"}).status_code == 422
     assert web.get("/api/facets").json()["facets"]["vl"] == [["0", 4], ["1", 4]]
+
+
+def test_a_second_pass_is_blind_and_changes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(service, "SECOND", 1.0)
+    own = review(tmp_path)
+    hashed = tokens_of(written(tmp_path, "ada aaaaaaaaaaaaaaaaaaaa\nbo  bbbbbbbbbbbbbbbbbbbb\n"))
+    ada, bo = client(own, hashed), client(own, hashed)
+    for web, name, letter in ((ada, "ada", "a"), (bo, "bo", "b")):
+        assert web.post("/api/sign-in", json={"name": name, "token": letter * 20}).status_code == 204
+    asked = {"level": "L1", "second": True}
+    send(ada, 0, "end", 1, to_ms=900)
+    for number in range(4):
+        assert bo.get("/api/queue", params=asked).json()["total"] == 0  # not before all is judged
+        send(ada, number, "accept")
+    assert ada.get("/api/queue", params=asked).json()["total"] == 0
+    rows = bo.get("/api/queue", params=asked).json()["events"]
+    assert [(e["start_ms"], e["state"], e["own"]) for e in rows] == [(s.start, "", []) for s in MACHINE]
+    for number, row in enumerate(rows):
+        answer = bo.post("/api/decide", json=body(rows, number, "accept", drawn(), blind=True))
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["events"][number]["start_ms"] == row["start_ms"]
+    assert bo.get("/api/queue", params=asked).json()["total"] == 0
+    assert [e["start_ms"] for e in spans(ada)] == [0, 900, 1500, 3000]
+    found = bo.get("/api/quality").json()
+    assert (found["judged"], found["unedited"], found["shifts_s"], found["twice"]) == (4, 0.5, [-0.1], 1)
+    assert found["agreement"]["boundary_f1_0.25_s"] == 1.0
+    assert found["agreement"]["kappa"] == pytest.approx((39 / 40 - 0.25) / 0.75, abs=0.06)
+    assert len(own.touched) == 1
+    own.store.close()
 
 
 # -- publishing, and another build

@@ -7,6 +7,7 @@ import { Player } from "./player.js";
 import { Timeline } from "./timeline.js";
 import { askComment, askPrimitive, showConflict, showHelp } from "./dialogs.js";
 import { Panel } from "./panel.js";
+import { showQuality } from "./quality.js";
 import { Queue } from "./queue.js";
 import { showSheet } from "./sheet.js";
 
@@ -63,7 +64,7 @@ class App {
       this.player.load(found.about);
       this.timeline.load(found.about, found.events);
       this.panel.strips(found.about);
-      post("lease", { episode: event.episode }).then((a) => a.status === 409 && this.say(a.body.detail));
+      if (!this.blind) post("lease", { episode: event.episode }).then((a) => a.status === 409 && this.say(a.body.detail));
       const own = this.episode;
       get("lanes", { id: event.episode }).then((lanes) => {
         own.lanes = lanes;
@@ -75,8 +76,16 @@ class App {
     this.queue.ahead();
   }
 
+  // A second pass shows nothing of what others have decided.
+  setBlind(blind) {
+    if (blind === Boolean(this.blind)) return;
+    this.blind = blind;
+    this.episode = this.now = null;
+    this.ahead.clear();
+  }
+
   fetched(episode) {
-    if (!this.ahead.has(episode)) this.ahead.set(episode, get("episode", { id: episode }));
+    if (!this.ahead.has(episode)) this.ahead.set(episode, get("episode", { id: episode, second: this.blind }));
     return this.ahead.get(episode);
   }
 
@@ -143,7 +152,7 @@ class App {
     const own = this.events(event);
     const n = own.findIndex((e) => e.start_ms === event.start_ms);
     const touched = more.seen ?? own.slice(Math.max(0, Math.min(n, n + touches)), Math.max(n, n + touches) + 1).map((e) => e.seen);
-    return this.send({ ...place(event), at_ms: event.start_ms, action, ...more, seen: touched, spent_ms: Math.round(performance.now() - this.since), decision_id: drawn() });
+    return this.send({ ...place(event), at_ms: event.start_ms, action, ...more, seen: touched, blind: Boolean(this.blind), spent_ms: Math.round(performance.now() - this.since), decision_id: drawn() });
   }
 
   // The same decision is sent until the server has answered: one that was written before its answer was lost is not
@@ -234,9 +243,10 @@ class App {
 
   async takeBack(last, keep = true) {
     if (this.busy) return null;
+    if (Boolean(last.blind) !== Boolean(this.blind)) return this.say("that was in the other pass: change the filter first");
     const event = { episode: last.episode_id, level: last.level, track: last.track, start_ms: last.start_ms };
     if (this.episode?.about.episode_id !== event.episode) await this.show(event, false);
-    const made = await this.send({ ...place(event), at_ms: event.start_ms, action: "undo", undoes: last.decision_id, seen: [], decision_id: drawn() });
+    const made = await this.send({ ...place(event), at_ms: event.start_ms, action: "undo", undoes: last.decision_id, seen: [], blind: Boolean(last.blind), decision_id: drawn() });
     if (made) {
       await this.show(event, false);
       if (keep) this.undone.push({ ...last, decision_id: made.decision_id });
@@ -363,7 +373,7 @@ class App {
   async act(name) {
     if (this.pending && !/^(start|end)-/.test(name)) await this.settle();
     const run = ACTS[name];
-    if (run && (this.now || /^(help|search|queue|next|undo)/.test(name))) run(this);
+    if (run && (this.now || /^(help|search|queue|next|undo|quality)/.test(name))) run(this);
   }
 }
 
@@ -412,7 +422,8 @@ const ACTS = {
   right: (app) => app.choose(app.events()[app.events().findIndex((e) => e.start_ms === app.now.start_ms) + 1]),
   left: (app) => app.choose(app.events()[app.events().findIndex((e) => e.start_ms === app.now.start_ms) - 1]),
   search: (app) => app.queue.focus(),
-  sheet: (app) => showSheet(app, app.now),
+  sheet: (app) => (app.blind ? app.say("one by one in a second pass") : showSheet(app, app.now)),
+  quality: () => showQuality(),
   queue: (app) => app.queue.toggle(),
   help: (app) => showHelp(app.keys, () => app.panel.hints()),
 };

@@ -34,10 +34,12 @@ export class Queue {
 
   wanted(more = {}) {
     const found = Object.fromEntries(Object.entries(FILTERS).map(([name, id]) => [name, $(id).value]));
+    if (found.state === "second") return { level: found.level, second: true, ...more };
     return { ...found, track: "all", flagged: $("flagged").checked, doubt: $("doubt").checked, ...more };
   }
 
   async changed(open = true) {
+    this.app.setBlind($("state").value === "second");
     await this.search();
     if (open) await this.open();
     this.app.progress();
