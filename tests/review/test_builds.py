@@ -6,6 +6,7 @@ import tarfile
 import polars as pl
 import pytest
 
+from pipeline import reviewed
 from pipeline.corpus import decisions
 from pipeline.corpus.view import Corpus
 from pipeline.review.access import Access
@@ -124,6 +125,11 @@ def test_other_settings_keep_what_people_have_set_and_mark_what_has_moved(build,
     for span in page.spans(SECOND):
         page.do("accept", span, episode=SECOND)
     page.close()
+    whole = reviewed.labels_of(Corpus(str(corpus)))
+    assert {e: [(x.start, x.end) for x in own] for e, own in whole.items()} == {
+        SECOND: [(s.start / 1000, s.end / 1000) for s in spans]
+    }
+    assert reviewed.right(Corpus(str(corpus))) == {f"{SECOND}/L1/{s.start:07d}" for s in spans}
     build([source], corpus, *SET, "segment.scale=3", "segment.min_l1_s=1")
     page = Page(corpus, tmp_path)
     edges = {s.start for s in page.spans()}
