@@ -117,6 +117,7 @@ def _socket(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen(512)  # who comes before the server is up waits, and is not turned away
     except OSError as error:
         listening.close()
         raise NoAccess(
