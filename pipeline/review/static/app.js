@@ -44,8 +44,7 @@ class App {
     this.queue.fill(this.facets);
     this.panel.digits();
     const mine = await get("mine");
-    const taken = new Set(mine.map((r) => r.undoes));
-    this.done = mine.filter((r) => r.action !== "undo" && !taken.has(r.decision_id)).reverse();
+    this.done = inForce(mine);
     await this.queue.search();
     await this.queue.open();
     this.progress();
@@ -375,6 +374,19 @@ class App {
     const run = ACTS[name];
     if (run && (this.now || /^(help|search|queue|next|undo|quality)/.test(name))) run(this);
   }
+}
+
+// One's own decisions that stand, oldest first: what was undone and done again stands.
+function inForce(newestFirst) {
+  const root = new Map();
+  const gone = new Set();
+  for (const row of newestFirst.toReversed()) {
+    const first = root.get(row.undoes) ?? row.undoes;
+    if (row.action !== "undo") continue;
+    root.set(row.decision_id, first);
+    if (!gone.delete(first)) gone.add(first);
+  }
+  return newestFirst.filter((r) => r.action !== "undo" && !gone.has(r.decision_id)).reverse();
 }
 
 const place = ({ episode, level, track }) => ({ episode, level, track });
