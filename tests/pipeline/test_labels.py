@@ -229,7 +229,7 @@ def spans(corpus, level):
     return events.select("episode_id", "start_frame", "end_frame", "primitive")
 
 
-@pytest.mark.parametrize("form", ["csv", "json"])
+@pytest.mark.parametrize("form", ["csv", "json", "jsonl", "parquet"])
 def test_written_and_read_again_the_spans_are_the_same(build, cut, tmp_path, form):
     source, corpus = cut
     path = tmp_path / f"out.{form}"
@@ -242,6 +242,28 @@ def test_written_and_read_again_the_spans_are_the_same(build, cut, tmp_path, for
     assert set(again.table("events").filter(pl.col("level").is_in(["L2", "L1"]))["origin"]) == {"machine"}
     texts = Corpus(str(corpus)).table("captions").filter(level="L1")["text"].to_list()
     assert again.table("captions").filter(level="L1")["text"].to_list() == texts
+
+
+def test_label_studio_comes_back_as_its_annotations(build, cut, tmp_path):
+    path = tmp_path / "tasks.json"
+    number = write(Corpus(str(cut[1])), str(path), "labelstudio", ("L2", "L1"), "all", None)
+    tasks = json.loads(path.read_text())
+    assert sum(len(t["predictions"][0]["result"]) for t in tasks) == number
+    first = tasks[0]["predictions"][0]["result"][0]
+    assert first["value"]["ranges"][0]["start"] == 1  # it counts from one
+    for task in tasks:  # as a person has submitted them
+        task["annotations"] = task.pop("predictions")
+    path.write_text(json.dumps(tasks))
+    found = read([str(path)])
+    for episode, own in found.items():
+        for level in ("L2", "L1"):
+            expected = spans(cut[1], level).filter(episode_id=episode)
+            given = [(x.start, x.end, x.primitive) for x in own if x.level == level]
+            assert given == expected.select("start_frame", "end_frame", "primitive").rows()
+    assert {x.unit for own in found.values() for x in own} == {"frames"}
+    path.write_text(json.dumps([{"annotations": [{}], "data": {}}]))
+    with pytest.raises(LabelError, match="not where it should be"):
+        read([str(path)])
 
 
 def test_agibot_and_lerobot_come_back_too(build, cut, tmp_path):
