@@ -21,7 +21,7 @@ BUILD = $(BIN)/corpus build $(foreach s,$(SOURCE),--source $(call quoted,$(s))) 
 	$(if $(CONFIG),--config $(call quoted,$(CONFIG))) $(foreach s,$(SET),--set $(call quoted,$(s)))
 
 .DEFAULT_GOAL := help
-.PHONY: corpus report test cluster-test store-test serve-test check-exports soak gpu-check bench bench-segment bench-captions bench-balance bench-find bench-load bench-closed-loop train eval experiments lint sample sample-train captioner pictures lock clean help
+.PHONY: corpus report test cluster-test store-test serve-test review review-test check-exports soak gpu-check bench bench-segment bench-captions bench-balance bench-find bench-load bench-closed-loop train eval experiments lint sample sample-train captioner pictures lock clean help
 
 corpus: $(VENV)/.installed  ## Build the corpus of the sample, or of SOURCE="dir1 name=dir2" [CORPUS=out] [CONFIG=my.yaml] [SET="a.b=1"]
 	$(BUILD)
@@ -47,6 +47,15 @@ store-test: $(VENV)/.installed  ## Build on an S3 server on this machine, throug
 serve-test: $(VENV)/.installed  ## Caption the sample through transformers serve, as a server of OpenAI's interface
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[serve]'
 	$(BIN)/python -m pytest -m serve tests/captioning
+
+review: $(VENV)/.installed  ## Open the review page of CORPUS: captions, boundaries, accept, reject, all by keys
+	$(BIN)/corpus review --corpus $(call quoted,$(CORPUS))
+
+review-test: $(VENV)/.installed  ## The review page in a headless Chromium (Debian's, or one that is fetched), servers killed; a few minutes
+	@$(BIN)/python -c 'import playwright, axe_playwright_python' 2>/dev/null || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/review/requirements.txt
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || $(BIN)/python -m playwright install chromium
+	$(BIN)/python -m pytest -m review -s tests/review
 
 check-exports: corpus  ## Open and train on the exports of CORPUS with lerobot and Megatron Energon; writes docs/exports.md (Python 3.12 or 3.13; 11 GB, once)
 	$(BIN)/python -m tests.exports --corpus $(call quoted,$(CORPUS)) --of $(call quoted,$(SOURCE)) --environments $(VENV) --write docs/exports.md

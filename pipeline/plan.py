@@ -26,6 +26,7 @@ from schemas.episodes import Label
 from schemas.table import Table
 from stages.fingerprint import each_fingerprint, fingerprint
 from stages.ingest.survey import Survey
+from stages.review.overlay import Overlay
 from stages.stage import Scope, Stage
 from stages.work import Inputs, Unit
 
@@ -47,9 +48,15 @@ class Plan:
         ledger: Ledger,
         labels: Mapping[str, Sequence[Label]] | None = None,
         stages: Stages = STAGES,
+        review: Mapping[str, Overlay] | None = None,
     ) -> None:
         self.survey, self.all_config, self.ledger, self.stages = survey, config, ledger, stages
-        self.labels = labels or {}  # of people, by episode, from the files of segment.labels
+        self.review = review or {}  # what was decided on the review page, by episode
+        # of people, by episode: the page's before those of the files of segment.labels, which it was shown
+        self.labels = dict(labels or {})
+        for episode, overlay in self.review.items():
+            if overlay.labels:
+                self.labels[episode] = (*overlay.labels, *self.labels.get(episode, ()))
         self.wanted: dict[str, pl.DataFrame] = {}
         self.states: dict[str, State] = {}
 

@@ -12,6 +12,7 @@ from typing import cast
 import numpy as np
 import yaml
 
+from pipeline import reviewed
 from pipeline.corpus.view import Corpus
 from pipeline.labels import LabelError, read
 from schemas.alignments import AlignmentRow
@@ -40,9 +41,11 @@ class Lesson:
     refused: list[tuple[Label, str]]
 
 
-def lesson(corpus: Corpus, files: Sequence[str], level: str | None) -> Lesson:
-    """What the spans in these files teach of. Raises LabelError where they and the corpus do not fit together."""
-    labels = {name: [x for x in own if x.track == "all"] for name, own in read(files).items()}
+def lesson(corpus: Corpus, files: Sequence[str], level: str | None, review: bool = False) -> Lesson:
+    """What the spans in these files teach of; review: and episodes that were judged on the review page, of which no
+    file speaks. Raises LabelError where they and the corpus do not fit together."""
+    given = {**(reviewed.labels_of(corpus) if review else {}), **read(files, everything=True)}
+    labels = {name: [x for x in own if x.track == "all"] for name, own in given.items()}
     found = [k for k in LEVELS if any(x.level == k for own in labels.values() for x in own)]
     wanted = [k for k in found if level in (None, k)]
     if len(wanted) != 1:

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from schemas.table import Column, Table, one_of, within
 
-SOURCES = ("signals", "vlm", "composed", "human")
+SOURCES = ("signals", "vlm", "composed", "source", "human")
 STATUSES = ("ok", "repaired", "fallback", "blocked", "truncated", "error", "human")
 PHRASING = pa.struct([pa.field("style", pa.string(), nullable=False), pa.field("text", pa.string(), nullable=False)])
 
@@ -51,7 +51,11 @@ CAPTIONS: Table[CaptionRow] = Table(
         Column("episode_id", pa.string(), "source/000003"),
         Column("level", pa.string(), "L0 to L3"),
         Column("text", pa.string(), "one English sentence"),
-        Column("source", pa.string(), "who wrote it: signals, vlm, composed (of its children and the task) or human"),
+        Column(
+            "source",
+            pa.string(),
+            "who wrote it: signals, vlm, composed (of its children and the task), source (with the log) or human",
+        ),
         Column(
             "status",
             pa.string(),

@@ -44,7 +44,7 @@ class LabelRow(TypedDict):
 @dataclass(frozen=True, slots=True)
 class Label:
     """Somebody's span of one level and track: [start, end) in s or in source frames, the words for it, its primitive if
-    one was given, and where it was read."""
+    one was given, and where it was read. origin: a person set it, or it came with the source."""
 
     level: str
     start: float
@@ -54,6 +54,7 @@ class Label:
     track: str = "all"
     primitive: str | None = None
     said_by: str = ""
+    origin: Literal["human", "source"] = "human"
 
     def row(self) -> LabelRow:
         return {

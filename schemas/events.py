@@ -12,7 +12,7 @@ import pyarrow as pa
 from schemas.ids import LEVELS, TRACKS
 from schemas.table import Column, Table, one_of, within
 
-ORIGINS = ("machine", "human")
+ORIGINS = ("machine", "source", "human")
 PRIMITIVES = (
     "task", "approach", "transport", "handover", "retract", "reach", "align", "grasp", "lift", "move", "lower", "place",
     "push", "pull", "press", "rotate", "release", "open", "close", "hold", "idle", "unknown",
@@ -95,6 +95,7 @@ class EventRow(TypedDict):
     confidence: float
     recovery: str | None
     label: str | None
+    said_by: str | None
     evidence: list[EvidenceRow]
 
 
@@ -106,7 +107,11 @@ EVENTS: Table[EventRow] = Table(
         Column("episode_id", pa.string(), "source/000003"),
         Column("level", pa.string(), "L0 segment, L1 action, L2 subtask, L3 task"),
         Column("track", pa.string(), "all, left or right"),
-        Column("origin", pa.string(), "machine or human"),
+        Column(
+            "origin",
+            pa.string(),
+            "who set it: machine, source (it came with the log: a program's, or not told) or human",
+        ),
         Column("parent_id", pa.string(), "the span one level up that holds this one; null for L3", nullable=True),
         Column("start_frame", pa.int64(), "first canonical frame"),
         Column("end_frame", pa.int64(), "one past the last canonical frame"),
@@ -122,6 +127,12 @@ EVENTS: Table[EventRow] = Table(
         Column("recovery", pa.string(), "one of schemas.events.RECOVERIES; null in the nominal course", nullable=True),
         Column(
             "label", pa.string(), "what a person (or another program) called it; null for the machine's", nullable=True
+        ),
+        Column(
+            "said_by",
+            pa.string(),
+            "who that is: a reviewer, a label file, a column of the source; null for the machine's",
+            nullable=True,
         ),
         Column("evidence", pa.list_(EVIDENCE), "why it starts and ends where it does"),
     ),

@@ -136,6 +136,7 @@ class Sample(TypedDict):
     confidence: float
     flags: list[str]
     review: str  # machine, source or human: who set the event's boundaries
+    accepted: bool  # a person has looked at just this event, and said that it is right
     provenance: Provenance
     marks: dict[str, str | float | bool]  # what the source says of the episode as a whole: success, operator, ...
     layout: str  # key of `layouts` in manifest.json

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from schemas.table import Column, Table, one_of, within
 
-STATUSES = ("sampled", "reserve", "static", "too_short", "too_long", "bad_pictures", "quarantined")
+STATUSES = ("sampled", "reserve", "static", "too_short", "too_long", "bad_pictures", "rejected", "quarantined")
 
 
 class SampleRow(TypedDict):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from schemas.episodes import Label
     from stages.ingest.survey import Survey
+    from stages.review.overlay import Overlay
 
 C = TypeVar("C", bound=BaseModel)
 P = TypeVar("P")
@@ -46,6 +47,10 @@ class Plan(Protocol):
     @property
     def labels(self) -> Mapping[str, Sequence[Label]]:
         """People's labels by episode."""
+
+    @property
+    def review(self) -> Mapping[str, Overlay]:
+        """What people have decided on the review page, by episode."""
 
     def config(self, stage: Stage[C, Any]) -> C:
         """The configuration of a stage."""

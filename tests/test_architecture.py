@@ -14,9 +14,11 @@ ROOT = Path(__file__).parents[1]
 MOST_FILES, MOST_LINES = 15, 400
 ORDER = {  # a package may import those on its own row and above it
     "schemas": 0, "stages": 1, "pipeline.stages": 2, "pipeline.config": 3, "pipeline.signals": 3, "pipeline.corpus": 4,
-    "pipeline.labels": 5, "pipeline.plan": 5, "pipeline.tuning": 6, "pipeline.scoring": 6, "pipeline.captioner": 6,
+    "pipeline.labels": 5, "pipeline.reviewed": 5,
+    "pipeline.plan": 5, "pipeline.tuning": 6, "pipeline.scoring": 6, "pipeline.captioner": 6,
     "pipeline.release": 6, "pipeline.check": 6, "pipeline.build": 7, "pipeline.report": 7, "pipeline.export": 7,
-    "pipeline.explain": 8, "pipeline.find": 8, "pipeline.forget": 8, "pipeline.cli": 9, "pipeline.__main__": 10,
+    "pipeline.explain": 8, "pipeline.find": 8, "pipeline.forget": 8, "pipeline.review": 8,
+    "pipeline.cli": 9, "pipeline.__main__": 10,
     "pipeline.recorder": 10,
 }  # fmt: skip
 

@@ -81,6 +81,7 @@ def planted_draw() -> list[dict]:
         static=number < 0,
         recovery=pl.when(number % 50 == 7).then(pl.lit("regrasp")),
         dead=0.0 * number,
+        rejected=number < 0,
         vl_cluster=(number > 180).cast(pl.Int32) + (number > 270).cast(pl.Int32),
         action_cluster=(number % 11 == 0).cast(pl.Int32),
     )

@@ -6,7 +6,7 @@ only the plan.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -22,7 +22,7 @@ from pipeline.build.runner import Died, Runner, StageDied, Unpublished
 from pipeline.build.worker import Context, publish, refusal
 from pipeline.check.verdict import rights_for_nobody
 from pipeline.config import CorpusConfig
-from pipeline.corpus import record, tombstones
+from pipeline.corpus import decisions, record, tombstones
 from pipeline.corpus.commit import OK, QUARANTINED, Commit, Item
 from pipeline.corpus.ledger import Ledger
 from pipeline.corpus.lock import locked
@@ -32,6 +32,8 @@ from pipeline.plan import CORPUS, Plan
 from pipeline.release import choice, finish
 from pipeline.release.choice import Release
 from pipeline.stages import STAGES, SURVEY, Stages
+from schemas.episodes import Label
+from schemas.ids import source_of
 from schemas.quarantine import QUARANTINE
 from schemas.reasons import Quarantined, Reason
 from stages import storage
@@ -43,6 +45,7 @@ from stages.shard import SAMPLES, SHARD
 from stages.sources.find import FORMATS
 from stages.sources.protocol import Format, SourceError
 from stages.stage import Scope, Stage
+from stages.text import plain
 from stages.work import Outcome, Unit
 
 Units = list[Unit[Any]]
@@ -98,9 +101,10 @@ class Build:
             with uncollected():
                 found = survey(sources, self.config.of(INGEST), self.formats)
             found.pass_over(stones)
-            plan = Plan(found, self.config, self.ledger, labels, self.stages)
+            plan = Plan(found, self.config, self.ledger, labels, self.stages, decisions.overlays_of(self.root))
             result = Result(plan)
             self.announce.sources(found, self._before())
+            found.entries += labels_for_nobody(labels, found)
             self.announce.labels_for_nobody(labels, found)
             for line in rights_for_nobody(self.config.of(INGEST), found):
                 self.announce.say(line)
@@ -262,6 +266,20 @@ class Build:
             unit = Unit(SURVEY, tuple(p for p, _ in pairs), None, dict.fromkeys((i for (i, _), _ in pairs), source))
             rows = [refusal(unit, i, error, episode=i) for (i, _), error in pairs]
             self.ledger.publish(SURVEY, [Item(*pair, QUARANTINED) for pair, _ in pairs], {QUARANTINE: rows}, {})
+
+
+def labels_for_nobody(labels: Mapping[str, Sequence[Label]], found: Survey) -> list[Lost]:
+    """Labels of episodes that no source has, each as a row of the quarantine: their file keeps them, nobody uses
+    them."""
+    lost = []
+    for episode in sorted(labels.keys() - set(found.episodes["episode_id"])):
+        own = labels[episode]
+        span = f"{own[0].level} {own[0].start:g} to {own[0].end:g} {own[0].unit} ({own[0].text!r})"
+        more = f" and {len(own) - 1} more" if len(own) > 1 else ""
+        words = f"{own[0].said_by}: {span}{more}: no source has an episode {plain(episode, 100)}"
+        error = Quarantined(Reason.LABEL_REFUSED, words, event_id=f"{plain(episode, 100)}/{own[0].level}/label-0")
+        lost.append(Lost(source_of(plain(episode, 100)), own[0].said_by, error, (plain(episode, 100),)))
+    return lost
 
 
 def record_plan(plan: Plan, release: str | None, complete: bool) -> None:

@@ -13,7 +13,7 @@ from typing import cast
 import polars as pl
 
 from pipeline.config import CorpusConfig
-from pipeline.corpus import record, tombstones
+from pipeline.corpus import decisions, record, tombstones
 from pipeline.corpus.ledger import Ledger
 from pipeline.labels import read as read_labels
 from pipeline.plan import Plan
@@ -59,7 +59,8 @@ def estimate(root: str, config: CorpusConfig, sources: list[str], stages: Stages
     """Looks only: nothing is written, nobody is asked. Raises SourceError."""
     found = survey(sources, config.of(INGEST))
     found.pass_over(tombstones.read(root))
-    plan = Plan(found, config, Ledger(root), read_labels(config.of(SEGMENT).labels), stages)
+    labels, review = read_labels(config.of(SEGMENT).labels), decisions.overlays_of(root)
+    plan = Plan(found, config, Ledger(root), labels, stages, review)
     missing = {}
     for stage in stages:
         plan.want(stage)

@@ -1,17 +1,20 @@
 """What a corpus can teach a captioner: the captions that people have written or corrected.
 
-In: a corpus with captions of people (`segment.labels` with texts, reviewed ones). Out: examples: the very questions
-that its build would ask about those events, with the people's answers.
+In: a corpus with captions of people (`segment.labels` with texts, the review page), or that they have accepted. Out:
+examples: the very questions that its build would ask about those events, with the people's answers.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import polars as pl
 
 from pipeline.captioner.examples import Example
 from pipeline.corpus.view import Corpus
 from pipeline.labels import LabelError
+from pipeline.reviewed import right
 from schemas.alignments import ALIGNMENTS
 from schemas.captions import CAPTIONS, CaptionRow
 from schemas.episodes import EPISODES
@@ -35,28 +38,34 @@ class NothingToLearn(LabelError):
 
 def examples(corpus: Corpus) -> list[Example]:
     """Examples of a corpus. Raises NothingToLearn."""
-    captions = corpus.table("captions").filter(source="human")
-    captions = captions.filter(captions["level"].is_in(ASKED))
+    accepted = right(corpus)
+    captions = corpus.table("captions", columns=["event_id", "episode_id", "level", "source"])
+    captions = captions.filter((pl.col("source") == "human") | pl.col("event_id").is_in(list(accepted)))
+    captions = captions.filter(pl.col("level").is_in(ASKED))
     if captions.height < FEWEST:
         raise NothingToLearn(
-            f"{captions.height} captions of L1 and L0 are by people, at least {FEWEST} are needed: give them as "
-            "segment.labels, or correct some"
+            f"{captions.height} captions of L1 and L0 are by people, or were accepted by them; at least {FEWEST} "
+            "are needed: give them as segment.labels, or review some"
         )
     config = CaptionConfig.model_validate(corpus.manifest["config"]["caption"])
     found: list[Example] = []
     for name in captions["episode_id"].unique().sort().to_list():
-        found += _of_episode(corpus, name, config)
+        found += _of_episode(corpus, name, config, accepted)
     return found
 
 
-def _of_episode(corpus: Corpus, name: str, config: CaptionConfig) -> Iterator[Example]:
+def _of_episode(corpus: Corpus, name: str, config: CaptionConfig, accepted: Collection[str]) -> Iterator[Example]:
     (episode,), (alignment,) = corpus.rows(EPISODES, [name]), corpus.rows(ALIGNMENTS, [name])
     events = both_arms(corpus.rows(EVENTS, [name]))
     clips = corpus.rows(OBSERVATIONS, [name])
     signals = signals_of(corpus.rows(SIGNALS, [name]))
     asked = asking(episode, signals, alignment, events, [c["camera"] for c in clips], config.moments)
     said = {c["event_id"]: c for c in corpus.rows(CAPTIONS, [name])}
-    mine = [e for e in events if e["level"] in ASKED and said[e["event_id"]]["source"] == "human"]
+    mine = [
+        e
+        for e in events
+        if e["level"] in ASKED and (said[e["event_id"]]["source"] == "human" or e["event_id"] in accepted)
+    ]
     frames = asked.frames(asked.handlings(), mine)
     seen = pictures(
         lambda path: storage.local_copy(corpus.ledger.path(path)), clips, alignment, frames, config.picture_side

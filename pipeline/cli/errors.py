@@ -13,6 +13,7 @@ from pipeline import signals
 from pipeline.build.nodes import NodeError
 from pipeline.config import ConfigError
 from pipeline.corpus.compact import DamagedPart
+from pipeline.corpus.decisions import DamagedDecisions
 from pipeline.corpus.garbage import NotComplete
 from pipeline.corpus.lock import Locked
 from pipeline.corpus.record import DamagedPlan, NoCorpus
@@ -38,6 +39,7 @@ MENDABLE = (
     NotComplete,
     DamagedPart,
     DamagedTombstone,
+    DamagedDecisions,
     NotThere,
     storage.Unusable,
     storage.UnknownStore,

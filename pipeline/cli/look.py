@@ -98,7 +98,8 @@ def labels(root: str, target: str, form: str | None, levels: tuple[str, ...], tr
     """Write spans to a label file, to correct them and give it to segment.labels."""
     from pipeline.labels import write
 
-    form = form or ("json" if target.lower().endswith(".json") else "csv" if target.lower().endswith(".csv") else None)
+    end = target.lower().rpartition(".")[2]
+    form = form or (end if end in ("csv", "json", "jsonl", "parquet") else None)
     if form is None:
         raise ConfigError(f"--to {target}: give --format, one of {', '.join(FORMATS)}")
     number = write(Corpus(root), target, form, levels or ("L2", "L1"), track, origin)

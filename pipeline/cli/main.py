@@ -1,6 +1,6 @@
 """The command line: `corpus build`, `check`, `status`, `show`, `quarantine`, `report`, `explain`, `sheet`,
-`find`, `tune-segment`, `score-captions`, `tune-captioner`, `answers`, `budget`, `plan`, `export`, `train`, `verify`,
-`repair`, `compact`, `gc`, `forget`, `config`.
+`find`, `review`, `tune-segment`, `score-captions`, `tune-captioner`, `answers`, `budget`, `plan`, `export`, `train`,
+`verify`, `repair`, `compact`, `gc`, `forget`, `config`.
 
 A build above the quarantine limit, or a fault that `verify` finds, exits with 1.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli import budget, build, captions, check, export, find, forget, look, plan, train, tune, upkeep
+from pipeline.cli import build, captions, check, export, find, forget, look, plan, review, train, tune, upkeep
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -19,9 +19,9 @@ def main() -> None:
 
 for command in (
     build.build, check.check, look.status, look.show, look.quarantine, look.labels, look.report, look.explain,
-    look.sheet, find.find,
+    look.sheet, find.find, review.review,
     tune.tune_segment, captions.score_captions, captions.answers, captions.tune_captioner,
-    budget.budget, plan.plan, export.export, train.train,
+    plan.budget, plan.plan, export.export, train.train,
     upkeep.verify, upkeep.repair, upkeep.gc, upkeep.compact, forget.forget, build.config,
 ):  # fmt: skip
     main.add_command(command)

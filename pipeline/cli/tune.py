@@ -21,23 +21,27 @@ SHOWN = 5  # labels that cannot be used, a line each
 @click.option(
     "--truth",
     "files",
-    required=True,
     multiple=True,
     metavar="FILE",
     help="Spans of people, as segment.labels takes them; repeats.",
 )
+@click.option(
+    "--reviewed", is_flag=True, help="Learn from episodes of which every event was judged on the review page."
+)
 @click.option("--level", type=click.Choice(["L2", "L1", "L0"]), help="Of the spans, where they are of several.")
 @click.option("--to", "target", default="segment-model.yaml", show_default=True, metavar="F.yaml")
 @mendable
-def tune_segment(root: str, files: tuple[str, ...], level: str | None, target: str) -> None:
+def tune_segment(root: str, files: tuple[str, ...], reviewed: bool, level: str | None, target: str) -> None:
     """Learn from ten or so labelled episodes where people put boundaries."""
     from pipeline import tuning
     from stages.segment.tuning import tune
 
     if storage.is_local(target) and Path(target).is_dir():
         raise ConfigError(f"--to {target} is a folder; give the name of a file")
+    if not files and not reviewed:
+        raise ConfigError("tune-segment: give --truth FILE, or --reviewed")
     try:
-        lesson = tuning.lesson(Corpus(root), files, level)
+        lesson = tuning.lesson(Corpus(root), files, level, reviewed)
     except LabelError as error:
         raise LabelError(str(error).replace("segment.labels=", "--truth ")) from error
     number = sum(len(e.true) for e in lesson.episodes)

@@ -29,7 +29,7 @@ OURS = re.compile(  # files that a build writes under a name of their own
     rf"|tables/shard_stats/{HASH}-{KIND}-\d{{6}}\.npz"  # of a version before tars were shared between releases
 )
 TEMPORARY = re.compile(  # of a process that was killed
-    r"(tables/\w+|ledger/\w+|media/[\w\-]+/\w+|models|shards/tars|shards/[0-9a-f]{16}(/\.nv-meta)?|shards)"
+    r"(tables/\w+|ledger/\w+|decisions|media/[\w\-]+/\w+|models|shards/tars|shards/[0-9a-f]{16}(/\.nv-meta)?|shards)"
     r"/\.[^/]+\.[0-9a-f]{8}\.tmp"
     r"|\.(plan\.parquet|manifest\.json|report\.html|build\.lock)\.[0-9a-f]{8}\.tmp|shards/\.latest\.tmp"
 )

@@ -23,7 +23,7 @@ import av
 import numpy as np
 import polars as pl
 
-from pipeline.corpus import record, tombstones
+from pipeline.corpus import decisions, record, tombstones
 from pipeline.corpus.commit import OK, Commit, PartFile
 from pipeline.corpus.tables import read
 from pipeline.corpus.view import Corpus
@@ -59,7 +59,7 @@ def faults_of(root: str, stages: Stages = STAGES) -> list[Fault]:
 def verify(corpus: Corpus) -> list[Fault]:
     """All faults, files first. Laws and samples are looked at only where every file is whole."""
     faults = [*_record(corpus), *_ledger(corpus), *_files(corpus), *_release_files(corpus), *_answers(corpus)]
-    faults += _forgotten(corpus)
+    faults += [*_forgotten(corpus), *_decisions(corpus)]
     return faults or [*_laws(corpus), *_fates(corpus), *_samples(corpus)]
 
 
@@ -93,6 +93,12 @@ def _answers(corpus: Corpus) -> Iterator[Fault]:
         for line in cache.damaged(storage.read_bytes(corpus.ledger.path(f"{cache.FOLDER}/{name}"))):
             words = f"line {line} does not match the hash in it; that answer is asked for again when it is needed"
             yield Fault("changed", f"{cache.FOLDER}/{name}", words, None)
+
+
+def _decisions(corpus: Corpus) -> Iterator[Fault]:
+    for where in decisions.damaged(corpus.root):
+        message = "what people decided is not as it was written: the review server's store or a backup has what it held"
+        yield Fault("changed", where, message, None)
 
 
 def _forgotten(corpus: Corpus) -> Iterator[Fault]:

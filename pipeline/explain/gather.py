@@ -95,7 +95,7 @@ def _boundaries(events: list[dict[str, Any]]) -> list[Boundary]:
                 begins[0]["start_s"],
                 begins[0]["level"],
                 {e["level"]: _said(e) for e in begins},
-                "human" if any(e["origin"] == "human" for e in begins) else "machine",
+                next((o for o in ("human", "source") if any(e["origin"] == o for e in begins)), "machine"),
                 [reason for reason in begins[0]["evidence"] if reason["edge"] == "start"],
             )
         )

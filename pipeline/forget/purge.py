@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.corpus import record, tombstones
+from pipeline.corpus import decisions, record, tombstones
 from pipeline.corpus.commit import OK, Commit, Item, PartFile
 from pipeline.corpus.compact import DamagedPart
 from pipeline.corpus.garbage import OURS, TEMPORARY, configured
@@ -177,6 +177,12 @@ class Purge:
             except (OSError, ValueError):
                 self._events[item] = True
         return self._events[item]
+
+    def decisions(self) -> None:
+        """What people decided about them on the review page."""
+        rows = decisions.forget(self.corpus.root, self.names, self.dry)
+        if rows:
+            self.gone.rows["decisions"] += rows
 
     def media(self) -> None:
         """Proxies and thumbnails, whether a commit names them or not."""

@@ -16,7 +16,7 @@ from rich.console import Console
 from pipeline.build.driver import Build, BuildFailedError, Result
 from pipeline.build.runner import Runner, StageDied
 from pipeline.config import config_for
-from pipeline.corpus import record
+from pipeline.corpus import decisions, record
 from pipeline.corpus.view import Corpus
 from pipeline.plan import Plan
 from pipeline.release import finish
@@ -78,7 +78,7 @@ def planned(corpus: Corpus) -> Plan:
         rights={name: Rights(**said) for name, said in corpus.manifest.get("rights", {}).items()},
     )
     config = config_for(corpus.stages).model_validate(corpus.manifest["config"])
-    plan = Plan(survey, config, corpus.ledger, None, corpus.stages)
+    plan = Plan(survey, config, corpus.ledger, None, corpus.stages, decisions.overlays_of(corpus.root))
     for stage in corpus.stages:
         plan.states[stage.name] = corpus.ledger.state(stage.name)
         none, item = pl.lit(None, pl.String), pl.col("item")

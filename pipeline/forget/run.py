@@ -81,6 +81,7 @@ def _purge(corpus: Corpus, found: Forgotten, made: Sequence[Tombstone], console:
     purge.plan()
     purge.ledgers()
     purge.answers()
+    purge.decisions()
     purge.media()
     found.release = corpus.manifest["release"]
     found.drawn = found.release in found.releases

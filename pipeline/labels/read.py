@@ -1,6 +1,7 @@
-"""Label files: CSV, JSON by episode and level, AgiBot's task_info JSON.
+"""Label files: CSV, JSON Lines, Parquet, JSON by episode and level, AgiBot's task_info and Label Studio's JSON.
 
 In: paths or URIs; `source=FILE` names the source where a file gives episode numbers alone. Out: {episode_id: labels}.
+Of a file that `corpus labels` wrote, and people changed, only what they changed counts (`returned.py`).
 Raises LabelError with file, place, found, expected: a file that is half understood is not used by halves.
 """
 
@@ -13,6 +14,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import polars as pl
+
+from pipeline.labels import label_studio
+from pipeline.labels.returned import Row, by_place, row_of
 from schemas.episodes import Label
 from schemas.events import PRIMITIVES
 from schemas.ids import LEVELS, TRACKS, episode_id
@@ -21,18 +26,20 @@ from stages.sources.find import named
 from stages.text import plain
 
 NUMBER = re.compile(r"(\d+)(?:\.0*)?")  # an episode's, also as a spreadsheet writes it
-Found = tuple[str, Label]  # episode, its label
+Rows = list[dict[str, Any]]
+Found = tuple[str, Label, Row | None]  # episode, its label, what it was when it was written out
 
 
 class LabelError(ValueError):
     """A label file that cannot be used; the message says where and what was expected."""
 
 
-def read(files: Iterable[str]) -> dict[str, tuple[Label, ...]]:
-    """Labels of all files, by episode, in the order in which they are given."""
+def read(files: Iterable[str], everything: bool = False) -> dict[str, tuple[Label, ...]]:
+    """Labels of all files, by episode, in the order in which they are given; everything: spans that nobody has changed
+    since they were written out as well."""
     found: dict[str, list[Label]] = {}
     for name in files:
-        for episode, label in _file(name):
+        for episode, label in by_place(_file(name), everything):
             found.setdefault(episode, []).append(label)
     return {episode: tuple(labels) for episode, labels in found.items()}
 
@@ -40,23 +47,41 @@ def read(files: Iterable[str]) -> dict[str, tuple[Label, ...]]:
 def _file(name: str) -> list[Found]:
     source, path = named(name)
     try:
-        data = storage.read_bytes(path).decode("utf-8-sig")
+        data = _content(path)
     except storage.NotAFile as error:
         raise LabelError(f"segment.labels={name}: {error}") from error
     except FileNotFoundError as error:
         raise LabelError(f"segment.labels={name}: there is no such file") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
         raise LabelError(f"{path} cannot be read: {error}") from error
     try:
-        return list(_csv(data, source, path) if path.lower().endswith(".csv") else _json(data, source, path))
+        return list(_parsed(data, source, path))
     except json.JSONDecodeError as error:
         raise LabelError(f"{path} is not JSON: {error}") from error
     except LabelError:
         raise
     except (csv.Error, RecursionError, OverflowError, ValueError) as error:
         raise LabelError(f"{path} cannot be read: {plain(error, 300)}") from error
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, KeyError, IndexError) as error:
         raise LabelError(f"{path}: a list or a mapping is not where it should be: {error}") from error
+
+
+def _content(path: str) -> str | Rows:
+    """The text of a file, or the rows of a Parquet file."""
+    blob = storage.read_bytes(path)
+    return pl.read_parquet(blob).to_dicts() if path.lower().endswith(".parquet") else blob.decode("utf-8-sig")
+
+
+def _parsed(data: str | Rows, source: str | None, path: str) -> Iterator[Found]:
+    kind = path.lower().rpartition(".")[2]
+    if not isinstance(data, str):
+        return (_span(row, source, f"{path}, row {number}", path) for number, row in enumerate(data))
+    if kind == "jsonl":
+        lines = ((n, line) for n, line in enumerate(data.splitlines(), 1) if line.strip())
+        return (
+            _span(_mapping(json.loads(x), f"{path}, line {n}"), source, f"{path}, line {n}", path) for n, x in lines
+        )
+    return _csv(data, source, path) if kind == "csv" else _json(data, source, path)
 
 
 def _csv(text: str, source: str | None, path: str) -> Iterator[Found]:
@@ -83,7 +108,11 @@ def _json(text: str, source: str | None, path: str) -> Iterator[Found]:
     elif isinstance(value, list):
         for number, row in enumerate(value):
             where = f"{path}, [{number}]"
-            info = _mapping(row, where).get("label_info") or row.get("lable_info")  # the second: AgiBot's first release
+            if "annotations" in _mapping(row, where):
+                for span in label_studio.rows_of(row):
+                    yield _span(span, source, where, path)
+                continue
+            info = row.get("label_info") or row.get("lable_info")  # the second: AgiBot's first release
             if info is None:
                 yield _span(row, source, where, path)
             else:
@@ -114,7 +143,8 @@ def _span(row: Mapping[str, Any], source: str | None, where: str, path: str) -> 
     start, end, frames = _ends(row, where)
     text = plain(row.get("caption") or row.get("text") or "")
     label = Label(level, start, end, text, "frames" if frames else "seconds", track, primitive, storage.name_of(path))
-    return _episode(row.get("episode_id"), source, where), label
+    was = row_of(label, row.get("origin"), row.get("said_by"), row.get("exported"))
+    return _episode(row.get("episode_id"), source, where), label, was
 
 
 def _ends(row: Mapping[str, Any], where: str) -> tuple[float, float, bool]:

@@ -1,7 +1,8 @@
 """Events as label files: what `read` takes, AgiBot's task_info, LeRobot's subtask columns.
 
-In: a corpus. Out: one file (CSV, JSON, AgiBot) or a folder (LeRobot). CSV and JSON written and read again give the same
-spans; AgiBot and LeRobot know one level, and LeRobot joins neighbours of one caption.
+In: a corpus. Out: one file or a folder (LeRobot). CSV, JSON, JSON Lines and Parquet that are written and given back say
+what people have changed in them, and nothing else; AgiBot and LeRobot know one level, and LeRobot joins neighbours of
+one caption.
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.corpus.view import Corpus
+from pipeline.labels import label_studio
+from pipeline.labels.returned import exported
 from schemas.ids import key_of, source_of
 from stages import storage
 
-FORMATS = ("csv", "json", "agibot", "lerobot")
-COLUMNS = ("episode_id", "level", "track", "start_s", "end_s", "caption", "primitive", "origin")
-DECIMALS = 4  # of seconds: a tenth of a ms, far below half a row
+FORMATS = ("csv", "json", "jsonl", "parquet", "agibot", "lerobot", "labelstudio")
+COLUMNS = (
+    "id", "episode_id", "level", "track", "start_s", "end_s", "caption", "primitive", "origin", "said_by", "exported",
+)  # fmt: skip
+DECIMALS = 3  # of seconds: event ids are in ms
 Rows = list[dict[str, Any]]
 
 
@@ -37,6 +42,9 @@ def write(corpus: Corpus, target: str, form: str, levels: Sequence[str], track: 
     writer: dict[str, Callable[[Corpus, str, Rows], None]] = {
         "csv": _csv,
         "json": _json,
+        "jsonl": _jsonl,
+        "parquet": _rows_as_parquet,
+        "labelstudio": _label_studio,
         "agibot": _agibot,
         "lerobot": _lerobot,
     }
@@ -52,9 +60,9 @@ def _rows(corpus: Corpus, levels: Sequence[str], track: str, origin: str | None)
     joined = events if texts is None else events.join(texts, on="event_id", how="left")
     words = pl.col("label") if texts is None else pl.coalesce("label", "text")
     seconds = pl.col("start_s", "end_s").round(DECIMALS)  # 3.3, not the 3.2999999523 that float32 timestamps make of it
-    return (
-        joined.with_columns(seconds, caption=words.fill_null("")).sort("episode_id", "level", "start_frame").to_dicts()
-    )
+    named = joined.with_columns(seconds, caption=words.fill_null(""), id="event_id")
+    rows = named.sort("episode_id", "level", "start_frame").to_dicts()
+    return [{**row, "exported": exported(row)} for row in rows]
 
 
 def _csv(corpus: Corpus, uri: str, rows: Rows) -> None:
@@ -69,8 +77,28 @@ def _json(corpus: Corpus, uri: str, rows: Rows) -> None:
     value: dict[str, dict[str, Rows]] = {}
     for row in rows:
         span = {"start": row["start_s"], "end": row["end_s"]}
-        span |= {k: row[k] for k in ("caption", "primitive", "track", "origin")}
+        span |= {k: row[k] for k in ("caption", "primitive", "track", "id", "origin", "said_by", "exported")}
         value.setdefault(row["episode_id"], {}).setdefault(row["level"], []).append(span)
+    storage.write_bytes(uri, json.dumps(value, indent=1, ensure_ascii=False).encode())
+
+
+def _jsonl(corpus: Corpus, uri: str, rows: Rows) -> None:
+    lines = (json.dumps({k: row[k] for k in COLUMNS}, ensure_ascii=False) + "\n" for row in rows)
+    storage.write_bytes(uri, "".join(lines).encode())
+
+
+def _rows_as_parquet(corpus: Corpus, uri: str, rows: Rows) -> None:
+    kinds = {k: pl.Float64 if k in ("start_s", "end_s") else pl.String for k in COLUMNS}
+    _parquet(uri, pl.DataFrame([{k: row[k] for k in COLUMNS} for row in rows], kinds).to_arrow())
+
+
+def _label_studio(corpus: Corpus, uri: str, rows: Rows) -> None:
+    names = sorted({row["episode_id"] for row in rows})
+    about = corpus.table("alignments", names, ["episode_id", "reference_camera"])
+    clips = corpus.table("observations", names, ["episode_id", "camera", "proxy"])
+    seen = clips.join(about, left_on=["episode_id", "camera"], right_on=["episode_id", "reference_camera"])
+    videos = {e: corpus.ledger.path(f"media/{proxy}") for e, proxy in seen.select("episode_id", "proxy").iter_rows()}
+    value = label_studio.tasks(rows, _source_frames(corpus, rows), videos)
     storage.write_bytes(uri, json.dumps(value, indent=1, ensure_ascii=False).encode())
 
 

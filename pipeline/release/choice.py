@@ -28,6 +28,8 @@ from stages.balance import Balance
 from stages.cluster import CLUSTER, model_of
 from stages.fingerprint import fingerprint
 from stages.observe import OBSERVE
+from stages.review.overlay import accepted, rejected
+from stages.review.spans import ms
 from stages.shard import SAMPLES, SHARD, ShardWork
 from stages.shard.pictures import dead_shares
 from stages.shard.place import KINDS, LOWDIM_BYTES, Made, Tar, place, weights
@@ -55,6 +57,7 @@ class Release:
     tars: dict[str, Tar]
     balance: Balance | None
     clusters: Described
+    accepted: frozenset[str] = frozenset()  # events that people have found right
 
     def folder(self, root: str) -> str:
         return storage.join(root, "shards", self.name)
@@ -67,7 +70,9 @@ def inputs_of(plan: Plan) -> str:
     config, episodes = plan.config(SHARD), alive["fingerprint"].sort().to_list()
     whose = {s: r.carried for s, r in plan.survey.rights.items() if s in set(alive["source"])}
     budget = hashlib.sha256(storage.read_bytes(config.budget)).hexdigest() if config.budget else ""
-    return fingerprint("shard", shard.VERSION, config.model_copy(update={"budget": budget}), episodes, whose)
+    verdicts = {e: o.verdicts for e, o in sorted(plan.review.items()) if o.verdicts}
+    said = [verdicts] if verdicts else []  # by people, of whole events
+    return fingerprint("shard", shard.VERSION, config.model_copy(update={"budget": budget}), episodes, whose, *said)
 
 
 def last_release(plan: Plan) -> str | None:
@@ -92,26 +97,29 @@ def choose(plan: Plan, inputs: str, last: str | None) -> Release:
     """Draw the events of `shard.level` and place them. Holds one narrow row an event of that level."""
     config, alive = plan.config(SHARD), plan.alive(CLUSTER).select("episode_id", "fingerprint")
     narrow = ["event_id", "episode_id", "level", "track", "start_frame", "end_frame", "static", "recovery"]
+    narrow += ["start_s", "end_s"]
     events = plan.rows(EVENTS, narrow).filter(level=config.level, track="all").join(alive, on="episode_id", how="semi")
+    judged = _judged(plan, events, config.level)
     dead = dead_shares(events, plan.rows(ALIGNMENTS, ["episode_id", "pictures"]))
     share = pl.col("event_id").replace_strict(dead, default=0.0, return_dtype=pl.Float64) if dead else pl.lit(0.0)
     about = described(plan)
     rows = fates(
-        events.with_columns(dead=share),
+        events.with_columns(dead=share, rejected=pl.col("event_id").is_in(judged["rejected"])),
         about.labels,
         plan.rows(EPISODES, ["episode_id", "split", "robot", "source"]),
         config,
     )
     agreed = _agreed(plan) if config.budget else None
     rows, balance = drawn(rows, about.trees, config, agreed)
-    made, last_tars = _made(plan, rows, alive, inputs), _tars_of(plan, last)
+    made, last_tars = _made(plan, rows, alive, inputs, judged["accepted"]), _tars_of(plan, last)
     written = {tar.name for tar in last_tars}
     if last is None or not is_of(last, inputs):  # of a release that is mended all tars stay
         written &= set(plan.states[SHARD.name].items.filter(status=OK)["item"])
     named = _named(place(rows, last_tars, written, made, config))
     reused = any(tar.name in written for tar in named.values())
     name = _name(inputs, last, reused)
-    return Release(name, inputs, weights(rows, list(named.items())), named, balance, about)
+    drawn_rows = weights(rows, list(named.items()))
+    return Release(name, inputs, drawn_rows, named, balance, about, frozenset(judged["accepted"]))
 
 
 def _agreed(plan: Plan) -> pl.DataFrame:
@@ -130,14 +138,29 @@ def _agreed(plan: Plan) -> pl.DataFrame:
     return ours.drop("model", "level")
 
 
-def _made(plan: Plan, rows: pl.DataFrame, alive: pl.DataFrame, inputs: str) -> Made:
+def _judged(plan: Plan, events: pl.DataFrame, level: str) -> dict[str, list[str]]:
+    """Events (event_id, episode_id, start_s, end_s) that people have rejected, and those they have accepted as they
+    are."""
+    found: dict[str, list[str]] = {"rejected": [], "accepted": []}
+    verdicts = {e: o.verdicts for e, o in plan.review.items() if o.verdicts}
+    own = events.filter(pl.col("episode_id").is_in(list(verdicts)))
+    for event, episode, start_s, end_s in own.select("event_id", "episode_id", "start_s", "end_s").iter_rows():
+        if rejected(verdicts[episode], level, ms(start_s), ms(end_s)):
+            found["rejected"].append(event)
+        elif accepted(verdicts[episode], level, ms(start_s), ms(end_s)):
+            found["accepted"].append(event)
+    return found
+
+
+def _made(plan: Plan, rows: pl.DataFrame, alive: pl.DataFrame, inputs: str, right: Sequence[str]) -> Made:
     config, model = plan.config(SHARD), model_of(plan)
     shared = fingerprint(shard.VERSION, [getattr(config, key) for key in OF_TARS], model and model[1])
     usable = rows.filter(pl.col("status").is_in(["sampled", "reserve"])).join(alive, on="episode_id", how="left")
     # licence and attribution are in KEY.json, and in no table
     whose = {source: fingerprint(rights.carried) for source, rights in plan.survey.rights.items()}
     source = pl.col("episode_id").str.extract(SOURCE_OF, 1)
-    made_from = pl.col("fingerprint") + source.replace_strict(whose, default="", return_dtype=pl.String)
+    said = pl.when(pl.col("event_id").is_in(list(right))).then(pl.lit("accepted")).otherwise(pl.lit(""))
+    made_from = pl.col("fingerprint") + source.replace_strict(whose, default="", return_dtype=pl.String) + said
     rates = _bytes_per_frame(plan)
     sizes = usable.select("event_id", "episode_id", pl.col("n_frames") + config.history + config.future).iter_rows()
     return Made(
@@ -190,6 +213,7 @@ def units(plan: Plan, release: Release, workers: int, missing: set[str]) -> list
             crf=crf,
             context=(config.history, config.future),
             groups=(trees["vl"], trees["action"]),
+            accepted=release.accepted & set(tar.events),
             rights={s: r for s in sorted({sources[row["episode_id"]] for row in held}) if (r := rights.get(s))},
         )
         result.append(

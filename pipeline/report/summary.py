@@ -30,6 +30,7 @@ FATES = {  # of an event of the shard level, in words
     "too_short": "too short (shard.min_frames)",
     "too_long": "too long (shard.max_frames)",
     "bad_pictures": "without pictures (a camera shows nothing for most of them)",
+    "rejected": "rejected by people",
     "quarantined": "in quarantine",
 }
 ASKED = {  # how a question to a captioning model went

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from stages.caption.stills import CaptionWork
 
-VERSION = 5
+VERSION = 6
 
 __all__ = ["CAPTION", "VERSION", "CaptionConfig"]
 
@@ -42,17 +42,31 @@ UNHASHED = frozenset(  # how a model is reached, not what it says
 
 
 def _also(plan: Plan) -> pl.DataFrame:
-    """What a model's captions depend on besides the events: its weights where they lie in a folder, and the prompts."""
+    """What captions depend on besides the events: a model's weights where they lie in a folder, and the prompts; in an
+    episode that people have reviewed, their words."""
     import polars as pl
 
-    config = plan.config(CAPTION)
+    from stages.segment import SEGMENT
+
+    shared = _of_model(plan.config(CAPTION))
+    words = {episode: overlay.words for episode, overlay in plan.review.items() if overlay.words}
+    if not words:
+        return pl.DataFrame({"also": [shared]})
+    from stages.fingerprint import fingerprint
+
+    episodes = plan.alive(SEGMENT)["episode_id"].to_list()
+    also = [f"{shared} {fingerprint(words[e])}" if e in words else shared for e in episodes]
+    return pl.DataFrame({"episode_id": episodes, "also": also}, {"episode_id": pl.String, "also": pl.String})
+
+
+def _of_model(config: CaptionConfig) -> str:
     if config.captioner == "signals":
-        return pl.DataFrame({"also": [""]})
+        return ""
     from stages.caption.vlm.prompts import prompts_hash
     from stages.models.weights import model_hash
 
     name = model_hash(config.model) if config.captioner == "transformers" else config.model
-    return pl.DataFrame({"also": [f"{name} {prompts_hash()}"]})
+    return f"{name} {prompts_hash()}"
 
 
 def _work(plan: Plan, items: Sequence[str], inputs: Inputs) -> CaptionWork:
@@ -70,7 +84,8 @@ def _work(plan: Plan, items: Sequence[str], inputs: Inputs) -> CaptionWork:
             name, camera = row["episode_id"], plan.survey.camera(row["item"])
             dataset = plan.survey.datasets[source_of(name)]
             files.setdefault(name, []).append(File(dataset, camera, (span_of(camera, name, dataset, row, ""),)))
-    return CaptionWork(inputs.parts, inputs.media, files)
+    words = {e: plan.review[e].words for e in items if e in plan.review}
+    return CaptionWork(inputs.parts, inputs.media, files, words)
 
 
 def _run(unit: Unit[CaptionWork], work: Workspace, config: CaptionConfig) -> Outcome:

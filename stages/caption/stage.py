@@ -32,6 +32,8 @@ from stages.caption.vlm.handling import actions
 from stages.caption.vlm.prompts import prompts_hash
 from stages.caption.vlm.requests import Answer, Request
 from stages.episode import both_arms, signals_of
+from stages.review.overlay import Words, words_for
+from stages.review.spans import Span, ms
 from stages.video.decode import picked
 from stages.work import Outcome, Unit, Workspace
 
@@ -68,7 +70,8 @@ def caption(unit: Unit[CaptionWork], work: Workspace, config: CaptionConfig) -> 
 
     def one(name: str) -> tuple[list[CaptionRow], Told | None]:
         (episode,), (alignment,) = work.rows(EPISODES, name), work.rows(ALIGNMENTS, name)
-        signals, events = signals_of(work.rows(SIGNALS, name)), both_arms(work.rows(EVENTS, name))
+        signals = signals_of(work.rows(SIGNALS, name))
+        events = named(both_arms(work.rows(EVENTS, name)), unit.payload.words.get(name, ()))
         clips = work.rows(OBSERVATIONS, name)
         asked = asking(episode, signals, alignment, events, [c["camera"] for c in clips], config.moments, config.static)
         told = None
@@ -102,6 +105,15 @@ def caption(unit: Unit[CaptionWork], work: Workspace, config: CaptionConfig) -> 
     if model is not None:
         model.cache.flush()
     return outcome
+
+
+def named(events: Sequence[EventRow], words: Sequence[Words]) -> list[EventRow]:
+    """Events with what reviewers have called them, before any other words for them."""
+    if not words:
+        return list(events)
+    spans = [Span(ms(e["start_s"]), ms(e["end_s"]), e["primitive"]) for e in events]
+    said = words_for(words, {e["event_id"]: (e["level"], e["track"], s) for e, s in zip(events, spans, strict=True)})
+    return [{**e, "label": said[e["event_id"]].text, "origin": "human"} if e["event_id"] in said else e for e in events]
 
 
 def _model(work: Workspace, config: CaptionConfig) -> Model | None:
@@ -170,9 +182,11 @@ def _row(
     if told is not None:
         said = told.events.get(event["event_id"]) or (told.events.get(same["event_id"]) if same else None)
     thing = _thing(event, asked, told)
-    label = event["label"] or (same["label"] if same else None)
-    if label:
-        text, source, status, model = label, "human", "human", "human"
+    speaker = event if event["label"] else same
+    label = speaker["label"] if speaker else None
+    if label and speaker:
+        source = "source" if speaker["origin"] == "source" else "human"
+        text, status, model = label, "human" if source == "human" else "ok", source
         fields = Fields(arm=fields.arm)
     elif said is not None and said.fields is not None:
         text, source, status, model, fields = said.fields.caption, "vlm", said.status, name, said.fields

@@ -20,6 +20,7 @@ from schemas.reasons import Quarantined, Reason
 from stages import storage
 from stages.observe import File, ObserveConfig
 from stages.observe.file import placed_in
+from stages.review.overlay import Words
 from stages.work import Inputs
 
 JPEG_QUALITY = 90
@@ -27,9 +28,11 @@ JPEG_QUALITY = 90
 
 @dataclass(frozen=True, slots=True)
 class CaptionWork(Inputs):
-    """Input tables and proxies; with `caption.stills=source` also each episode's files, a camera each."""
+    """Input tables and proxies; with `caption.stills=source` also each episode's files, a camera each; and what
+    reviewers have called its events."""
 
     files: Mapping[str, Sequence[File]] = field(default_factory=dict)
+    words: Mapping[str, Sequence[Words]] = field(default_factory=dict)
 
 
 def full_size(

@@ -19,7 +19,7 @@ from stages.work import Inputs, Outcome, Unit, Workspace
 if TYPE_CHECKING:
     import polars as pl
 
-VERSION = 5
+VERSION = 6
 
 __all__ = ["SEGMENT", "VERSION", "SegmentConfig", "SegmentWork"]
 

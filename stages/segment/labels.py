@@ -152,6 +152,7 @@ def labels_from(rows: Iterable[LabelRow]) -> list[Label]:
             row["track"],
             row["primitive"],
             row["said_by"],
+            "source",
         )
         for row in rows
     ]

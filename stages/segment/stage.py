@@ -144,7 +144,7 @@ def _rows(episode_id: str, track: Track, clock: Timebase) -> list[EventRow]:
                     "episode_id": episode_id,
                     "level": level,
                     "track": track.name,
-                    "origin": "human" if label else "machine",
+                    "origin": label.origin if label else "machine",
                     "parent_id": parents[int(spans.parent[i])] if parents else None,
                     "start_frame": start,
                     "end_frame": end,
@@ -157,6 +157,7 @@ def _rows(episode_id: str, track: Track, clock: Timebase) -> list[EventRow]:
                     "confidence": 1.0 if label else float(spans.confidence[i]),
                     "recovery": RECOVERIES[found.recovery[i]] or None,
                     "label": (label.text or None) if label else None,
+                    "said_by": (label.said_by or None) if label else None,
                     "evidence": [
                         _of_edge(edge, reason)
                         for edge, frame in (("start", start), ("end", end))

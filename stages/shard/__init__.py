@@ -18,7 +18,7 @@ from stages.sources.rights import Rights
 from stages.stage import Plan, Scope, Stage, inputs_of
 from stages.work import Inputs, Outcome, Unit, Workspace
 
-VERSION = 9
+VERSION = 10
 INDEX = ".idx"  # after a tar's name: the file with the offsets of its samples
 
 __all__ = ["INDEX", "SAMPLES", "SHARD", "VERSION", "ShardConfig", "ShardWork"]
@@ -27,9 +27,9 @@ __all__ = ["INDEX", "SAMPLES", "SHARD", "VERSION", "ShardConfig", "ShardWork"]
 @dataclass(frozen=True, slots=True)
 class ShardWork(Inputs):
     """Input tables and proxies of one tar: where it goes, its `samples` rows in order, with the weights and for the
-    inputs (`plan`) that it was first written with, how many threads make them, the
-    quality at which frames are encoded again (observe's crf), how many frames of history and future samples have, and
-    the coarser cluster of each VL and action cluster, and whose each source is."""
+    inputs (`plan`) that it was first written with, how many threads make them, the quality at which frames are encoded
+    again (observe's crf), how many frames of history and future samples have, the coarser cluster of each VL and action
+    cluster, whose each source is, and which events people have accepted."""
 
     path: str = ""
     rows: Sequence[SampleRow] = ()
@@ -39,6 +39,7 @@ class ShardWork(Inputs):
     context: tuple[int, int] = (0, 0)
     groups: tuple[Sequence[int], Sequence[int]] = ((), ())
     rights: Mapping[str, Rights] = field(default_factory=dict)
+    accepted: frozenset[str] = frozenset()
 
 
 def _by_the_release(plan: Plan, items: Sequence[str], inputs: Inputs) -> ShardWork:

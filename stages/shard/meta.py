@@ -32,6 +32,7 @@ class Cut:
     plan: str
     proxies: Mapping[str, str]
     rights: Rights
+    accepted: bool = False  # by a person
 
 
 def sample_meta(
@@ -86,6 +87,7 @@ def sample_meta(
         "confidence": round(event["confidence"], 4),
         "flags": list(alignment["flags"]),
         "review": event["origin"],
+        "accepted": cut.accepted,
         "provenance": _provenance(episode, event, cut),
         "marks": json.loads(episode["marks"]),
         "layout": layout_key(episode["layout"]),

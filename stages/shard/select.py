@@ -24,11 +24,14 @@ def fates(events: pl.DataFrame, clusters: pl.DataFrame, episodes: pl.DataFrame, 
     """One row an event, by event_id: `samples` without what is drawn, and recovery bool, source, wish (its weight).
 
     events: event_id, episode_id, level, start_frame, end_frame, static, recovery, dead (share of its frames in which
-    the worst of its cameras shows nothing); clusters: event_id and LABELS; episodes: episode_id, split, robot, source.
+    the worst of its cameras shows nothing), rejected (by a person); clusters: event_id and LABELS; episodes:
+    episode_id, split, robot, source.
     """
     frames = pl.col("end_frame") - pl.col("start_frame")
     status = (
-        pl.when(pl.col("static"))
+        pl.when(pl.col("rejected"))
+        .then(pl.lit("rejected"))
+        .when(pl.col("static"))
         .then(pl.lit("static"))
         .when(frames < config.min_frames)
         .then(pl.lit("too_short"))

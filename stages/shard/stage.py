@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy.typing as npt
@@ -141,6 +141,7 @@ def _sample(row: SampleRow, work: Workspace, proxies: Mapping[str, str], given: 
     after = min(given.context[1], len(alignment["time_s"]) - end)
     hashes = {o["camera"]: given.media[f"media/{o['proxy']}"] for o in work.rows(OBSERVATIONS, name)}
     cut = Cut(before, after, given.groups, given.plan, hashes, given.rights.get(episode["source"], Rights()))
+    cut = replace(cut, accepted=row["event_id"] in given.accepted)
     meta = sample_meta(row, episode, event, events, captions, alignment, grippers, cut)
     files, arrays = sample_files(meta, signals, alignment, clips, (start - before, end + after), given.crf)
     return Made(files, arrays, plan_row(meta, start - before, event["recovery"], clips))

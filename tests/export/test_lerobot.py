@@ -118,7 +118,7 @@ def test_read_back_it_is_the_same_and_its_subtasks_are_the_events(places):
     assert wanted.select(spans).equals(found.select(spans))
     words = first.table("captions", columns=["event_id", "text"]).join(wanted, on="event_id", how="semi")
     assert found["label"].to_list() == words.sort("event_id")["text"].to_list()
-    assert set(found["origin"]) == {"human"}
+    assert set(found["origin"]) == {"source"}
 
 
 def test_calibration_is_that_of_the_proxies(places):

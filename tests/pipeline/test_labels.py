@@ -107,8 +107,8 @@ def test_a_file_that_is_not_there_ends_a_build_in_one_line(tmp_path):
 # -- builds
 
 
-def human(corpus):
-    events = Corpus(str(corpus)).table("events").filter(origin="human")
+def human(corpus, origin="human"):
+    events = Corpus(str(corpus)).table("events").filter(origin=origin)
     return [(r["episode_id"], r["level"], r["label"], r["start_frame"], r["end_frame"]) for r in events.to_dicts()]
 
 
@@ -158,7 +158,7 @@ def test_an_entry_of_action_config_that_cannot_be_read_costs_nothing_but_itself(
     actions = [{"start_frame": None, "end_frame": 9}, {"start_frame": 0, "end_frame": 30, "action_text": "Pick."}]
     path.write_text(json.dumps(json.loads(path.read_text()) | {"action_config": actions}))
     build([source], tmp_path / "corpus", **UNTIL)
-    assert human(tmp_path / "corpus") == [("logs/000000", "L2", "Pick.", 0, 30)]
+    assert human(tmp_path / "corpus", "source") == [("logs/000000", "L2", "Pick.", 0, 30)]
     assert "unreadable: {'start_frame': None" in Corpus(str(tmp_path / "corpus")).quarantine()["message"][0]
 
 
@@ -169,7 +169,7 @@ def test_action_config_of_a_source_is_its_subtasks(build, tmp_path):
     row["action_config"] = [{"start_frame": 0, "end_frame": 30, "action_text": "Pick.", "skill": "Pick"}]
     path.write_text(json.dumps(row))
     build([source], tmp_path / "corpus", **UNTIL)
-    assert human(tmp_path / "corpus") == [("logs/000000", "L2", "Pick.", 0, 30)]
+    assert human(tmp_path / "corpus", "source") == [("logs/000000", "L2", "Pick.", 0, 30)]
     build([source], tmp_path / "other", "ingest.labels=null", **UNTIL)
     assert human(tmp_path / "other") == []
 
@@ -186,7 +186,7 @@ def test_subtask_columns_of_a_source_are_its_subtasks(build, tmp_path):
     source = write_dataset(tmp_path / "logs", [Episode(80, 0)], cameras=(), version="v3.0")
     with_subtasks(source, [0] * 30 + [-1] * 10 + [1] * 40, ["pick", "place"])
     build([source], tmp_path / "corpus", **UNTIL)
-    assert human(tmp_path / "corpus") == [
+    assert human(tmp_path / "corpus", "source") == [
         ("logs/000000", "L2", "pick", 0, 30),
         ("logs/000000", "L2", "place", 40, 80),
     ]
@@ -196,7 +196,7 @@ def test_subtask_columns_without_words_or_in_lists_are_legal(build, tmp_path):
     source = write_dataset(tmp_path / "logs", [Episode(80, 0)], cameras=(), version="v3.0")
     with_subtasks(source, [[0]] * 80, ["pick"])
     build([source], tmp_path / "corpus", **UNTIL)
-    assert human(tmp_path / "corpus") == [("logs/000000", "L2", "pick", 0, 80)]
+    assert human(tmp_path / "corpus", "source") == [("logs/000000", "L2", "pick", 0, 80)]
     (source / "meta/subtasks.parquet").unlink()
     build([source], tmp_path / "other", **UNTIL)
     assert human(tmp_path / "other") == []
@@ -229,7 +229,7 @@ def spans(corpus, level):
     return events.select("episode_id", "start_frame", "end_frame", "primitive")
 
 
-@pytest.mark.parametrize("form", ["csv", "json"])
+@pytest.mark.parametrize("form", ["csv", "json", "jsonl", "parquet"])
 def test_written_and_read_again_the_spans_are_the_same(build, cut, tmp_path, form):
     source, corpus = cut
     path = tmp_path / f"out.{form}"
@@ -239,9 +239,31 @@ def test_written_and_read_again_the_spans_are_the_same(build, cut, tmp_path, for
     for level in ("L2", "L1"):
         assert spans(tmp_path / "again", level).equals(spans(corpus, level))
     again = Corpus(str(tmp_path / "again"))
-    assert set(again.table("events").filter(pl.col("level").is_in(["L2", "L1"]))["origin"]) == {"human"}
+    assert set(again.table("events").filter(pl.col("level").is_in(["L2", "L1"]))["origin"]) == {"machine"}
     texts = Corpus(str(corpus)).table("captions").filter(level="L1")["text"].to_list()
     assert again.table("captions").filter(level="L1")["text"].to_list() == texts
+
+
+def test_label_studio_comes_back_as_its_annotations(build, cut, tmp_path):
+    path = tmp_path / "tasks.json"
+    number = write(Corpus(str(cut[1])), str(path), "labelstudio", ("L2", "L1"), "all", None)
+    tasks = json.loads(path.read_text())
+    assert sum(len(t["predictions"][0]["result"]) for t in tasks) == number
+    first = tasks[0]["predictions"][0]["result"][0]
+    assert first["value"]["ranges"][0]["start"] == 1  # it counts from one
+    for task in tasks:  # as a person has submitted them
+        task["annotations"] = task.pop("predictions")
+    path.write_text(json.dumps(tasks))
+    found = read([str(path)])
+    for episode, own in found.items():
+        for level in ("L2", "L1"):
+            expected = spans(cut[1], level).filter(episode_id=episode)
+            given = [(x.start, x.end, x.primitive) for x in own if x.level == level]
+            assert given == expected.select("start_frame", "end_frame", "primitive").rows()
+    assert {x.unit for own in found.values() for x in own} == {"frames"}
+    path.write_text(json.dumps([{"annotations": [{}], "data": {}}]))
+    with pytest.raises(LabelError, match="not where it should be"):
+        read([str(path)])
 
 
 def test_agibot_and_lerobot_come_back_too(build, cut, tmp_path):

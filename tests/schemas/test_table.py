@@ -124,6 +124,7 @@ def event(name: str, level: str, span: tuple[int, int], parent: str | None) -> d
         "confidence": 1.0,
         "recovery": None,
         "label": None,
+        "said_by": None,
         "evidence": [],
     }
 

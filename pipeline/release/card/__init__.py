@@ -178,10 +178,13 @@ def _limits(facts: Facts) -> list[str]:
     machine = sum(n for source, *_, n in facts.captions if source != "human")
     total = sum(n for *_, n in facts.captions)
     review = dict(facts.review)
+    seen = "nobody has reviewed them"
+    if facts.accepted:
+        seen = f"people have found {counted(facts.accepted, 'event')} of {facts.level} right as they are"
     lines = [
         "## Known limits",
         "",
-        f"- {machine:,} of {counted(total, 'caption')} were written by a machine, and nobody has reviewed them.",
+        f"- {machine:,} of {counted(total, 'caption')} were written by a machine, and {seen}.",
         f"- {review.get('machine', 0):,} of {sum(review.values()):,} events of {facts.level} were cut by a machine.",
         "- `val` keeps its natural mix; only `train` is balanced.",
     ]

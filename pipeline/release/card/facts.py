@@ -34,7 +34,7 @@ class Facts:
     """episodes and hours of the events that could be drawn; listed: episodes of the sources; events: {level: (all,
     static, seconds of their median)}; primitives, recoveries, review (machine, human): of the shard level, most first;
     captions: (source, status, model, how many) of all levels; aside: (stage, reason, episodes); lost: sources that
-    could not be used; flags: (flag, episodes)."""
+    could not be used; flags: (flag, episodes); accepted: events that people have found right."""
 
     level: str
     listed: int
@@ -54,6 +54,7 @@ class Facts:
     lost: int
     flags: Counts
     sources: Mapping[str, Mapping[str, Any]]
+    accepted: int = 0
 
 
 def sources(plan: Plan, rows: pl.DataFrame) -> dict[str, dict[str, Any]]:
@@ -106,6 +107,7 @@ def gathered(plan: Plan, rows: pl.DataFrame) -> Facts:
         len(plan.survey.lost),
         _counts(flags["flags"].explode().drop_nulls()),
         sources(plan, rows),
+        sum(v.state == "accepted" for o in plan.review.values() for v in o.verdicts if v.level == level),
     )
 
 
@@ -138,7 +140,7 @@ def _captions(plan: Plan, alive: pl.DataFrame) -> list[tuple[str, str, str, int]
 def _aside(plan: Plan) -> list[tuple[str, str, int]]:
     """(stage, reason, how many episodes), of what the survey and each stage have set aside; most first."""
     found: set[tuple[str, str, str]] = set()
-    for lost in plan.survey.refused:
+    for lost in (found for found in plan.survey.refused if found.error.event_id is None):
         found |= {("survey", lost.error.reason.value, item) for item, _ in lost.items()}
     for stage in plan.stages:
         if stage is not SHARD and stage.name in plan.wanted and stage.name in plan.states:

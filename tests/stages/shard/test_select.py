@@ -12,6 +12,7 @@ from stages.shard.select import drawn, fates
 
 NO_TREES = {"vl": Clustering(), "action": Clustering()}
 SPAN = {"level": "L1", "start_frame": 0, "end_frame": 20, "static": False, "recovery": None, "dead": 0.0}
+SPAN |= {"rejected": False}
 SCHEMA = {"recovery": pl.String}
 
 

@@ -1,0 +1,100 @@
+"""The `decisions` table of a corpus: immutable Parquet parts under `decisions/`, which no build writes and `gc` leaves
+alone.
+
+In: rows that a review server has on its own disk. Out: a part, named by its content, so that one atomic write publishes
+it, twice is once, and damage shows. Readers take every row once, whatever parts hold it. A damaged part stops a build:
+what people have said would silently count no more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Collection, Sequence
+from typing import cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.review.decisions import DECISIONS, DecisionRow
+from schemas.table import SchemaError
+from stages import storage
+from stages.review.fold import fold
+from stages.review.overlay import Overlay, overlays
+
+FOLDER = "decisions"
+PART = re.compile(r"\d{13}-([0-9a-f]{16})\.parquet")
+
+
+class DamagedDecisions(ValueError):
+    """A part of the decisions that is not as it was written."""
+
+
+def publish(root: str, rows: Sequence[DecisionRow]) -> str:
+    """Write rows as a part; its name. Raises SchemaError, storage.Unusable."""
+    sink = io.BytesIO()
+    pq.write_table(DECISIONS.build(rows), sink, compression="zstd", write_page_checksum=True)
+    blob = sink.getvalue()
+    name = f"{min(r['time_ms'] for r in rows):013d}-{hashlib.sha256(blob).hexdigest()[:16]}.parquet"
+    storage.write_bytes(storage.join(root, FOLDER, name), blob)
+    return name
+
+
+def parts(root: str) -> list[str]:
+    """Names of all parts, oldest first."""
+    return sorted(n for n in storage.listing(storage.join(root, FOLDER)) if PART.fullmatch(n))
+
+
+def read(root: str, but: Collection[str] = ()) -> list[DecisionRow]:
+    """All decisions once, in order of time; but: parts to leave out. Raises DamagedDecisions."""
+    found: dict[str, DecisionRow] = {}
+    for name in parts(root):
+        if name not in but:
+            found |= {row["decision_id"]: row for row in _part(root, name)}
+    return sorted(found.values(), key=lambda r: (r["time_ms"], r["decision_id"]))
+
+
+def forget(root: str, episodes: Collection[str], dry: bool = False) -> int:
+    """Take out what was decided about episodes that are to be forgotten: parts that hold such rows are written anew
+    without them before they go. How many rows; dry: would go. Raises DamagedDecisions, storage.Unusable."""
+    gone = 0
+    for name in parts(root):
+        rows = _part(root, name)
+        kept = [row for row in rows if row["episode_id"] not in episodes]
+        gone += len(rows) - len(kept)
+        if len(kept) < len(rows) and not dry:
+            if kept:
+                publish(root, kept)
+            storage.remove(storage.join(root, FOLDER, name))
+    return gone
+
+
+def overlays_of(root: str) -> dict[str, Overlay]:
+    """What all of them together give to a build, by episode. Raises DamagedDecisions."""
+    return overlays(fold(read(root)))
+
+
+def damaged(root: str) -> list[str]:
+    """Parts that are not as they were written."""
+    bad = []
+    for name in parts(root):
+        try:
+            _part(root, name)
+        except DamagedDecisions:
+            bad.append(f"{FOLDER}/{name}")
+    return bad
+
+
+def _part(root: str, name: str) -> list[DecisionRow]:
+    uri, match = storage.join(root, FOLDER, name), PART.fullmatch(name)
+    words = f"{uri} is not as it was written: the store of the server that wrote it, or a backup, has what it held"
+    try:
+        blob = storage.read_bytes(uri)
+        if match is None or hashlib.sha256(blob).hexdigest()[:16] != match[1]:
+            raise DamagedDecisions(words)
+        table = pq.read_table(pa.BufferReader(blob)).cast(DECISIONS.schema)
+        DECISIONS.validate(table)
+    except (OSError, pa.ArrowException, SchemaError) as error:
+        raise DamagedDecisions(f"{words} ({error})") from error
+    return cast("list[DecisionRow]", table.to_pylist())

@@ -1,0 +1,57 @@
+"""Label Studio's JSON: tasks of a video each, spans as ranges of its TimelineLabels tag.
+
+In: rows of spans with the reference camera's frames. Out: tasks to import there, rows of what it gives back. A range
+counts frames from 1 and holds its last one; the caption rides along as the region's note (`meta.text`). Levels and
+tracks are told in the task's data, so that an episode is a task a level. Written by its documentation (TimelineLabels),
+not tried against a server of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+Rows = list[dict[str, Any]]
+NAMES = {"from_name": "timeline", "to_name": "video", "type": "timelinelabels"}
+
+
+def tasks(rows: Rows, frames: Mapping[str, Sequence[int]], videos: Mapping[str, str]) -> Rows:
+    """rows: by episode, level and time; frames: source frame of each canonical one, and one past the last; videos:
+    {episode: its reference camera's clip}."""
+    found = []
+    for (episode, level, track), own in groupby(rows, key=lambda r: (r["episode_id"], r["level"], r["track"])):
+        shown = frames[episode]
+        data = {"video": videos.get(episode, ""), "episode_id": episode, "level": level, "track": track}
+        found.append({"data": data, "predictions": [{"model_version": "corpus", "result": _regions(own, shown)}]})
+    return found
+
+
+def _regions(rows: Iterator[dict[str, Any]], shown: Sequence[int]) -> Rows:
+    return [
+        {
+            **NAMES,
+            "id": row["event_id"],
+            "value": {
+                "ranges": [{"start": shown[row["start_frame"]] + 1, "end": shown[row["end_frame"]]}],
+                "timelinelabels": [row["primitive"]],
+            },
+            "meta": {"text": [row["caption"]]},
+        }
+        for row in rows
+    ]
+
+
+def rows_of(task: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Rows of a task's newest annotation, as label files have them. Raises KeyError, IndexError, TypeError for what is
+    no such task."""
+    data = task["data"]
+    place = {k: data.get(k) for k in ("episode_id", "level", "track")}
+    for region in task["annotations"][-1]["result"] if task["annotations"] else ():
+        if region.get("type") not in ("timelinelabels", "timeserieslabels"):
+            continue
+        said = (region.get("meta") or {}).get("text") or [""]
+        for span in region["value"]["ranges"]:
+            ends = {"start_frame": span["start"] - 1, "end_frame": span["end"]}
+            labels = region["value"].get("timelinelabels") or [None]
+            yield {**place, **ends, "primitive": labels[0], "caption": said if isinstance(said, str) else said[0]}

@@ -1,0 +1,204 @@
+"""All events of a corpus in memory, as a queue asks for them: filtered, ordered, counted.
+
+In: tables of a corpus, and spans as decisions have made them since. Out: rows. An SQLite database in memory: a filter
+over 100,000 events takes some tens of ms (docs/review.md), and what a decision changes are a few rows of one episode.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from pipeline.corpus.view import Corpus
+from stages.review.fold import Place
+from stages.review.spans import Span, overlap
+
+COLUMNS = {
+    "event_id": "TEXT", "episode": "TEXT", "source": "TEXT", "level": "TEXT", "track": "TEXT", "start_ms": "INTEGER",
+    "end_ms": "INTEGER", "primitive": "TEXT", "text": "TEXT", "confidence": "REAL", "status": "TEXT",
+    "said_by": "TEXT", "sure": "REAL", "doubt": "INTEGER", "recovery": "TEXT", "origin": "TEXT", "static": "INTEGER",
+    "task": "TEXT", "vl": "INTEGER", "action": "INTEGER", "rarity": "INTEGER",
+}  # fmt: skip
+REVIEW = {"state": "TEXT", "flagged": "INTEGER", "own": "TEXT", "seen": "TEXT", "words": "TEXT"}
+SURE = "min(confidence, coalesce(sure, 1))"
+SEARCHED = "lower(text || ' ' || task || ' ' || episode)"
+ORDERS = {  # of the queue
+    "episode": "episode, start_ms",
+    "confidence": f"{SURE}, episode, start_ms",
+    "rarity": "rarity, episode, start_ms",
+    "spread": "start_ms * 7919 % 1009, episode",  # of a cluster: from all over it, the same each time
+}
+EQUAL = ("source", "task", "level", "track", "primitive", "status", "vl", "action", "origin", "recovery")
+FACETS = ("source", "task", "primitive", "status", "vl", "recovery")
+
+
+class Catalogue:
+    """Not safe for several threads at a time."""
+
+    def __init__(self, events: pl.DataFrame) -> None:
+        """events: COLUMNS, one row a span of the machine's."""
+        self._db = sqlite3.connect(":memory:", check_same_thread=False)
+        self._db.row_factory = sqlite3.Row
+        machine = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+        review = ", ".join(f"{name} {kind}" for name, kind in REVIEW.items())
+        self._db.execute(f"CREATE TABLE machine ({machine})")
+        self._db.execute(f"CREATE TABLE spans ({machine}, {review})")
+        marks = ", ".join("?" * len(COLUMNS))
+        rows = events.select(list(COLUMNS)).sort("episode", "level", "track", "start_ms").iter_rows()
+        self._db.executemany(f"INSERT INTO machine VALUES ({marks})", rows)
+        own = """trim(iif(origin = 'human', 'span ', '') || iif(said_by = 'human', 'text', ''))"""
+        self._db.execute(f"INSERT INTO spans SELECT *, '', 0, {own}, '', {SEARCHED} FROM machine")
+        for table in ("machine", "spans"):
+            self._db.execute(f"CREATE INDEX {table}_place ON {table} (episode, level, track, start_ms)")
+        for name, order in {"state": "state", **ORDERS}.items():
+            if name != "spread":
+                self._db.execute(f"CREATE INDEX by_{name} ON spans (level, track, {order})")
+        self._db.execute("ANALYZE")
+        self.facets = self._facets()
+
+    def machine(self, place: Place) -> list[Span]:
+        """The machine's spans of a level and track, in order."""
+        query = "SELECT * FROM machine WHERE episode = ? AND level = ? AND track = ? ORDER BY start_ms"
+        return [_machine(r) for r in self._db.execute(query, place)]
+
+    def lay(self, place: Place, spans: Sequence[Span]) -> None:
+        """Spans of today instead of those that were there; what a span is otherwise it has from the machine's span that
+        it is most like."""
+        query = "SELECT * FROM machine WHERE episode = ? AND level = ? AND track = ?"
+        machine = [(Span(r["start_ms"], r["end_ms"], ""), dict(r)) for r in self._db.execute(query, place)]
+        self._db.execute("DELETE FROM spans WHERE episode = ? AND level = ? AND track = ?", place)
+        if machine:
+            marks = ", ".join("?" * (len(COLUMNS) + len(REVIEW)))
+            rows = [_row(s, max(machine, key=lambda m: overlap(m[0], s))[1]) for s in spans]
+            self._db.executemany(f"INSERT INTO spans VALUES ({marks})", rows)
+
+    def dressed(self, place: Place, spans: Sequence[Span]) -> list[dict[str, Any]]:
+        """Spans that are kept nowhere, with what is known of the machine's span that each is most like."""
+        query = "SELECT * FROM machine WHERE episode = ? AND level = ? AND track = ?"
+        machine = [(Span(r["start_ms"], r["end_ms"], ""), dict(r)) for r in self._db.execute(query, place)]
+        rows = [_row(s, max(machine, key=lambda m: overlap(m[0], s))[1]) for s in spans]
+        return [_out(dict(zip([*COLUMNS, *REVIEW], row, strict=True))) for row in rows]
+
+    def places(self, episode: str) -> list[Place]:
+        """Levels and tracks of an episode."""
+        query = "SELECT DISTINCT level, track FROM machine WHERE episode = ? ORDER BY level DESC, track"
+        return [(episode, r["level"], r["track"]) for r in self._db.execute(query, (episode,))]
+
+    def judged(self) -> list[tuple[Span, float]]:
+        """(span, confidence of the event that it was) of all that are accepted or rejected."""
+        found = self._db.execute("SELECT * FROM spans WHERE state IN ('accepted', 'rejected')")
+        return [(_span(r), float(r["confidence"])) for r in found]
+
+    def of(self, episode: str) -> list[dict[str, Any]]:
+        """All spans of an episode, by level, track and time."""
+        query = "SELECT * FROM spans WHERE episode = ? ORDER BY level DESC, track, start_ms"
+        return [_out(r) for r in self._db.execute(query, (episode,))]
+
+    def find(
+        self, wanted: Mapping[str, Any], order: str, limit: int, offset: int = 0
+    ) -> tuple[list[dict[str, Any]], int]:
+        """(some rows of the queue, how many there are). wanted: `_where`."""
+        where, values = _where(wanted)
+        (count,) = self._db.execute(f"SELECT count(*) FROM spans WHERE {where}", values).fetchone()
+        query = f"SELECT * FROM spans WHERE {where} ORDER BY {ORDERS[order]} LIMIT ? OFFSET ?"
+        return [_out(r) for r in self._db.execute(query, (*values, limit, offset))], int(count)
+
+    def states(self, wanted: Mapping[str, Any]) -> dict[str, int]:
+        """{state: spans} of those that are wanted."""
+        where, values = _where(wanted)
+        query = f"SELECT state, count(*) FROM spans WHERE {where} GROUP BY state"
+        return {str(state): int(n) for state, n in self._db.execute(query, values)}
+
+    def _facets(self) -> dict[str, list[tuple[str, int]]]:
+        """{column: values with how many spans have each, most frequent first}."""
+        found = {}
+        for column in FACETS:
+            query = f"SELECT {column}, count(*) FROM machine WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
+            found[column] = [(str(v), int(n)) for v, n in self._db.execute(f"{query} LIMIT 500") if v not in ("", -1)]
+        return found
+
+
+def _machine(row: sqlite3.Row | dict[str, Any]) -> Span:
+    """A span of the last build; what people had set of it already stays theirs when it is changed again."""
+    own = ["span"] * (row["origin"] == "human") + ["text"] * (row["said_by"] == "human")
+    return Span(row["start_ms"], row["end_ms"], row["primitive"], row["text"], own=tuple(own))
+
+
+def _span(row: sqlite3.Row) -> Span:
+    ends, said = (row["start_ms"], row["end_ms"]), (row["primitive"], row["text"])
+    return Span(*ends, *said, row["state"], bool(row["flagged"]), tuple(row["own"].split()))
+
+
+def _row(span: Span, like: Mapping[str, Any]) -> list[Any]:
+    own = {"start_ms": span.start, "end_ms": span.end, "primitive": span.primitive, "text": span.text}
+    if (span.start, span.end) != (like["start_ms"], like["end_ms"]):
+        own |= {"event_id": "", "origin": "human" if "span" in span.own else like["origin"]}
+    words = f"{span.text} {like['task']} {like['episode']}".lower()
+    review = [span.state, int(span.flagged), " ".join(span.own), span.seen, words]
+    return [*({**like, **own}[name] for name in COLUMNS), *review]
+
+
+def _out(row: sqlite3.Row | dict[str, Any]) -> dict[str, Any]:
+    found = dict(row)
+    found["seen"] = found["seen"] or _machine(row).seen
+    found["own"] = found["own"].split()
+    del found["words"]
+    return found | {"flagged": bool(row["flagged"]), "static": bool(row["static"])}
+
+
+def _where(wanted: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    """SQL of what is wanted: EQUAL columns, state (`open`: nobody has judged it), flagged, most (confidence), doubt,
+    episode, q (words of caption, task or id)."""
+    found, values = ["1"], list[Any]()
+    for column in EQUAL:
+        if wanted.get(column) not in (None, ""):
+            found.append(f"{column} = ?")
+            values.append(wanted[column])
+    if wanted.get("state"):
+        found.append("state = ?")
+        values.append("" if wanted["state"] == "open" else wanted["state"])
+    if wanted.get("episode"):
+        found.append("episode = ?")
+        values.append(wanted["episode"])
+    if wanted.get("most") is not None:
+        found.append(f"{SURE} <= ?")
+        values.append(wanted["most"])
+    found += ["flagged = 1"] * bool(wanted.get("flagged")) + ["doubt > 0"] * bool(wanted.get("doubt"))
+    for word in str(wanted.get("q") or "").split()[:8]:
+        found.append("instr(words, ?) > 0")
+        values.append(word.lower())
+    return " AND ".join(found), values
+
+
+def events_of(corpus: Corpus) -> pl.DataFrame:
+    """COLUMNS of all events of a corpus; of stages that have not come yet what is said when nobody knows."""
+    columns = [
+        "event_id", "episode_id", "level", "track", "origin", "start_s", "end_s", "primitive", "static", "confidence",
+        "recovery", "label",
+    ]  # fmt: skip
+    events = corpus.table("events", columns=columns)
+    said = ["event_id", "text", "source", "status", "confidence", "contradictions", "verb"]
+    captions = corpus.table("captions", columns=said).rename({"source": "said_by", "confidence": "sure"})
+    labels = corpus.table("clusters", columns=["event_id", "level", "vl_cluster", "action_cluster"])
+    sizes = labels.group_by("level", "vl_cluster").len("rarity")
+    labels = labels.join(sizes, on=["level", "vl_cluster"]).drop("level")
+    episodes = corpus.table("episodes", columns=["episode_id", "source", "task"])
+    joined = events.join(captions, on="event_id", how="left").join(labels, on="event_id", how="left")
+    return joined.join(episodes, on="episode_id", how="left").select(
+        "event_id", "source", "level", "track", "primitive", "recovery", "origin", "confidence", "sure",
+        episode="episode_id",
+        start_ms=(pl.col("start_s") * 1000).round().cast(pl.Int64),
+        end_ms=(pl.col("end_s") * 1000).round().cast(pl.Int64),
+        text=pl.coalesce("text", "label").fill_null(""),
+        status=pl.col("status").fill_null(""),
+        said_by=pl.col("said_by").fill_null(""),
+        doubt=pl.col("contradictions").fill_null(0) + (pl.col("verb") != pl.col("primitive")).fill_null(False),
+        static=pl.col("static").cast(pl.Int64),
+        task=pl.col("task").fill_null(""),
+        vl=pl.col("vl_cluster").fill_null(-1),
+        action=pl.col("action_cluster").fill_null(-1),
+        rarity=pl.col("rarity").fill_null(0),
+    )  # fmt: skip

@@ -1,0 +1,141 @@
+"""What goes over the wire, as OpenAPI tells it (`/openapi.json`)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.review.decisions import DECISION_ID
+
+EPISODE = r"^[A-Za-z0-9_\-]{1,200}/[A-Za-z0-9_]{1,200}$"
+Level = Literal["L0", "L1", "L2", "L3"]
+Track = Literal["all", "left", "right"]
+Action = Literal[
+    "accept", "reject", "skip", "flag", "caption", "primitive", "start", "end", "split", "merge", "label", "undo"
+]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Decide(Strict):
+    """A decision about the span of `episode`, `level`, `track` that starts at `at_ms`."""
+
+    decision_id: str = Field(
+        pattern=f"^{DECISION_ID.pattern}$", description="drawn by you; sent twice it is one decision"
+    )
+    episode: str = Field(pattern=EPISODE)
+    level: Level
+    track: Track = "all"
+    at_ms: int = Field(ge=-(2**53), le=2**53, description="where the span starts")
+    action: Action
+    seen: list[str] = Field(
+        max_length=500, description="`seen` of each span that the action touches, in order: the neighbour's too"
+    )
+    to_ms: int = Field(
+        0, ge=-(2**53), le=2**53, description="start, end: where the edge goes; split: where; label: from"
+    )
+    until_ms: int = Field(0, ge=-(2**53), le=2**53, description="label: to where")
+    primitive: str = Field("", max_length=40)
+    text: str = Field("", max_length=2000, description="caption")
+    undoes: str | None = Field(None, pattern=f"^{DECISION_ID.pattern}$", description="undo: your decision to take back")
+    spent_ms: int = Field(0, ge=0, le=2**53)
+    comment: str = Field("", max_length=2000)
+    blind: bool = Field(False, description="of a second pass: it measures how far people agree, and changes nothing")
+
+
+class Lease(Strict):
+    episode: str = Field(pattern=EPISODE)
+
+
+class SignIn(Strict):
+    name: str = Field(max_length=60)
+    token: str = Field(max_length=500)
+
+
+class Event(BaseModel):
+    """A span with what is known of it. `seen` is its fingerprint."""
+
+    model_config = ConfigDict(extra="allow")
+
+    event_id: str = Field(description="of the machine's event; empty where a person has set its borders since")
+    episode: str
+    level: str
+    track: str
+    start_ms: int
+    end_ms: int
+    primitive: str
+    text: str
+    state: str
+    flagged: bool
+    own: list[str] = Field(description="what of it people have set: span, primitive, text")
+    seen: str
+
+
+class Queue(BaseModel):
+    events: list[Event]
+    total: int
+    held: dict[str, str] = Field(description="episodes that others are at just now, and who")
+
+
+class Decided(BaseModel):
+    decision_id: str
+    time_ms: int
+    events: list[Event] = Field(description="spans of the level and track as they are now")
+
+
+class Refused(BaseModel):
+    """409: nothing was written. `kind`: changed (it is not as you saw it) or leased (somebody is at the episode)."""
+
+    kind: str
+    detail: str
+    by: str
+    events: list[Event]
+
+
+class Progress(BaseModel):
+    states: dict[str, int]
+    people: list[tuple[str, int, int]] = Field(description="name, decisions, ms spent")
+    version: int = Field(description="rises when the corpus was built again")
+    me: str
+
+
+class Facets(BaseModel):
+    facets: dict[str, list[tuple[str, int]]]
+    primitives: list[str]
+    levels: list[str]
+    level: str
+    version: int
+
+
+class Shown(BaseModel):
+    """An episode: `about` its cameras and frames, all its spans, and what was said of spans that have moved."""
+
+    about: dict[str, Any]
+    events: list[Event]
+    stale: list[dict[str, Any]]
+
+
+class Member(BaseModel):
+    """An event of a cluster, with pictures of its episode."""
+
+    event: Event
+    strip: str
+    length_ms: int
+
+
+class Quality(BaseModel):
+    """What was judged, and how far people agree (null: nobody has judged anything twice)."""
+
+    judged: int
+    unedited: float = Field(description="share of the judged that were accepted as the machine left them")
+    rejected: int
+    seconds: dict[str, float] = Field(description="median of each person's decisions, s")
+    shifts_s: list[float] = Field(description="how far edges were moved, later is positive")
+    reliability: list[tuple[float, int, float | None]] = Field(
+        description="bins of the machine's confidence: lower end, events judged, share accepted as they were"
+    )
+    agreement: dict[str, float] | None
+    twice: int = Field(description="levels of episodes that two people have judged")

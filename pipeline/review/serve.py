@@ -1,0 +1,163 @@
+"""`corpus review` from its start to its end: opens store and corpus, serves, publishes every minute and on the way out.
+
+In: a corpus, an address. Out: nothing, but what people have decided. A corpus that is built anew meanwhile is taken up
+at the next look; what was decided is laid over it.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import logging
+import os
+import socket
+import threading
+import webbrowser
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import uvicorn
+
+from pipeline.corpus import record
+from pipeline.corpus.view import Corpus
+from pipeline.review.access import Access, NoAccess, is_loopback, tokens_of
+from pipeline.review.app import Server, application
+from pipeline.review.catalogue import Catalogue, events_of
+from pipeline.review.episode import Episodes
+from pipeline.review.service import Review
+from pipeline.review.store import Store
+from schemas.reasons import Quarantined
+from stages import storage
+
+LOG = logging.getLogger("corpus.review")
+EVERY_S = 60.0  # decisions are published, and a new build is looked for
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """names: under which the server is asked for besides its address, where a proxy stands before it."""
+
+    root: str
+    host: str = "127.0.0.1"
+    port: int = 8500
+    tokens: str | None = None
+    store: str | None = None
+    names: tuple[str, ...] = ()
+    browser: bool = True
+    every_s: float = EVERY_S
+
+
+def serve(options: Options, say: Callable[[str], None]) -> None:
+    """Until Ctrl-C. Raises NoAccess, NoCorpus, StoreInUse, storage.Unusable, DamagedDecisions."""
+    tokens = tokens_of(options.tokens) if options.tokens else None
+    if tokens is None and not is_loopback(options.host):
+        raise NoAccess(
+            f"--host {options.host}: others could reach it, so that they must sign in: give --tokens FILE, with a line "
+            "`name token` for each of them"
+        )
+    root = storage.normalise(options.root)
+    listening = _socket(options.host, options.port)
+    port = listening.getsockname()[1]
+    corpus = Corpus(root)
+    store = Store(options.store or default_store(root))
+    try:
+        say(f"{events(corpus)}; decisions are kept in {store.path} and published to {root}/decisions")
+        server = opened(corpus, store, Access(store.secret(), tokens, getpass.getuser()))
+        url = f"http://{'localhost' if is_loopback(options.host) else options.host}:{port}/"
+        say(f"review at {url}   (Ctrl-C ends it)")
+        if options.browser:
+            threading.Timer(0.5, webbrowser.open, [url]).start()
+        with suppress(KeyboardInterrupt):  # uvicorn raises it again when it has ended in order
+            _run(server, listening, hosts(options, port), options.every_s)
+        published = server.review.publish()
+        say(f"{published} decisions published on the way out" if published else "all decisions are published")
+    finally:
+        store.close()
+        listening.close()
+
+
+def opened(corpus: Corpus, store: Store, access: Access) -> Server:
+    """A server of a corpus as it is now."""
+    review = Review(corpus.root, store, Catalogue(events_of(corpus)), Episodes(corpus))
+    return Server(review, access, corpus.level(), storage.name_of(corpus.root))
+
+
+def events(corpus: Corpus) -> str:
+    return f"{corpus.table('events', columns=['event_id']).height} events"
+
+
+def default_store(root: str) -> str:
+    """On this machine's own disk, whatever storage the corpus lies on: SQLite's log needs a file system that locks."""
+    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    own = hashlib.sha256(root.encode()).hexdigest()[:12]
+    return os.path.join(state, "event-corpus", f"review-{storage.name_of(root)}-{own}.sqlite")
+
+
+def hosts(options: Options, port: int) -> set[str]:
+    """What a browser may call us."""
+    own = {"localhost", "127.0.0.1", "[::1]"} if is_loopback(options.host) else set()
+    bare = f"[{options.host}]" if ":" in options.host else options.host
+    every = {*own, bare, *(n.lower() for n in options.names)} - {"0.0.0.0", "[::]"}
+    if not own and options.host in ("0.0.0.0", "::"):
+        every |= {socket.gethostname().lower(), socket.getfqdn().lower(), *_addresses()}
+    return {f"{name}:{port}" for name in every} | {n.lower() for n in options.names}
+
+
+def _addresses() -> set[str]:
+    try:
+        return {str(found[4][0]) for found in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
+    except OSError:
+        return set()
+
+
+def _socket(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(512)  # who comes before the server is up waits, and is not turned away
+    except OSError as error:
+        listening.close()
+        raise NoAccess(
+            f"--host {host} --port {port}: {error.strerror}; another port: --port 0 takes a free one"
+        ) from error
+    return listening
+
+
+def _run(server: Server, listening: socket.socket, names: set[str], every_s: float) -> None:
+    ended = threading.Event()
+    beside = threading.Thread(target=_look_after, args=(server, ended, every_s), daemon=True)
+    beside.start()
+    config = uvicorn.Config(
+        application(server, names), log_level="warning", access_log=False, timeout_keep_alive=15,
+        limit_concurrency=512, timeout_graceful_shutdown=3, server_header=False,
+    )  # fmt: skip
+    try:
+        uvicorn.Server(config).run([listening])
+    finally:
+        ended.set()
+        beside.join()
+
+
+def _look_after(server: Server, ended: threading.Event, every_s: float) -> None:
+    """Publish, and take up a new build; what goes wrong is logged and tried again."""
+    built = _built(server.review.root)
+    while not ended.wait(every_s):
+        try:
+            server.review.publish()
+            now = _built(server.review.root)
+            if now != built:
+                corpus = Corpus(server.review.root)
+                catalogue = Catalogue(events_of(corpus))
+                server.review.take(catalogue, Episodes(corpus))
+                built = now
+        except (storage.Unusable, OSError, Quarantined, record.DamagedPlan) as error:
+            LOG.error("%s; tried again in %g s", error, every_s)
+
+
+def _built(root: str) -> str:
+    """Changes with every build that came to an end."""
+    manifest = record.copy(root) or {}
+    return f"{manifest.get('sha256')} {manifest.get('complete')}" if manifest.get("complete") else "at it"

@@ -1,0 +1,272 @@
+"""What the server does, without HTTP: list, get, decide, lease, publish.
+
+In: a store, a catalogue. Out: rows and answers. One lock around all of it: a decision takes about as long as the disk
+takes to say that it has it. Raises `Conflict` where somebody decides about what is not there any more as it was seen.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pipeline.corpus import decisions, tombstones
+from pipeline.review.catalogue import Catalogue
+from pipeline.review.episode import Episodes
+from pipeline.review.store import Store
+from schemas.ids import unit_hash
+from schemas.review.decisions import DecisionRow
+from stages.review.edit import Ask, Impossible, change
+from stages.review.fold import Place, Touched, after, fold, laid_over, place_of
+from stages.review.quality import Agreement, Work, agreement, work
+from stages.review.spans import REVIEWED, Span, of_rows, over, seen
+from stages.text import plain
+
+SECOND = 0.15  # share of episodes that are judged twice
+LEASE_S = 120.0  # an episode is somebody's for so long after the last thing they did with it
+LETTERS = 1000  # of a comment
+MOST_SPENT_MS = 10 * 60 * 1000  # who has gone for lunch has not looked at an event
+
+
+class Conflict(Exception):
+    """Somebody else was first, or holds the episode. kind: changed or leased."""
+
+    def __init__(self, kind: str, words: str, by: str = "") -> None:
+        super().__init__(words)
+        self.kind, self.by = kind, by
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a person asks: `ask`, about a place, having seen `seen` (fingerprint of the spans that it touches)."""
+
+    decision_id: str
+    place: Place
+    ask: Ask
+    seen: str
+    undoes: str | None = None
+    spent_ms: int = 0
+    comment: str = ""
+    blind: bool = False
+
+
+class Review:
+    """All that is known of a corpus and of what people have decided."""
+
+    def __init__(
+        self,
+        root: str,
+        store: Store,
+        catalogue: Catalogue,
+        episodes: Episodes,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.root, self.store, self.clock = root, store, clock
+        self.lock = threading.RLock()
+        self.leases: dict[str, tuple[str, float]] = {}  # episode: who, until when
+        self.touched: dict[Place, list[Touched]] = {}
+        self.second: dict[tuple[str, Place], list[Touched]] = {}  # by who, of blind second passes
+        self.stale: dict[Place, list[Touched]] = {}
+        self.version = 0  # of the corpus
+        self.store.add(decisions.read(root), published=True)
+        self.forget()
+        self.take(catalogue, episodes)
+
+    def take(self, catalogue: Catalogue, episodes: Episodes) -> None:
+        """Go on with the events of another build: decisions are laid over what is there now."""
+        with self.lock:
+            self.catalogue, self.episodes, self.version = catalogue, episodes, self.version + 1
+            self._fold()
+            self.stale = {}
+            for place in self.touched:
+                self._lay(place)
+
+    def _fold(self) -> None:
+        rows = self.store.all()
+        self.touched, self.second = fold(rows), dict[tuple[str, Place], list[Touched]]()
+        for row in (r for r in rows if r["blind"]):
+            key = row["actor"], place_of(row)
+            self.second[key] = after(self.second.get(key, ()), row)
+
+    def _lay(self, place: Place) -> list[Span]:
+        laid = laid_over(self.catalogue.machine(place), self.touched.get(place, ()))
+        self.catalogue.lay(place, laid.spans)
+        self.stale[place] = laid.stale
+        return laid.spans
+
+    def spans(self, place: Place, blind: str = "") -> list[Span]:
+        """As they are now; blind: as somebody sees them in a second pass, without what others have decided."""
+        touched = self.second.get((blind, place), ()) if blind else self.touched.get(place, ())
+        return laid_over(self.catalogue.machine(place), touched).spans
+
+    def decide(self, request: Request, actor: str) -> DecisionRow:
+        """The row, on disk. Raises Conflict, Impossible."""
+        with self.lock:
+            known = self.store.get(request.decision_id)
+            if known is not None:  # sent twice: the answer to the first was lost
+                if known["actor"] != actor or place_of(known) != request.place:
+                    raise Impossible("there is another decision of this id")
+                return known
+            if not request.blind:
+                self._hold(request.place[0], actor)
+            row = self._undo(request, actor) if request.ask.action == "undo" else self._row(request, actor)
+            self.store.add([row])
+            if request.blind:
+                self.second[actor, request.place] = after(self.second.get((actor, request.place), ()), row)
+            else:
+                self.touched[request.place] = after(self.touched.get(request.place, ()), row)
+                self._lay(request.place)
+            return row
+
+    def _row(self, request: Request, actor: str) -> DecisionRow:
+        spans, ask = self.spans(request.place, actor if request.blind else ""), request.ask
+        if not spans:
+            raise Impossible("no such episode, level or track in the corpus")
+        try:
+            before, new = change(spans, ask, self.episodes.edges(request.place[0]))
+        except Impossible:
+            if ask.action != "label" and all(s.start != ask.at for s in spans):
+                raise self._changed(request.place, ask.at, ask.at + 1) from None
+            raise
+        if seen(before) != request.seen:
+            raise self._changed(request.place, before[0].start, before[-1].end)
+        about = next((s for s in before if s.start == ask.at), before[0])
+        return self._made(request, actor, about, before, new)
+
+    def _undo(self, request: Request, actor: str) -> DecisionRow:
+        undone = self.store.get(request.undoes or "")
+        if undone is None or place_of(undone) != request.place or undone["blind"] != request.blind:
+            raise Impossible("there is no such decision to take back")
+        if undone["actor"] != actor:
+            raise Impossible(f"that was {undone['actor']}'s decision; only they take it back")
+        before, new = of_rows(undone["after"]), of_rows(undone["before"])
+        spans = self.spans(request.place, actor if request.blind else "")
+        now = over(spans, before[0].start, before[-1].end)
+        if seen(now) != seen(before):
+            raise self._changed(request.place, before[0].start, before[-1].end)
+        return self._made(request, actor, Span(undone["start_ms"], undone["end_ms"], ""), before, new)
+
+    def _made(
+        self, request: Request, actor: str, about: Span, before: Sequence[Span], new: Sequence[Span]
+    ) -> DecisionRow:
+        episode, level, track = request.place
+        return {
+            "decision_id": request.decision_id,
+            "time_ms": max(int(self.clock() * 1000), self.store.last_ms + 1),
+            "episode_id": episode,
+            "level": level,
+            "track": track,
+            "start_ms": about.start,
+            "end_ms": about.end,
+            "seen": seen(before),
+            "actor": actor,
+            "action": request.ask.action,
+            "before": [s.row() for s in before],
+            "after": [s.row() for s in new],
+            "undoes": request.undoes,
+            "spent_ms": min(max(0, request.spent_ms), MOST_SPENT_MS),
+            "comment": plain(request.comment, LETTERS),
+            "blind": request.blind,
+        }
+
+    def _changed(self, place: Place, start: int, end: int) -> Conflict:
+        last = max(
+            (t for t in self.touched.get(place, ()) if t.span.start < end and start < t.span.end),
+            key=lambda t: t.time_ms,
+            default=None,
+        )
+        who = f"{last.actor} has changed it since" if last else "the corpus was built again, and it has moved"
+        return Conflict(
+            "changed", f"This event is not as you saw it: {who}. Nothing was written.", last.actor if last else ""
+        )
+
+    def _hold(self, episode: str, actor: str) -> None:
+        who, until = self.leases.get(episode, (actor, 0.0))
+        if who != actor and until > self.clock():
+            raise Conflict("leased", f"{who} is at this episode just now. Nothing was written.", who)
+        self.leases[episode] = actor, self.clock() + LEASE_S
+
+    def lease(self, episode: str, actor: str) -> None:
+        """Hold an episode, and let go of others. Raises Conflict."""
+        with self.lock:
+            self._hold(episode, actor)
+            for other in [e for e, (who, _) in self.leases.items() if who == actor and e != episode]:
+                del self.leases[other]
+
+    def held_by_others(self, actor: str) -> dict[str, str]:
+        """{episode: who is at it}."""
+        with self.lock:
+            now = self.clock()
+            return {e: who for e, (who, until) in self.leases.items() if who != actor and until > now}
+
+    def find(self, wanted: Mapping[str, Any], order: str, limit: int, offset: int) -> tuple[list[dict[str, Any]], int]:
+        with self.lock:
+            return self.catalogue.find(wanted, order, limit, offset)
+
+    def second_pass(self, actor: str, level: str) -> list[dict[str, Any]]:
+        """Events that somebody is to judge once more, blind: of a share of the episodes whose events of a level others
+        have all judged, and of which the corpus holds no person's borders yet."""
+        with self.lock:
+            found = []
+            for place in sorted(p for p in self.touched if p[1:] == (level, "all")):
+                if unit_hash(f"second:{place[0]}") >= SECOND or any(t.actor == actor for t in self.touched[place]):
+                    continue
+                whole = all(s.state in REVIEWED for s in self.spans(place))
+                if whole and not any("span" in s.own for s in self.catalogue.machine(place)):
+                    found += self.catalogue.dressed(place, self.spans(place, actor))
+            return [e for e in found if not e["state"]]
+
+    def quality(self) -> tuple[Work, Agreement | None, int]:
+        """(how good the machine's events were, how far people agree, episodes and levels of which that is said)."""
+        with self.lock:
+            both = [(self.spans(place), self.spans(place, who)) for who, place in self.second]
+            done = [pair for pair in both if all(s.state in REVIEWED for spans in pair for s in spans)]
+            rows = [r for r in self.store.all() if not r["blind"]]
+            return work(rows, self.catalogue.judged()), agreement(done), len(done)
+
+    def of(self, episode: str, blind: str = "") -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """(spans of an episode, what people have said of spans that are not there any more); blind: as somebody sees
+        them in a second pass."""
+        with self.lock:
+            if blind:
+                places = self.catalogue.places(episode)
+                return [e for p in places for e in self.catalogue.dressed(p, self.spans(p, blind))], []
+            stale = [
+                {"level": level, "track": track, "by": t.actor, **t.span.row()}
+                for (name, level, track), own in self.stale.items()
+                if name == episode
+                for t in own
+            ]
+            return self.catalogue.of(episode), stale
+
+    def progress(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Counts by state of what is wanted, decisions and ms spent by person."""
+        with self.lock:
+            return {"states": self.catalogue.states(wanted), "people": self.store.pace(), "version": self.version}
+
+    def last(self, actor: str, most: int = 200) -> list[DecisionRow]:
+        with self.lock:
+            return self.store.of(actor, most)
+
+    def forget(self) -> None:
+        """What `corpus forget` took out of the corpus goes from the store too: up to when that was asked for, since
+        another recording may have the name of one that is gone."""
+        for stone in tombstones.whole(self.root):
+            until = int(datetime.fromisoformat(stone.at).timestamp() * 1000) + 999
+            with self.lock:
+                if self.store.forget(stone.episode_id, until):
+                    self._fold()
+
+    def publish(self) -> int:
+        """Put what is not in the corpus yet there; how many rows. Raises storage.Unusable."""
+        self.forget()
+        with self.lock:
+            rows = self.store.unpublished()
+        if rows:
+            decisions.publish(self.root, rows)  # the network may be slow: nobody waits for it
+            with self.lock:
+                self.store.note_published(rows)
+        return len(rows)
