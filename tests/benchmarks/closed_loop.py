@@ -49,8 +49,8 @@ hashed words. Both regressions have one network of {size:.2f} million parameters
 other demonstrations and other starts. Rows on which nobody does anything (the hand is told to stand, the fingers have
 long done what they were told) are left out, and chunks closed up over them.
 
-Share of successes. In brackets: 95 % by Wilson's score over all {of} episodes of a task. Behind ±: 95 % by Student's t
-over the draws, which speaks of other demonstrations too.
+Share of successes. In brackets: 95 % by Wilson's score over a task's {given.episodes} episodes of each draw. Behind ±:
+95 % by Student's t over the draws, which speaks of other demonstrations too.
 
 {table}
 
@@ -113,7 +113,8 @@ def measured(own: Examples, given: argparse.Namespace) -> list[Part]:
 
 def page(parts: Sequence[Part], rows: int, given: argparse.Namespace) -> str:
     """Markdown. rows: instants of the pool."""
-    by_name = {name: sorted((p for p in parts if p.policy == name), key=lambda p: p.draw) for name in given.policies}
+    by_name = {name: sorted((p for p in parts if p.policy == name), key=lambda p: p.draw) for name in MAKERS}
+    by_name = {name: own for name, own in by_name.items() if len(own) > 1}
     learnt, settings = next(iter(by_name.values())), Settings()
     table = [["", "all", *(task.removesuffix("-v3") for task in HARD)]]
     draws = [["", *(str(draw) for draw in range(given.draws))]]
@@ -121,11 +122,11 @@ def page(parts: Sequence[Part], rows: int, given: argparse.Namespace) -> str:
         overall = mean([part.share for part in own])
         cells = [share([part.successes[task] for part in own], given.episodes) for task in HARD]
         table.append([name, f"**{100 * overall.value:.1f} %** ± {100 * overall.half:.1f}", *cells])
-        draws.append([name, *(f"{100 * part.share:.1f}" for part in own)])
+        by_draw = {part.draw: f"{100 * part.share:.1f}" for part in own}
+        draws.append([name, *(by_draw.get(draw, "-") for draw in range(given.draws))])
     return PAGE.format(
         date=datetime.date.today().isoformat(),
         given=given,
-        of=given.draws * given.episodes,
         rows=rows,
         settings=settings,
         size=learnt[0].parameters / 1e6,
@@ -153,7 +154,8 @@ def verdicts(by_name: dict[str, list[Part]]) -> Iterator[str]:
     yield f"The {first} {reached} the {ASKED:.0%} that were asked for. Against it, paired by draw:"
     yield ""
     for name in others:
-        gap = difference(*([part.share for part in by_name[which]] for which in (name, first)))
+        both = {part.draw for part in by_name[name]} & {part.draw for part in by_name[first]}
+        gap = difference(*([p.share for p in by_name[which] if p.draw in both] for which in (name, first)))
         sure = ("better" if gap.value > 0 else "worse") if gap.resolved else "no difference that the draws resolve"
         yield f"- {name}: {100 * gap.value:+.1f} ± {100 * gap.half:.1f} points, {sure}"
 
