@@ -1,6 +1,6 @@
 """One small network for both regressions: features, a noised chunk and its time in, a chunk out.
 
-Behaviour cloning gives it zeros for chunk and time, so that both have the same number of parameters: 0.23 million at a
+Behaviour cloning gives it zeros for chunk and time, so that both have the same number of parameters: 0.18 million at a
 width of 256.
 """
 
