@@ -26,15 +26,14 @@ class Line:
         self.x = float(seed)
         return self.seen()
 
-    def step(self, action):
+    def step(self, action, draw=True):
         self.x += float(action[0])
-        return self.seen()
+        return self.seen(draw)
 
-    def seen(self):
+    def seen(self, draw=True):
         state = np.full(11, self.x, np.float32)
-        return SimpleNamespace(
-            state=state, environment_state=np.zeros(17, np.float32), pictures={"top": self.picture()}
-        )
+        pictures = {"top": self.picture()} if draw else {}
+        return SimpleNamespace(state=state, environment_state=np.zeros(17, np.float32), pictures=pictures)
 
     def picture(self):
         return np.full((2, 2, 3), 10 * self.x, np.uint8)
@@ -70,6 +69,22 @@ def test_a_rollout_asks_again_once_a_chunk_is_done_and_ends_when_success_has_hel
     assert outcome.actions[:5, 0].tolist() == [1, 0, 0, 1, 0]
     assert outcome.pictures["top"].shape == (23, 2, 2, 3)
     assert outcome.pictures["top"][4, 0, 0].tolist() == [20, 20, 20]
+
+
+def test_pictures_are_drawn_when_the_policy_looks_or_somebody_keeps_them():
+    class Counting(Line):
+        drawn = ()
+
+        def step(self, action, draw=True):
+            self.drawn = (*self.drawn, draw)
+            return super().step(action, draw)
+
+    world = Counting()
+    rollout(Steps(0, 0, 0, 0, 0, 0), world, 0, limit_s=0.3)
+    assert world.drawn == (False, False, True, False, False, True)
+    world.drawn = ()
+    rollout(Steps(0, 0, 0), world, 0, limit_s=0.1, keep_pictures=True)
+    assert world.drawn == (True, True)
 
 
 def test_what_is_only_carried_past_the_goal_is_no_success():

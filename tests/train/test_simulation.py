@@ -116,6 +116,18 @@ def test_a_seed_says_an_episode_however_many_came_before_it(task):
         assert np.array_equal(again.environment_state, first.environment_state)
 
 
+def test_pictures_that_are_not_drawn_change_nothing_else():
+    simulated()
+    drawing, world = World("pick-place-v3", ("left",), 16), World("pick-place-v3", ("left",), 16)
+    assert drawing.reset(7).pictures["left"].shape == world.reset(7).pictures["left"].shape == (16, 16, 3)
+    for _ in range(3):
+        own, other = (w.step(np.array([0.1, 0.1, -0.2, 0.0]), draw=w is drawing) for w in (drawing, world))
+        assert (list(own.pictures), list(other.pictures)) == (["left"], [])
+        assert np.array_equal(own.state, other.state)
+    own, other = (w.step(np.zeros(4)) for w in (drawing, world))
+    assert np.array_equal(own.pictures["left"], other.pictures["left"])
+
+
 TURNS = {  # what the observed quaternion is the orientation of
     "pick-place-v3": ("geom", "objGeom"), "bin-picking-v3": ("body", "obj"), "shelf-place-v3": ("geom", "objGeom"),
     "assembly-v3": ("body", "RoundNut"), "peg-insert-side-v3": ("site", "pegGrasp"),

@@ -57,7 +57,8 @@ def rollout(policy: Policy, world: World, seed: int, limit_s: float = LIMIT_S, k
             waiting = list(policy.act(observation, world.instruction))
         seen.append(observation)
         done.append(np.asarray(waiting.pop(0), dtype=np.float32))
-        observation = world.step(done[-1])
+        # a picture that nobody looks at is not drawn
+        observation = world.step(done[-1], draw=keep_pictures or not waiting)
         held = held + 1 if world.success else 0
     pictures = {
         name: np.stack([own.pictures[name] for own in seen]) for name in (observation.pictures if keep_pictures else ())

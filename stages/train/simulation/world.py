@@ -71,15 +71,15 @@ class World:
         self._last, self._closing, self._reached = {}, 0, False
         return self._observe()
 
-    def step(self, action: npt.NDArray[np.floating[Any]]) -> Observation:
+    def step(self, action: npt.NDArray[np.floating[Any]], draw: bool = True) -> Observation:
         """Hold an action [4] for a twentieth of a second: hand velocity (m/s), at most 0.8 a direction; gripper, below
-        0.5 close, else open."""
+        0.5 close, else open. draw: whether cameras take their pictures, which need most of the time."""
         moving = np.clip(np.asarray(action[:3], dtype=np.float64) / FULL_SCALE_SPEED, -1.0, 1.0)
         for _ in range(STEPS_PER_FRAME):
             physics.advance(self._env, np.append(moving, self._effort(float(action[3]) < 0.5)))
         if self.task.on_the_way and not self._reached:
             self._reached = physics.done(self._env)
-        return self._observe()
+        return self._observe(draw)
 
     @property
     def success(self) -> bool:
@@ -96,13 +96,13 @@ class World:
         self._closing = self._closing + 1 if closing else 0
         return closing_effort(self.task.effort, self._closing - 1) if closing else -1.0
 
-    def _observe(self) -> Observation:
+    def _observe(self, draw: bool = True) -> Observation:
         hand = hand_of(self._env)
         state = np.concatenate([hand.position, self._signed("hand", hand.orientation), hand.velocity, [hand.opening]])
         things = environment_state(self._env, self.task.name)
         for name, at in (("object1", slice(3, 7)), ("object2", slice(10, 14))):
             things[at] = self._signed(name, things[at])
-        return Observation(state.astype(np.float32), things.astype(np.float32), self._pictures())
+        return Observation(state.astype(np.float32), things.astype(np.float32), self._pictures() if draw else {})
 
     def _signed(self, name: str, quaternion: FloatArray) -> FloatArray:
         self._last[name] = following(quaternion, self._last.get(name))
