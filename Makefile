@@ -21,7 +21,7 @@ BUILD = $(BIN)/corpus build $(foreach s,$(SOURCE),--source $(call quoted,$(s))) 
 	$(if $(CONFIG),--config $(call quoted,$(CONFIG))) $(foreach s,$(SET),--set $(call quoted,$(s)))
 
 .DEFAULT_GOAL := help
-.PHONY: corpus report test cluster-test store-test serve-test review review-test check-exports soak gpu-check bench bench-segment bench-captions bench-balance bench-find bench-load bench-closed-loop train eval experiments lint sample sample-train captioner pictures lock clean help
+.PHONY: corpus report test cluster-test store-test serve-test review review-test check-exports soak gpu-check bench bench-segment bench-captions bench-balance bench-find bench-load bench-closed-loop bench-closed-loop-pixels train eval experiments lint sample sample-train captioner pictures lock clean help
 
 corpus: $(VENV)/.installed  ## Build the corpus of the sample, or of SOURCE="dir1 name=dir2" [CORPUS=out] [CONFIG=my.yaml] [SET="a.b=1"]
 	$(BUILD)
@@ -90,6 +90,13 @@ bench-load: $(VENV)/.installed  ## Measure the loader beside bare decoding and L
 bench-closed-loop: $(VENV)/.installed out/pool  ## Measure the baselines on the hard tasks over five draws of demonstrations, recorded if they are not there; writes docs/closed-loop.md (over an hour)
 	$(MAKE) corpus SOURCE=out/pool CORPUS=corpus-pool CONFIG=pipeline/configs/training.yaml
 	$(BIN)/python -m tests.benchmarks.closed_loop --shards corpus-pool --parts out/closed-loop.jsonl --write docs/closed-loop.md
+
+bench-closed-loop-pixels: $(VENV)/.installed  ## Measure the policy from pictures on two tasks, recorded if they are not there; writes its section of docs/closed-loop.md (a quarter of an hour of one core, without the recording)
+	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[sample]'
+	test -d training-set || $(MAKE) sample-train
+	$(MAKE) corpus SOURCE=training-set CORPUS=corpus-training CONFIG=pipeline/configs/training.yaml
+	$(BIN)/python -m tests.benchmarks.closed_loop.pixels --shards corpus-training --parts out/closed-loop-pixels.jsonl \
+		--write docs/closed-loop.md
 
 SHARDS ?= corpus-episodes
 .PHONY: corpus-episodes

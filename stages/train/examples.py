@@ -99,11 +99,16 @@ def load(path: Path) -> Examples:
 
 
 def examples(
-    urls: str | Sequence[str], horizon: int = 32, splits: Sequence[str] = ("train", "val"), caption: str = "event"
+    urls: str | Sequence[str],
+    horizon: int = 32,
+    splits: Sequence[str] = ("train", "val"),
+    caption: str = "event",
+    where: str | None = None,
 ) -> Examples:
     """All instants of a release's samples, by episode and frame; an event that lies in several tars counts once.
-    caption: `event`, or in a release of whole episodes the level of the events in them. Raises ValueError where the
-    samples hold no environment_state, or nothing is there."""
+    caption: `event`, or in a release of whole episodes the level of the events in them. where: of which
+    samples alone, a condition in SQL over the plan's columns. Raises ValueError where the samples hold no
+    environment_state, or nothing is there."""
     columns: dict[str, list[Any]] = {}
     for split in splits:
         try:
@@ -115,6 +120,7 @@ def examples(
                 extra=(ENVIRONMENT,),
                 split=split,
                 caption=caption,
+                where=where,
                 alpha=1.0,  # each event once, whatever is drawn
             )
         except ValueError as problem:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from stages.train.examples import Examples
 from stages.train.policies.features import Embed, Scale, Texts, geometry, hashed
@@ -52,7 +53,7 @@ def fit(
         optimiser.zero_grad()
         losses(network, settings, features, action[rows], valid[rows], noise).backward()
         optimiser.step()
-        _average(averaged, network, min(settings.averaged, (1 + step) / (10 + step)))
+        average(averaged, network, min(settings.averaged, (1 + step) / (10 + step)))
     return RegressionPolicy(averaged, settings, seen, done, texts)
 
 
@@ -73,7 +74,8 @@ def _network(features: int, settings: Settings, generator: torch.Generator) -> C
         return ChunkNetwork(features, settings.horizon, 4, settings.width, settings.blocks)
 
 
-def _average(averaged: ChunkNetwork, network: ChunkNetwork, decay: float) -> None:
+def average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
+    """A step of the running mean of weights, in place."""
     with torch.no_grad():
         for mean, own in zip(averaged.parameters(), network.parameters(), strict=True):
             mean.lerp_(own, 1 - decay)

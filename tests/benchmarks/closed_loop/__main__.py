@@ -25,6 +25,7 @@ from stages.train.policies import RegressionPolicy, Settings
 from stages.train.policies.network import parameters
 from stages.train.simulation.evaluate import evaluate, interval
 from stages.train.simulation.world import HARD, TASKS
+from tests.benchmarks.closed_loop.pixels import section_of, with_section
 
 DRAWS, EPISODES, DEMONSTRATIONS = 5, 50, 30
 FIRST = 20_000
@@ -176,7 +177,8 @@ def main() -> None:
     text = page(measured(own, given), len(own), given)
     print(text)
     if given.write:
-        given.write.write_text(text, encoding="utf-8")
+        held = given.write.read_text(encoding="utf-8") if given.write.exists() else ""
+        given.write.write_text(with_section(text, section_of(held)), encoding="utf-8")
 
 
 if __name__ == "__main__":
