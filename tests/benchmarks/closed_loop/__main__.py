@@ -20,7 +20,7 @@ import torch
 
 from stages.train.closed_loop.__main__ import MAKERS
 from stages.train.examples import Examples, examples
-from stages.train.experiments.statistics import difference, mean
+from stages.train.experiments.statistics import Mean, difference, mean
 from stages.train.policies import RegressionPolicy, Settings
 from stages.train.policies.network import parameters
 from stages.train.simulation.evaluate import evaluate, interval
@@ -115,14 +115,14 @@ def measured(own: Examples, given: argparse.Namespace) -> list[Part]:
 def page(parts: Sequence[Part], rows: int, given: argparse.Namespace) -> str:
     """Markdown. rows: instants of the pool."""
     by_name = {name: sorted((p for p in parts if p.policy == name), key=lambda p: p.draw) for name in MAKERS}
-    by_name = {name: own for name, own in by_name.items() if len(own) > 1}
+    by_name = {name: own for name, own in by_name.items() if own}
     learnt, settings = next(iter(by_name.values())), Settings()
     table = [["", "all", *(task.removesuffix("-v3") for task in HARD)]]
     draws = [["", *(str(draw) for draw in range(given.draws))]]
     for name, own in by_name.items():
         overall = mean([part.share for part in own])
         cells = [share([part.successes[task] for part in own], given.episodes) for task in HARD]
-        table.append([name, f"**{100 * overall.value:.1f} %** ± {100 * overall.half:.1f}", *cells])
+        table.append([name, f"**{100 * overall.value:.1f} %**{reach(overall)}", *cells])
         by_draw = {part.draw: f"{100 * part.share:.1f}" for part in own}
         draws.append([name, *(by_draw.get(draw, "-") for draw in range(given.draws))])
     return PAGE.format(
@@ -136,6 +136,11 @@ def page(parts: Sequence[Part], rows: int, given: argparse.Namespace) -> str:
         draws=markdown(draws),
         verdicts="\n".join(verdicts(by_name)),
     )
+
+
+def reach(own: Mean) -> str:
+    """Half of its interval; of one draw nothing can be said."""
+    return f" ± {100 * own.half:.1f}" if own.n > 1 else ""
 
 
 def share(successes: Sequence[int], of: int) -> str:
@@ -157,6 +162,9 @@ def verdicts(by_name: dict[str, list[Part]]) -> Iterator[str]:
     for name in others:
         both = {part.draw for part in by_name[name]} & {part.draw for part in by_name[first]}
         gap = difference(*([p.share for p in by_name[which] if p.draw in both] for which in (name, first)))
+        if gap.n < 2:
+            yield f"- {name}: {100 * gap.value:+.1f} points in the one draw that has been measured so far"
+            continue
         sure = ("better" if gap.value > 0 else "worse") if gap.resolved else "no difference that the draws resolve"
         yield f"- {name}: {100 * gap.value:+.1f} ± {100 * gap.half:.1f} points, {sure}"
 
