@@ -31,6 +31,8 @@ DRAWS, EPISODES, DEMONSTRATIONS = 5, 50, 30
 FIRST = 20_000
 """Number of the first start; the settings were chosen on starts 10,000 and on."""
 ASKED = 0.85
+FEWEST = 3
+"""Draws of which an interval is given: two may agree by chance, and look certain."""
 
 PAGE = """\
 # Closed loop from the state
@@ -139,8 +141,8 @@ def page(parts: Sequence[Part], rows: int, given: argparse.Namespace) -> str:
 
 
 def reach(own: Mean) -> str:
-    """Half of its interval; of one draw nothing can be said."""
-    return f" ± {100 * own.half:.1f}" if own.n > 1 else ""
+    """Half of its interval; of fewer draws than FEWEST nothing."""
+    return f" ± {100 * own.half:.1f}" if own.n >= FEWEST else ""
 
 
 def share(successes: Sequence[int], of: int) -> str:
@@ -162,8 +164,8 @@ def verdicts(by_name: dict[str, list[Part]]) -> Iterator[str]:
     for name in others:
         both = {part.draw for part in by_name[name]} & {part.draw for part in by_name[first]}
         gap = difference(*([p.share for p in by_name[which] if p.draw in both] for which in (name, first)))
-        if gap.n < 2:
-            yield f"- {name}: {100 * gap.value:+.1f} points in the one draw that has been measured so far"
+        if gap.n < FEWEST:
+            yield f"- {name}: {100 * gap.value:+.1f} points in as many draws as have been measured so far ({gap.n})"
             continue
         sure = ("better" if gap.value > 0 else "worse") if gap.resolved else "no difference that the draws resolve"
         yield f"- {name}: {100 * gap.value:+.1f} ± {100 * gap.half:.1f} points, {sure}"
