@@ -39,6 +39,8 @@ class Batch:
     """float32[B, N, Ds]: normalised, at the event's first row."""
     action: Tensor
     """float32[B, T, Da]: normalised."""
+    action_mask: Tensor
+    """bool[B, T, Da]: the robot has this column; robots of a batch may be of several layouts."""
     action_segment: Tensor
     """int64[B, T]: which event of the row; 0: padding, or an instant that the log does not cover."""
     action_index: Tensor
@@ -61,6 +63,11 @@ class Batch:
     """int64[B, N]: rows of the log that the event spans, of which the batch has the first ones where it was cut."""
     window: Tensor
     """int64[B, N]: number of the sliding window in its recording (unified mode); 0 in event mode."""
+
+    @property
+    def action_valid(self) -> Tensor:
+        """bool[B, T, Da]: numbers of actions that count in a loss and a score."""
+        return (self.action_segment > 0)[..., None] & self.action_mask
 
     def to(self, device: torch.device | str) -> Batch:
         return replace(self, **{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})

@@ -149,6 +149,7 @@ class TowerPolicy:
             calibrated=torch.tensor([[[own is not None for own in self.cameras]]], dtype=torch.bool).view(1, 1, views),
             state=state[None, None],
             action=torch.zeros(1, rows, facts.action_width),
+            action_mask=torch.ones(1, rows, facts.action_width, dtype=torch.bool),
             action_segment=torch.ones(1, rows, dtype=torch.int64),
             action_index=torch.arange(rows)[None],
             text=vector,

@@ -60,6 +60,7 @@ def made(rows: int, seed: int) -> Batch:
         calibrated=torch.ones(rows, 1, VIEWS, dtype=torch.bool),
         state=state,
         action=action.contiguous(),
+        action_mask=torch.ones_like(action, dtype=torch.bool),
         action_segment=one.repeat(1, actions),
         action_index=torch.arange(actions).repeat(rows, 1),
         text=text,

@@ -70,6 +70,7 @@ def assembled(raw: Raw, columns: Columns, texts: Texts) -> Batch:
         **_pictures(raw, columns, events, own_rows),
         state=torch.where(exists[..., None], state, 0.0),
         action=raw["action"][..., : columns.action].contiguous(),
+        action_mask=_columns(raw)[..., : columns.action],
         action_segment=segment * covered,
         action_index=position,
         text=vectors(columns.text),
@@ -95,6 +96,12 @@ def _rows(raw: Raw) -> tuple[Tensor, Tensor, Tensor]:
     if "action_is_pad" in raw:  # windows: what the log does not cover and the end of the recording are one mask
         return torch.ones_like(position), position, ~raw["action_is_pad"]
     return (~raw["is_pad"]).long(), position, raw["valid"]
+
+
+def _columns(raw: Raw) -> Tensor:
+    """bool[B, T, D]: columns of the vector `action` that a row's robot has."""
+    there: Tensor = raw["action_mask"]
+    return there if there.dim() == 3 else there[:, None].expand_as(raw["action"])
 
 
 class _Events:

@@ -112,7 +112,7 @@ class WorldActionModel(nn.Module):  # type: ignore[misc]
             level = time.gather(2, (of_action - 1).clamp(min=0))[..., None]
             noisy, target = noised(action, noise, level), noise - action
         said = self._action(noisy, time, features, self.sequences(batch, scene), batch)
-        return mean_over((said - target).square(), (batch.action_segment > 0)[:, None, :, None])
+        return mean_over((said - target).square(), batch.action_valid[:, None])
 
     def predict_video(self, batch: Batch, steps: int, generator: torch.Generator | None = None) -> Tensor:
         """float32[B, F, V, 3, H, W], 0 to 1: the event's first picture as it is, the others by so many Euler steps.
@@ -180,6 +180,7 @@ class WorldActionModel(nn.Module):  # type: ignore[misc]
         return velocity_of(output, noisy, level_of(time, batch.picture_segment), CHANGE), features
 
     def _action(self, noisy: Tensor, time: Tensor, features: list[Tensor], at: Sequences, batch: Batch) -> Tensor:
+        noisy = noisy * batch.action_mask[:, None]  # columns that a robot lacks say nothing, trained or rolled out
         output: Tensor = self.action(noisy, time, batch.state, features, at, batch.text, batch.text_valid)
         if self.config.action_head == "two_step":
             return output

@@ -41,7 +41,7 @@ def valid_tokens(batch: Batch, stage: str) -> Tensor:
     `text`, by its events with a caption: some of these are the last of their episode, which no other follows."""
     if stage == "video":
         return predicted_pixels(batch).sum().float()
-    return (batch.caption_text.any(dim=-1) if stage == "text" else batch.action_segment > 0).sum().float()
+    return (batch.caption_text.any(dim=-1) if stage == "text" else batch.action_valid).sum().float()
 
 
 def share_of(tokens: Tensor) -> Tensor:

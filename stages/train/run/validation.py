@@ -80,7 +80,7 @@ def scored(model: Any, batches: Sequence[Batch], what: str, steps: int, mean_act
                 continue
             truth, found, other = batch.pictures, model.predict_video(batch, steps, generator), copied(batch)
         else:
-            mask = batch.action_segment > 0
+            mask = batch.action_valid
             truth, found = batch.action, model.predict_action(batch, steps, generator)
             other = torch.tensor(mean_action, device=truth.device, dtype=truth.dtype).expand_as(truth)
         own = truth[mask]

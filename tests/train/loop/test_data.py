@@ -146,6 +146,16 @@ def test_windows_cross_the_borders_of_events_and_end_with_the_recording(tmp_path
     torch.testing.assert_close(found.pose[5, 1, 1, :3, 3], torch.tensor([7.2, 0.9, 0.8]), atol=1e-5, rtol=0)
 
 
+def test_columns_that_a_robot_lacks_are_masked(tmp_path):
+    url = str(write_release(tmp_path, [[event(0, 3, width=1), event(1, 3)]]))
+    for changed in ({"batch": 2}, {"batch": 1, "pack": 6, "cap": 3}, {"batch": 6, "mode": "unified", "horizon": 2}):
+        own, found = batch(url, **changed)
+        there = found.action_mask.reshape(-1, 2)
+        assert own.facts.action_width == 2
+        assert there[:, 0].all()
+        assert there[:, 1].float().mean() == 0.5
+
+
 def test_a_hand_counts_where_samples_that_are_chosen_have_one(tmp_path):
     events = [event(0, 4, robot="with"), event(1, 4, robot="without", hand=False, calibration={})]
     url = str(write_release(tmp_path, [events]))

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import av
 import pytest
@@ -40,6 +41,11 @@ def test_errors_are_of_valid_tokens_alone():
     mean = torch.linspace(-1, 1, batch.action.shape[-1])
     action = scored(Exact(0.1), [batch, batch], "action", 1, mean.tolist())
     valid = batch.action_segment > 0
+    lacking = replace(batch, action_mask=batch.action_mask.clone())
+    lacking.action_mask[..., 1:] = False
+    one = scored(Exact(0.1), [lacking], "action", 1, mean.tolist())
+    assert one.values == int(valid.sum())
+    assert one.baseline == pytest.approx(float((batch.action - mean).square()[valid][:, 0].mean()), rel=1e-5)
     assert action.values == 2 * int(valid.sum()) * batch.action.shape[-1]
     assert action.error == pytest.approx(0.01, rel=1e-4)
     assert action.baseline == pytest.approx(float((batch.action - mean).square()[valid].mean()), rel=1e-5)

@@ -42,6 +42,7 @@ def make_batch(
         calibrated=torch.ones(rows, 1, views, dtype=torch.bool),
         state=torch.randn(rows, 1, config.state, generator=g),
         action=torch.randn(rows, actions, config.action, generator=g),
+        action_mask=torch.ones(rows, actions, config.action, dtype=torch.bool),
         action_segment=torch.ones(rows, actions, dtype=torch.int64),
         action_index=torch.arange(actions).expand(rows, -1).clone(),
         text=torch.randn(rows, 1, config.text, generator=g),
@@ -57,7 +58,7 @@ def make_batch(
 
 
 PER_PICTURE = {"pictures", "picture_segment", "picture_index", "pose"}
-PER_ACTION = {"action", "action_segment", "action_index"}
+PER_ACTION = {"action", "action_mask", "action_segment", "action_index"}
 
 
 def pack(events: Sequence[Batch], padding: tuple[int, int] = (0, 0)) -> Batch:

@@ -204,6 +204,19 @@ def test_events_from_two_rows_to_the_cap(rows: int, views: int):
 
 
 @pytest.mark.parametrize("head", ["flow", "two_step"])
+def test_columns_that_a_robot_lacks_count_for_nothing(head: str):
+    config = replace(TINY, action_head=head)
+    model, batch = awake(config), make_batch(config, 2, 3, 1, 4)
+    batch.action_mask[0, :, 1] = False
+    other = replace(batch, action=batch.action.clone())
+    other.action[0, :, 1] = 7.0
+    losses = [numbers(model.losses(b, "action", torch.Generator().manual_seed(0))) for b in (batch, other)]
+    assert losses[0] == losses[1]
+    other.action[1, :, 1] = 7.0
+    assert numbers(model.losses(other, "action", torch.Generator().manual_seed(0))) != losses[0]
+
+
+@pytest.mark.parametrize("head", ["flow", "two_step"])
 def test_rows_that_hold_nothing_but_padding_have_no_nan(head: str):
     config = replace(TINY, action_head=head)
     model, batch = awake(config), make_batch(config, 2, 3, 2, 6)
