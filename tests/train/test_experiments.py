@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from stages.train.experiments.__main__ import NONE, told_balance, told_windows
 from stages.train.experiments.cells import Cell, done, run
 from stages.train.experiments.statistics import difference, mean
 
@@ -42,3 +43,9 @@ def test_intervals_are_students():
     assert not mean([-1.0, 2.0, 0.5]).resolved
     assert difference([0.5, 0.7], [0.4, 0.6]).value == pytest.approx(0.1)
     assert not mean([1.0]).resolved  # one draw says nothing of its spread
+
+
+def test_draws_without_all_conditions_say_nothing_yet():
+    row = {"share": 0.5, "success": {"a": [1, 0]}}
+    assert told_windows({Cell(0, "fixed, task"): row, Cell(1, "event, task"): row}) == [NONE]
+    assert told_balance({Cell(0, "alpha 1"): row, Cell(1, "alpha 0"): row}) == [NONE]

@@ -39,9 +39,14 @@ def verdict(what: str, of: Mean) -> str:
     return f"{what}: {of.signed()} points; the interval leaves zero out."
 
 
+NONE = "No draw has all conditions yet."
+
+
 def told_windows(results: Results) -> list[str]:
     conditions = [c for c in windows.CONDITIONS if any(cell.condition == c for cell in results)]
     draws = whole_draws(results, conditions)
+    if not draws:
+        return [NONE]
 
     def of(condition: str) -> list[float]:
         return column(results, condition, draws, lambda row: float(row["share"]))
@@ -84,6 +89,8 @@ def told_windows(results: Results) -> list[str]:
 def told_balance(results: Results) -> list[str]:
     conditions = [c for c in balance.CONDITIONS if any(cell.condition == c for cell in results)]
     draws = whole_draws(results, conditions)
+    if not draws:
+        return [NONE]
     starts = len(next(iter(results[Cell(draws[0], conditions[0])]["success"].values())))
 
     def of(condition: str, role: str, key: str = "success") -> list[float]:
