@@ -37,20 +37,20 @@ class Said:
 class Conditioner(nn.Module):  # type: ignore[misc]
     def __init__(self, features: int, text: int, captions: int) -> None:
         super().__init__()
-        self.task = nn.Linear(text, HIDDEN)
-        self.seen = nn.Linear(features, HIDDEN)
+        self.task_in = nn.Linear(text, HIDDEN)
+        self.seen_in = nn.Linear(features, HIDDEN)
         self.trunk = nn.Sequential(
             nn.SiLU(), nn.Linear(HIDDEN, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, HIDDEN), nn.SiLU()
         )
-        self.text = nn.Linear(HIDDEN, text)
-        self.event = nn.Linear(HIDDEN, captions)
-        self.after = nn.Linear(HIDDEN, captions)
-        self.remaining = nn.Linear(HIDDEN, 1)
+        self.text_out = nn.Linear(HIDDEN, text)
+        self.event_out = nn.Linear(HIDDEN, captions)
+        self.after_out = nn.Linear(HIDDEN, captions)
+        self.remaining_out = nn.Linear(HIDDEN, 1)
 
     def forward(self, features: Tensor, task: Tensor) -> Said:
-        hidden = self.trunk(self.task(task) + self.seen(features))
-        remaining = F.softplus(self.remaining(hidden)[..., 0])
-        return Said(self.text(hidden), self.event(hidden), self.after(hidden), remaining)
+        hidden = self.trunk(self.task_in(task) + self.seen_in(features))
+        remaining = F.softplus(self.remaining_out(hidden)[..., 0])
+        return Said(self.text_out(hidden), self.event_out(hidden), self.after_out(hidden), remaining)
 
     def batch_losses(self, batch: Batch) -> dict[str, Tensor]:
         """Of the events of a batch, at their first rows."""

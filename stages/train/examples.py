@@ -76,11 +76,6 @@ class Examples:
         """bool[N]: the first instant that there is of its episode, which is none's frame 0 where it began with rest."""
         return np.append(True, self.episode[1:] != self.episode[:-1])[: len(self)]
 
-    def window_in_event(self) -> npt.NDArray[np.bool_]:
-        """bool[N, H]: the action belongs to the event that the instant lies in, which ends after it."""
-        steps = np.arange(self.action.shape[1])[None]
-        return np.asarray(self.action_valid & (steps < np.rint(self.event_remaining_s * self.fps)[:, None]))
-
     def save(self, path: Path) -> None:
         columns: dict[str, Any] = {name: getattr(self, name) for name in ROWS}
         columns |= {name: np.array(getattr(self, name), dtype=str) for name in LISTS}

@@ -35,11 +35,9 @@ LEAST = 2  # rows of an event
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """execute: actions of a window that are done before the next look; most: of an event; steps: of Euler (a two-step
-    head takes its two)."""
+    """execute: actions of a window that are done before the next look; steps: of Euler (two-step heads take two)."""
 
     execute: int = 8
-    most: int = 16
     steps: int = 5
 
 
@@ -63,6 +61,8 @@ class TowerPolicy:
             raise ValueError("a policy is asked once a chunk: it has no states of the rows before (data.history)")
         self.model, self.config, self.facts, self.mode = model.eval(), config, facts, mode
         self.acting = acting or Acting()
+        kind = config.data.text or ("task" if config.data.mode == "unified" else "caption")
+        self.by_captions, self.tells = kind == "caption", any(own.stage == "text" for own in config.stages)
         self.texts = Texts(embed)
         own = next(iter(facts.scales.values()))
         self.scales = {
@@ -83,17 +83,23 @@ class TowerPolicy:
         self.rows = 0  # done so far
 
     def act(self, observation: Observation, instruction: str, next_event: str | None = None) -> Actions:
-        """float32[K, Da]: a whole event where one is given, or in event mode; else the first part of a window."""
+        """float32[K, Da]: a whole event where one is given, or in event mode; else a window's first part. The words told
+        are of the kind that the model has learned from, captions or the task's. Raises ValueError where a conditioner
+        is needed that was not trained."""
         state = self._state(observation)
-        if next_event is None and self.mode == "unified":
-            batch = self._batch(observation, state, instruction, self.config.data.horizon)
+        by_window = next_event is None and self.mode == "unified"
+        seconds = 0.0
+        if not by_window or self.by_captions:
+            caption, seconds = self._told(state, instruction)
+            self.next_event = caption if next_event is None else next_event
+        text = self.next_event if self.by_captions or next_event is not None else instruction
+        if by_window:
+            batch = self._batch(observation, state, text, self.config.data.horizon)
             self.rows += self.acting.execute
             return np.asarray(self._predicted(batch)[: self.acting.execute])
-        caption, seconds = self._told(state, instruction)
-        self.next_event = caption if next_event is None else next_event
-        rows = int(np.clip(round(seconds * self.facts.fps[0]), LEAST, self.acting.most))
+        rows = int(np.clip(round(seconds * self.facts.fps[0]), LEAST, self.config.data.cap))
         self.rows += rows
-        return np.asarray(self._predicted(self._batch(observation, state, self.next_event, rows)))
+        return np.asarray(self._predicted(self._batch(observation, state, text, rows)))
 
     def _state(self, observation: Observation) -> Tensor:
         """float32[Ds], normalised, of the arrays that the model was trained on."""
@@ -107,6 +113,8 @@ class TowerPolicy:
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def _told(self, state: Tensor, instruction: str) -> tuple[str, float]:
         """Caption and seconds of the event that is to be done now."""
+        if not self.tells:
+            raise ValueError("what event comes is told by the conditioner, and this run has not trained it: stage text")
         said = self.model.conditioner(state[None], self.texts([instruction]))
         known = self.facts.captions
         return known[int(said.event[0].argmax())] if known else "", float(said.remaining[0])
@@ -115,9 +123,7 @@ class TowerPolicy:
     def _predicted(self, batch: Batch) -> Actions:
         found: Actions = self.model.predict_action(batch, self.acting.steps, self.generator)[0].float().numpy()
         shift, unit = self.scales["action"]
-        own: Actions = found * unit[: found.shape[1]] + shift[: found.shape[1]]
-        own[:, 3:] = np.clip(own[:, 3:], 0.0, 1.0)
-        return own
+        return np.asarray(found * unit[: found.shape[1]] + shift[: found.shape[1]])
 
     def _window(self) -> int:
         """Number of the window; 0, none, also where windows were never learned: their codes are noise then."""

@@ -31,12 +31,6 @@ def test_every_instant_of_every_event_counts_once(tmp_path: Path):
     np.testing.assert_allclose(own.remaining_s[:3], [9.0, 8.9, 8.8], atol=1e-6)
 
 
-def test_a_window_in_its_event_ends_with_it(tmp_path: Path):
-    write_release(tmp_path, [[event(1, 3, after=2)]])
-    own = examples(str(tmp_path), horizon=3, splits=("train",))
-    assert own.window_in_event().tolist() == [[True, True, True], [True, True, False], [True, False, False]]
-
-
 def test_it_is_read_back_as_it_was_saved(tmp_path: Path):
     write_release(tmp_path / "corpus", [[event(1, 3), event(2, 2)]])
     own = examples(str(tmp_path / "corpus"), horizon=2)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages.train.config import Config, DataConfig
+from stages.train.config import Config, DataConfig, StageConfig
 from stages.train.data import Facts
 from stages.train.model.config import ModelConfig
 from stages.train.rollout import Acting, TowerPolicy
@@ -28,7 +28,7 @@ def facts(cameras: tuple[str, ...] = ()) -> Facts:
     return Facts(cameras, 16, 2, (20.0,), state, ("action",), WIDTH, 4, 8, CAPTIONS, (0.0,) * 4, {"one": scales})
 
 
-def policy(cameras: tuple[str, ...] = (), **acting: int) -> TowerPolicy:
+def policy(cameras: tuple[str, ...] = (), text: str = "") -> TowerPolicy:
     torch.manual_seed(0)
     sizes = ModelConfig.tiny(action_head="two_step")
     names = ("depth", "video_width", "video_heads", "action_width", "action_heads", "patch", "luma", "chroma", "draws")
@@ -36,8 +36,9 @@ def policy(cameras: tuple[str, ...] = (), **acting: int) -> TowerPolicy:
     model = build(own, facts(cameras))
     for parameter in model.parameters():  # an output that starts at zero would say nothing
         torch.nn.init.normal_(parameter, std=0.2)
-    config = Config(data=DataConfig(horizon=6, stride=2, cameras=cameras))
-    return TowerPolicy(model, config, facts(cameras), embed, "unified", Acting(**({"execute": 4, "most": 9} | acting)))
+    data = DataConfig(horizon=6, stride=2, cap=9, cameras=cameras, text=text)
+    config = Config(data=data, stages=(StageConfig("action", 1), StageConfig("text", 1)))
+    return TowerPolicy(model, config, facts(cameras), embed, "unified", Acting(execute=4))
 
 
 def seen(cameras: tuple[str, ...] = ()) -> SimpleNamespace:
@@ -50,10 +51,10 @@ def seen(cameras: tuple[str, ...] = ()) -> SimpleNamespace:
 def lasting(own: TowerPolicy, seconds: float, event: int) -> TowerPolicy:
     """Its conditioner says that the event is this one and takes so long."""
     with torch.no_grad():
-        own.model.conditioner.remaining.weight.zero_()
-        own.model.conditioner.remaining.bias.fill_(float(np.log(np.expm1(seconds))))
-        own.model.conditioner.event.weight.zero_()
-        own.model.conditioner.event.bias.copy_(torch.tensor([0.0, 0.0]).index_fill(0, torch.tensor([event]), 5.0))
+        own.model.conditioner.remaining_out.weight.zero_()
+        own.model.conditioner.remaining_out.bias.fill_(float(np.log(np.expm1(seconds))))
+        own.model.conditioner.event_out.weight.zero_()
+        own.model.conditioner.event_out.bias.copy_(torch.tensor([0.0, 0.0]).index_fill(0, torch.tensor([event]), 5.0))
     return own
 
 
@@ -98,8 +99,8 @@ def test_actions_are_in_units_of_the_robot():
     with torch.no_grad():
         own.model.action.action_out.weight.zero_()
         own.model.action.action_out.bias.fill_(1.0)
-    # 1 normalised: shift + unit; the gripper ends at 1
-    np.testing.assert_allclose(own.act(seen(), "lift the cup")[0], [2.1, 2.2, 2.3, 1.0], rtol=1e-5)
+    # 1 normalised: shift + unit
+    np.testing.assert_allclose(own.act(seen(), "lift the cup")[0], [2.1, 2.2, 2.3, 1.5], rtol=1e-5)
 
 
 def test_cameras_are_where_their_calibration_says():
@@ -147,3 +148,29 @@ def test_a_run_that_reads_earlier_states_is_refused():
     config = replace(own.config, data=replace(own.config.data, history=2))
     with pytest.raises(ValueError, match=r"data\.history"):
         TowerPolicy(own.model, config, own.facts, embed)
+
+
+def test_words_are_of_the_kind_that_were_learned(monkeypatch):
+    told: dict[str, list[str]] = {}
+    for kind in ("caption", "task"):
+        own = lasting(policy(text=kind), 0.25, event=1)
+        batch = own._batch
+        monkeypatch.setattr(own, "_batch", lambda o, s, text, n, kind=kind, batch=batch: (
+            told.setdefault(kind, []).append(text), batch(o, s, text, n))[1])  # fmt: skip
+        for own.mode in ("unified", "event"):
+            own.act(seen(), "lift the cup")
+        own.act(seen(), "lift the cup", next_event=CAPTIONS[0])
+    assert told == {
+        "caption": [CAPTIONS[1], CAPTIONS[1], CAPTIONS[0]],
+        "task": ["lift the cup", "lift the cup", CAPTIONS[0]],
+    }
+
+
+def test_a_conditioner_that_was_not_trained_tells_nothing():
+    own = policy()
+    own.tells = False
+    own.by_captions = False
+    own.act(seen(), "lift the cup")  # windows under the task's words need none
+    own.mode = "event"
+    with pytest.raises(ValueError, match="stage text"):
+        own.act(seen(), "lift the cup")

@@ -85,6 +85,9 @@ def towers(run: Path | None) -> Iterator[tuple[str, TowerPolicy]]:
 
     for mode in MODES:
         policy = load(run, mode=mode)
+        if not policy.tells and (mode == "event" or policy.by_captions):
+            print(f"{TOWERS}, {mode}: the run has no stage text, so that nothing tells it the event")
+            continue
         facts = policy.facts
         known = calibration(TRAINING, facts.side)["cameras"] if facts.cameras else {}
         policy.calibrate({name.removeprefix("observation.images."): own for name, own in known.items()})

@@ -13,7 +13,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -376,8 +376,3 @@ def _save(run: Run, optimiser: Optimiser | None, ema: Ema | None) -> None:
         "torch": torch.__version__,
     }
     checkpoints.save(run.folder / "checkpoints", Checkpoint(run.place.step, tensors, state))
-
-
-def with_steps(config: Config, steps: Mapping[str, int]) -> Config:
-    """The configuration with other numbers of steps, by stage."""
-    return replace(config, stages=tuple(replace(s, steps=steps.get(s.stage, s.steps)) for s in config.stages))
