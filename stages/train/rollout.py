@@ -83,7 +83,7 @@ class TowerPolicy:
         self.rows = 0  # done so far
 
     def act(self, observation: Observation, instruction: str, next_event: str | None = None) -> Actions:
-        """float32[K, Da]: a whole event where one is given, or in event mode; else a window's first part. The words told
+        """float32[K, Da]: a whole event where one is given, or in event mode; else a window's first part. Words
         are of the kind that the model has learned from, captions or the task's. Raises ValueError where a conditioner
         is needed that was not trained."""
         state = self._state(observation)
