@@ -83,6 +83,7 @@ def test_two_ranks_equal_one(tmp_path):
     assert json.loads((tmp_path / "two" / "run.json").read_text())["config"]["data"]["batch"] == 4
 
 
+@pytest.mark.soak
 def test_ranks_stop_together_at_the_end_of_a_stage(tmp_path):
     assert two_ranks(release_of(tmp_path / "r"), str(tmp_path / "out"), "Stopping") == [STOPPED, STOPPED]
     assert checkpoint.latest(tmp_path / "out" / "checkpoints").state["place"]["stage"] == 1

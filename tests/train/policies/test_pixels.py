@@ -139,9 +139,9 @@ def test_a_section_has_all_trainings_and_says_whether_they_are_above_what_was_as
         for seed, done in enumerate((2, 3, 4))
     ]  # fmt: skip
     text = section(parts, SimpleNamespace(seeds=3, episodes=5), PixelSettings())
-    assert "| pick-place-v3 | **60%** (36 to 80) | 2 of 5 | 3 of 5 | 4 of 5 |" in text
-    assert "| button-press-topdown-v3 | **100%** (80 to 100) | 5 of 5 | 5 of 5 | 5 of 5 |" in text
+    assert "| pick-place-v3 | **60 %** (36 to 80) | 2 of 5 | 3 of 5 | 4 of 5 |" in text
+    assert "| button-press-topdown-v3 | **100 %** (80 to 100) | 5 of 5 | 5 of 5 | 5 of 5 |" in text
     assert "30 demonstrations of pick-place-v3, 15 demonstrations of button-press-topdown-v3" in text
-    assert "Pick-place is above the 30% that were asked for, its whole interval too." in text
+    assert "Pick-place is above the 30 % that were asked for, its whole interval too." in text
     with pytest.raises(ValueError, match="unlike"):
         section([parts[0], replace(parts[1], episodes=6)], SimpleNamespace(seeds=2, episodes=5), PixelSettings())
