@@ -33,8 +33,12 @@ train: $(VENV)/.installed  ## Train the reference model on the bundled demonstra
 	$(if $(filter corpus-events,$(RELEASE)),$(MAKE) corpus SOURCE=pipeline/demonstrations CORPUS=corpus-events CONFIG=pipeline/configs/training.yaml SET=shard.level=L1)
 	$(BIN)/corpus train $(foreach s,$(RELEASE),--shards $(call quoted,$(s))) --config $(call quoted,$(TRAINING)) --out $(call quoted,$(OUT)) --resume
 
+# Tests that start no Ray, beside the others, which often wait for theirs
+APART := tests/train tests/review
 test: $(VENV)/.installed  ## Run the tests
-	$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(APART) >$(VENV)/apart.log 2>&1 & apart=$$!; \
+	$(BIN)/python -m pytest $(foreach d,$(APART),--ignore=$(d)); others=$$?; \
+	wait $$apart; failed=$$?; echo "$(APART):"; cat $(VENV)/apart.log; exit $$((others | failed))
 
 cluster-test: $(VENV)/.installed  ## Build on a Ray cluster of several nodes on this machine, one of them killed
 	$(BIN)/python -m pytest -m cluster tests/cluster

@@ -66,7 +66,7 @@ def main() -> None:
     if given.write:
         given.write.parent.mkdir(parents=True, exist_ok=True)
         shots = clips(tried, made, sight)
-        given.write.write_text(page(tried, shots, about(own, tasks, seeds, given.seed)), encoding="utf-8")
+        given.write.write_text(page(tried, shots, about(own, tasks, seeds, given.seed, given.run)), encoding="utf-8")
         print(f"written: {given.write}")
         if given.run:
             print(f"written: {on_the_runs_page(given.run, clips(of_towers(tried), made, sight))}")
@@ -137,13 +137,18 @@ def tasks_of(own: Examples) -> list[str]:
     return [name for name, task in TASKS.items() if task.instruction in there]
 
 
-def about(own: Examples, tasks: Sequence[str], seeds: range, seed: int) -> list[str]:
+def about(own: Examples, tasks: Sequence[str], seeds: range, seed: int, run: Path | None) -> list[str]:
     """What the figures on the page rest on."""
     return [
         f"{len(set(own.episode.tolist()))} demonstrations, {len(own):,} instants, of {len(tasks)} tasks. A policy sees "
         "the hand, the objects' poses and the goal, and says velocities and the gripper for the next instants.",
         f"{len(seeds)} episodes a task from starts {seeds.start} to {seeds.stop - 1}, which no demonstration has; 20 s "
         f"each at most. Trained once, with seed {seed}: another training would differ.",
+        *(
+            [f"The two towers are those of {run.name}, which its own page tells of; they see what it was trained on."]
+            if run
+            else []
+        ),
     ]
 
 
