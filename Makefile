@@ -33,7 +33,7 @@ train: $(VENV)/.installed  ## Train the reference model on the bundled demonstra
 	$(if $(filter corpus-events,$(RELEASE)),$(MAKE) corpus SOURCE=pipeline/demonstrations CORPUS=corpus-events CONFIG=pipeline/configs/training.yaml SET=shard.level=L1)
 	$(BIN)/corpus train $(foreach s,$(RELEASE),--shards $(call quoted,$(s))) --config $(call quoted,$(TRAINING)) --out $(call quoted,$(OUT)) --resume
 
-# Tests that start no Ray, beside the others, which often wait for theirs
+# Run beside the others, which are idle a third of the time, waiting for Ray
 APART := tests/train tests/review
 test: $(VENV)/.installed  ## Run the tests
 	@$(BIN)/python -m pytest $(APART) >$(VENV)/apart.log 2>&1 & apart=$$!; \
