@@ -10,8 +10,6 @@ do not fit. Compared within a draw: the rare task's demonstrations move its succ
 
 from __future__ import annotations
 
-import argparse
-import time
 from functools import cache, partial
 from pathlib import Path
 
@@ -23,7 +21,7 @@ from stages.load.ordering.weights import balanced
 from stages.train.examples import Examples
 from stages.train.experiments.cells import Cell, Result, run
 from stages.train.experiments.pool import read
-from stages.train.experiments.windows import FIRST_START, STEPS, evaluated, tasks_of
+from stages.train.experiments.windows import arguments, evaluated, tasks_of, until
 from stages.train.policies.fit import fit
 from stages.train.policies.regression import Settings
 
@@ -70,20 +68,10 @@ def work(pool: Path, texts: dict[str, str], starts: int, first: int, steps: int,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="stages.train.experiments.balance", description=__doc__)
-    parser.add_argument("--pool", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--draws", type=int, default=DRAWS)
-    parser.add_argument("--starts", type=int, default=STARTS)
-    parser.add_argument("--first", type=int, default=FIRST_START, help="seed of the first start")
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=None, help="begin no cell after so many")
-    options = parser.parse_args()
+    options = arguments("balance", __doc__, DRAWS, STARTS).parse_args()
     cells = [Cell(draw, condition) for draw in range(options.draws) for condition in CONDITIONS]
-    until = None if options.minutes is None else time.time() + 60 * options.minutes
     job = partial(work, options.pool, tasks_of(TASKS), options.starts, options.first, options.steps)
-    run(cells, job, options.out, options.processes, until)
+    run(cells, job, options.out, options.processes, until(options))
 
 
 if __name__ == "__main__":

@@ -153,24 +153,34 @@ def tasks_of(names: tuple[str, ...]) -> dict[str, str]:
     return {name: _world(name).instruction for name in names}
 
 
+def arguments(name: str, about: str | None, draws: int, starts: int) -> argparse.ArgumentParser:
+    """What all experiments are asked."""
+    parser = argparse.ArgumentParser(prog=f"stages.train.experiments.{name}", description=about)
+    parser.add_argument("--pool", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--draws", type=int, default=draws)
+    parser.add_argument("--starts", type=int, default=starts)
+    parser.add_argument("--first", type=int, default=FIRST_START, help="seed of the first start")
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=None, help="begin no cell after so many")
+    return parser
+
+
+def until(options: argparse.Namespace) -> float | None:
+    """When the last cell may begin, of time.time()."""
+    return None if options.minutes is None else time.time() + 60 * options.minutes
+
+
 def main() -> None:
     from stages.train.simulation.world import HARD
 
-    parser = argparse.ArgumentParser(prog="stages.train.experiments.windows", description=__doc__)
-    parser.add_argument("--pool", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--draws", type=int, default=DRAWS)
-    parser.add_argument("--starts", type=int, default=STARTS)
-    parser.add_argument("--first", type=int, default=FIRST_START, help="seed of the first start")
-    parser.add_argument("--steps", type=int, default=STEPS)
+    parser = arguments("windows", __doc__, DRAWS, STARTS)
     parser.add_argument("--conditions", nargs="+", default=list(CONDITIONS), choices=list(CONDITIONS))
-    parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=None, help="begin no cell after so many")
     options = parser.parse_args()
     cells = [Cell(draw, condition) for draw in range(options.draws) for condition in options.conditions]
-    until = None if options.minutes is None else time.time() + 60 * options.minutes
     job = partial(work, options.pool, tasks_of(HARD), options.starts, options.first, options.steps)
-    run(cells, job, options.out, options.processes, until)
+    run(cells, job, options.out, options.processes, until(options))
 
 
 if __name__ == "__main__":
