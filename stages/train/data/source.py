@@ -89,7 +89,7 @@ class Source:
             cache=config.cache,
         )
         own = self.dataset
-        state, action = own.vectors[:2]
+        _, action = own.vectors[:2]
         width = sum(action.widths[: len(config.action)])
         self.captions = captions_of(own) if captions is None else tuple(captions)
         self.columns = Columns(
@@ -103,7 +103,13 @@ class Source:
             text=config.text or ("task" if unified else "caption"),
             numbers={text: n for n, text in enumerate(self.captions)},
         )
-        self.facts = Facts(
+        self.facts = self._facts(width)
+
+    def _facts(self, width: int) -> Facts:
+        """width: columns of the vector `action` that are the action."""
+        own, config = self.dataset, self.config
+        state, action = own.vectors[:2]
+        return Facts(
             cameras=tuple(own.wanted.cameras),
             side=config.side,
             stride=config.stride,
