@@ -33,12 +33,9 @@ train: $(VENV)/.installed  ## Train the reference model on the bundled demonstra
 	$(if $(filter corpus-events,$(RELEASE)),$(MAKE) corpus SOURCE=pipeline/demonstrations CORPUS=corpus-events CONFIG=pipeline/configs/training.yaml SET=shard.level=L1)
 	$(BIN)/corpus train $(foreach s,$(RELEASE),--shards $(call quoted,$(s))) --config $(call quoted,$(TRAINING)) --out $(call quoted,$(OUT)) --resume
 
-# Run beside the others, which are idle a third of the time, waiting for Ray
-APART := tests/train tests/review
+# A process a core, four at most, each a file of tests at a time: tests wait for Ray a third of their time
 test: $(VENV)/.installed  ## Run the tests
-	@$(BIN)/python -m pytest $(APART) >$(VENV)/apart.log 2>&1 & apart=$$!; \
-	$(BIN)/python -m pytest $(foreach d,$(APART),--ignore=$(d)); others=$$?; \
-	wait $$apart; failed=$$?; echo "$(APART):"; cat $(VENV)/apart.log; exit $$((others | failed))
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 cluster-test: $(VENV)/.installed  ## Build on a Ray cluster of several nodes on this machine, one of them killed
 	$(BIN)/python -m pytest -m cluster tests/cluster

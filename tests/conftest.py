@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 # `make test` draws the same examples every time and keeps no database, so that it says the same on every machine;
@@ -26,6 +30,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if getattr(test, "is_hypothesis_test", False):
             own = getattr(test, "_hypothesis_internal_use_settings", settings.default)
             test._hypothesis_internal_use_settings = settings(own, max_examples=TIMES * own.max_examples)
+
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core: threads that wait for each other by turning would cost all
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What a test draws without a seed of its own does not depend on which tests ran before it in its process."""
+    random.seed(0)
+    np.random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 ROOT = Path(__file__).parents[1]
@@ -70,10 +87,16 @@ def build(ray_session: None):  # type: ignore[no-untyped-def]
 
 
 @pytest.fixture(scope="session")
-def sample_corpus(build, tmp_path_factory: pytest.TempPathFactory) -> Path:  # type: ignore[no-untyped-def]
-    """The corpus of the bundled sample, as `make corpus` builds it but for its captioner."""
-    corpus = tmp_path_factory.mktemp("sample") / "corpus"
-    build([SAMPLE], corpus, "caption.captioner=signals", path=str(ROOT / "pipeline/configs/sample.yaml"))
+def sample_corpus(build, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:  # type: ignore[no-untyped-def]
+    """The corpus of the bundled sample, as `make corpus` builds it but for its captioner; one for all processes of a
+    run, built by the first that asks."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent  # of pytest-xdist: a folder for all of its workers
+    corpus, built = shared / "sample" / "corpus", shared / "sample" / "built"
+    with FileLock(shared / "sample.lock"):
+        if not built.exists():
+            build([SAMPLE], corpus, "caption.captioner=signals", path=str(ROOT / "pipeline/configs/sample.yaml"))
+            built.touch()
     return corpus
 
 

@@ -26,11 +26,13 @@ import pyarrow.parquet as pq
 
 from pipeline import config
 from pipeline.build.driver import record_plan
+from pipeline.check import after
 from pipeline.corpus.commit import Commit, Item, PartFile
 from pipeline.corpus.ledger import Ledger
 from pipeline.corpus.record import own_hash
-from pipeline.plan import CORPUS, Plan
+from pipeline.plan import CORPUS, SCHEMA, Plan
 from pipeline.release.choice import FOLDER, inputs_of
+from pipeline.report import page as reports
 from pipeline.stages import STAGES
 from schemas.alignments import LAG_VOTES
 from schemas.clusters import FITTED
@@ -224,8 +226,13 @@ def _release(plan: Plan) -> None:
         "config": plan.all_config.model_dump(mode="json", exclude={"run"}),
     }
     (folder / "manifest.json").write_text(json.dumps({**manifest, "sha256": own_hash(manifest)}))
+    plan.wanted[SAMPLES.name] = pl.DataFrame(
+        {"item": [CORPUS], "fingerprint": [name], "episode_id": [None], "source": [None]}, SCHEMA
+    )
+    plan.states |= {stage.name: ledger.state(stage.name) for stage in (SHARD, SAMPLES)}
     record_plan(plan, name, complete=True)
-    Path(ledger.root, "report.html").touch()  # the command would draw one, from tables that are not there
+    for made in (reports.NAME, after.NAME):  # the command would make them, from tables that are not there
+        Path(ledger.root, made).touch()
 
 
 def one_more(source: Path, corpus: Path) -> int:

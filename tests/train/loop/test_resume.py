@@ -74,9 +74,10 @@ def whole(release, tmp_path_factory):
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("at", [1, *random.Random(5).sample(range(2, sum(STEPS)), 2), STEPS[0]])
 def test_a_run_stopped_at_a_random_step_goes_on_with_identical_losses(release, whole, tmp_path, at, workers):
+    before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         run(release, tmp_path, config(), at)
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == before
     assert checkpoint.listed(tmp_path / "checkpoints")[-1].name == f"step-{at:08d}"
     assert lines(tmp_path) == [line for line in whole[1] if line["step"] <= at]
     assert run(release, tmp_path, config(workers=workers), resume=True) == whole[1]
