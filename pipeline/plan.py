@@ -112,7 +112,7 @@ class Plan:
     def _before(self) -> record.Manifest:
         """What the last build recorded; of a damaged plan its copy for people."""
         with suppress(record.NoCorpus, record.DamagedPlan):
-            return record.read(self.ledger.root)[1]
+            return record.manifest(self.ledger.root)
         return record.copy(self.ledger.root) or {}
 
     @property

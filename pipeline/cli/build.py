@@ -53,14 +53,17 @@ def build(
     except BuildFailedError as error:
         click.echo(f"corpus: {error}", err=True)
         sys.exit(1)
-    corpus, done = Corpus(root), any(result.computed.values())
+    done, found = any(result.computed.values()), result.plan.survey
+    del result  # the plan of a large corpus: what follows reads the corpus
+    corpus = Corpus(root)
     try:
         if done or not storage.exists(corpus.ledger.path(after.NAME)):
-            after.write(after.of_build(result.plan.survey, corpus, config.of(INGEST).certainty), corpus)
+            after.write(after.of_build(found, corpus, config.of(INGEST).certainty), corpus)
         if done or not storage.exists(corpus.ledger.path(reports.NAME)):
             reports.write(corpus)
     finally:
         wait_until_closed()
+    del found
     summary = Summary(corpus)
     for line in summary.lines(time.monotonic() - started, None if until == shown(STAGES)[-1] else until):
         screen.print(printable(line), highlight=False, markup=False, emoji=False)

@@ -52,14 +52,34 @@ def write(root: str, plan: pl.DataFrame, manifest: Manifest) -> None:
 
 def read(root: str) -> tuple[pl.DataFrame, Manifest]:
     """(plan, manifest). Raises NoCorpus, DamagedPlan."""
-    where, cure = storage.join(root, PLAN), f"corpus repair --corpus {root}, or build again"
-    blob, hashes = _bytes(where), _hashes(root)
+    blob, _ = _whole(root)
+    return _parsed(blob, root)
+
+
+def manifest(root: str) -> Manifest:
+    """The manifest alone: of a plan whose bytes are known its rows are not read. Raises NoCorpus, DamagedPlan."""
+    blob, known = _whole(root)
+    if not known:
+        return _parsed(blob, root)[1]
+    value: Manifest = json.loads(pq.read_schema(pa.BufferReader(blob)).metadata[b"manifest"])
+    return value
+
+
+def _whole(root: str) -> tuple[bytes, bool]:
+    """(bytes of the plan, whether they are known to be those that were written)."""
+    where, hashes = storage.join(root, PLAN), _hashes(root)
+    blob = _bytes(where)
     if blob is None:
         if storage.exists(storage.join(root, MANIFEST)):
-            raise DamagedPlan(f"{where} is gone or cannot be read: {cure}")
+            raise DamagedPlan(f"{where} is gone or cannot be read: {_cure(root)}")
         raise NoCorpus(f"no corpus at {root}: build one with corpus build --source URI --corpus {root}")
     if hashes and hashlib.sha256(blob).hexdigest() not in hashes:
-        raise DamagedPlan(f"{where} is not as it was written: {cure}")
+        raise DamagedPlan(f"{where} is not as it was written: {_cure(root)}")
+    return blob, bool(hashes)
+
+
+def _parsed(blob: bytes, root: str) -> tuple[pl.DataFrame, Manifest]:
+    where = storage.join(root, PLAN)
     try:
         file = pq.ParquetFile(pa.BufferReader(blob))
         plan = pl.concat([pl.DataFrame(schema=SCHEMA), *(_group(file, n) for n in range(file.num_row_groups))])
@@ -67,11 +87,15 @@ def read(root: str) -> tuple[pl.DataFrame, Manifest]:
         text = metadata[b"manifest"].decode()
         whole = metadata[b"digest"].decode() == _digest(plan, text)
     except (OSError, pa.ArrowException, KeyError, TypeError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
-        raise DamagedPlan(f"{where} cannot be read: {error}; {cure}") from error
+        raise DamagedPlan(f"{where} cannot be read: {error}; {_cure(root)}") from error
     if not whole:
-        raise DamagedPlan(f"{where} is not as it was written: {cure}")
-    manifest: Manifest = json.loads(text)
-    return plan, manifest
+        raise DamagedPlan(f"{where} is not as it was written: {_cure(root)}")
+    value: Manifest = json.loads(text)
+    return plan, value
+
+
+def _cure(root: str) -> str:
+    return f"corpus repair --corpus {root}, or build again"
 
 
 def _group(file: pq.ParquetFile, number: int) -> pl.DataFrame:
@@ -125,6 +149,8 @@ def _digest(plan: pl.DataFrame, manifest: str) -> str:
     digest = hashlib.sha256(manifest.encode())
     for column in SCHEMA:
         for number, piece in enumerate(plan[column].to_frame().iter_slices(AT_ONCE)):
-            digest.update(b"\n" * (number > 0) + "\n".join(piece[column].to_list()).encode())
+            if piece[column].null_count():
+                raise TypeError(f"{column} has nulls")
+            digest.update(b"\n" * (number > 0) + piece[column].str.join("\n").item().encode())
         digest.update(b"\0")
     return digest.hexdigest()
