@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import statistics
 from collections.abc import Collection
 from dataclasses import dataclass
 from importlib import resources
@@ -30,6 +29,7 @@ from schemas.ids import LEVELS
 from stages import storage
 from stages.fingerprint import fingerprint
 from stages.review.edit import Ask, Impossible
+from stages.review.figures import shift_bins
 
 LOG = logging.getLogger("corpus.review")
 STATIC = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
@@ -240,26 +240,18 @@ def mine(on: On, who: Who) -> list[dict[str, Any]]:
 @ROUTES.get("/api/quality")
 def quality(on: On, _: Who) -> wire.Quality:
     """How good the machine's events were, what reviewing costs, how far people agree."""
-    work, agreed, twice = on.review.quality()
-    bins = [
-        (n / len(work.bins), events, good / events if events else None) for n, (events, good) in enumerate(work.bins)
-    ]
-    said = agreed and {
-        "spans": agreed.spans,
-        "iou": agreed.iou,
-        **{f"boundary_f1_{t:g}_s": f1 for t, f1 in agreed.f1.items()},
-        "kappa": agreed.kappa,
-        "captions": agreed.captions,
-    }
+    found = on.review.quality()
     return wire.Quality(
-        judged=work.judged,
-        unedited=work.share_unedited,
-        rejected=work.rejected,
-        seconds={who: statistics.median(spent) / 1000 for who, spent in work.spent_ms.items()},
-        shifts_s=[ms / 1000 for ms in work.shifts_ms],
-        reliability=bins,
-        agreement=said,
-        twice=twice,
+        judged=found.judged,
+        unedited=found.unedited,
+        rejected=found.rejected,
+        seconds={who: person.seconds_decision for who, person in found.people.items()},
+        seconds_event={who: person.seconds_event for who, person in found.people.items()},
+        shifts_s=list(found.shifts_s),
+        shifts=shift_bins(found.shifts_s),
+        reliability=list(found.reliability),
+        agreement=found.agreed,
+        twice=found.twice,
     )
 
 

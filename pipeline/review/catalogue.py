@@ -14,7 +14,7 @@ import polars as pl
 
 from pipeline.corpus.view import Corpus
 from stages.review.fold import Place
-from stages.review.spans import Span, overlap
+from stages.review.spans import Span, built, overlap
 
 COLUMNS = {
     "event_id": "TEXT", "episode": "TEXT", "source": "TEXT", "level": "TEXT", "track": "TEXT", "start_ms": "INTEGER",
@@ -61,8 +61,12 @@ class Catalogue:
 
     def machine(self, place: Place) -> list[Span]:
         """The machine's spans of a level and track, in order."""
+        return [span for span, _ in self.known(place)]
+
+    def known(self, place: Place) -> list[tuple[Span, float]]:
+        """The same, each with its confidence."""
         query = "SELECT * FROM machine WHERE episode = ? AND level = ? AND track = ? ORDER BY start_ms"
-        return [_machine(r) for r in self._db.execute(query, place)]
+        return [(_machine(r), float(r["confidence"])) for r in self._db.execute(query, place)]
 
     def lay(self, place: Place, spans: Sequence[Span]) -> None:
         """Spans of today instead of those that were there; what a span is otherwise it has from the machine's span that
@@ -86,11 +90,6 @@ class Catalogue:
         """Levels and tracks of an episode."""
         query = "SELECT DISTINCT level, track FROM machine WHERE episode = ? ORDER BY level DESC, track"
         return [(episode, r["level"], r["track"]) for r in self._db.execute(query, (episode,))]
-
-    def judged(self) -> list[tuple[Span, float]]:
-        """(span, confidence of the event that it was) of all that are accepted or rejected."""
-        found = self._db.execute("SELECT * FROM spans WHERE state IN ('accepted', 'rejected')")
-        return [(_span(r), float(r["confidence"])) for r in found]
 
     def of(self, episode: str) -> list[dict[str, Any]]:
         """All spans of an episode, by level, track and time."""
@@ -122,14 +121,7 @@ class Catalogue:
 
 
 def _machine(row: sqlite3.Row | dict[str, Any]) -> Span:
-    """A span of the last build; what people had set of it already stays theirs when it is changed again."""
-    own = ["span"] * (row["origin"] == "human") + ["text"] * (row["said_by"] == "human")
-    return Span(row["start_ms"], row["end_ms"], row["primitive"], row["text"], own=tuple(own))
-
-
-def _span(row: sqlite3.Row) -> Span:
-    ends, said = (row["start_ms"], row["end_ms"]), (row["primitive"], row["text"])
-    return Span(*ends, *said, row["state"], bool(row["flagged"]), tuple(row["own"].split()))
+    return built(row["start_ms"], row["end_ms"], row["primitive"], row["text"], row["origin"], row["said_by"])
 
 
 def _row(span: Span, like: Mapping[str, Any]) -> list[Any]:

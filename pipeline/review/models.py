@@ -133,7 +133,13 @@ class Quality(BaseModel):
     unedited: float = Field(description="share of the judged that were accepted as the machine left them")
     rejected: int
     seconds: dict[str, float] = Field(description="median of each person's decisions, s")
+    seconds_event: dict[str, float | None] = Field(
+        description="all of each person's time over the events that they accepted or rejected, s; null before the first"
+    )
     shifts_s: list[float] = Field(description="how far edges were moved, later is positive")
+    shifts: list[tuple[float | None, float | None, int]] = Field(
+        description="the same as a histogram: over, up to (null: open), how many"
+    )
     reliability: list[tuple[float, int, float | None]] = Field(
         description="bins of the machine's confidence: lower end, events judged, share accepted as they were"
     )

@@ -20,8 +20,8 @@ from pipeline.review.store import Store
 from schemas.ids import unit_hash
 from schemas.review.decisions import DecisionRow
 from stages.review.edit import Ask, Impossible, change
+from stages.review.figures import Figures, figures, passes
 from stages.review.fold import Place, Touched, after, fold, laid_over, place_of
-from stages.review.quality import Agreement, Work, agreement, work
 from stages.review.spans import REVIEWED, Span, of_rows, over, seen
 from stages.text import plain
 
@@ -86,10 +86,7 @@ class Review:
 
     def _fold(self) -> None:
         rows = self.store.all()
-        self.touched, self.second = fold(rows), dict[tuple[str, Place], list[Touched]]()
-        for row in (r for r in rows if r["blind"]):
-            key = row["actor"], place_of(row)
-            self.second[key] = after(self.second.get(key, ()), row)
+        self.touched, self.second = fold(rows), passes(rows)
 
     def _lay(self, place: Place) -> list[Span]:
         laid = laid_over(self.catalogue.machine(place), self.touched.get(place, ()))
@@ -219,13 +216,12 @@ class Review:
                     found += self.catalogue.dressed(place, self.spans(place, actor))
             return [e for e in found if not e["state"]]
 
-    def quality(self) -> tuple[Work, Agreement | None, int]:
-        """(how good the machine's events were, how far people agree, episodes and levels of which that is said)."""
+    def quality(self) -> Figures:
+        """How good the machine's events were, how far people agree."""
         with self.lock:
-            both = [(self.spans(place), self.spans(place, who)) for who, place in self.second]
-            done = [pair for pair in both if all(s.state in REVIEWED for spans in pair for s in spans)]
-            rows = [r for r in self.store.all() if not r["blind"]]
-            return work(rows, self.catalogue.judged()), agreement(done), len(done)
+            rows = self.store.all()
+            known = {place: self.catalogue.known(place) for place in {place_of(r) for r in rows}}
+        return figures(rows, known.__getitem__)
 
     def of(self, episode: str, blind: str = "") -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """(spans of an episode, what people have said of spans that are not there any more); blind: as somebody sees

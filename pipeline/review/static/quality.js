@@ -10,12 +10,16 @@ export async function showQuality() {
   const box = document.getElementById("quality");
   const found = await get("quality");
   const rows = [["judged", found.judged], ["accepted as they were", percent(found.unedited)], ["rejected", found.rejected]];
-  for (const [who, seconds] of Object.entries(found.seconds)) rows.push([`${who}: a decision in`, `${seconds.toFixed(1)} s (median)`]);
+  for (const [who, seconds] of Object.entries(found.seconds)) {
+    rows.push([`${who}: a decision in`, `${seconds.toFixed(1)} s (median)`]);
+    const event = found.seconds_event[who];
+    if (event != null) rows.push([`${who}: an event in`, `${event.toFixed(1)} s`]);
+  }
   const close = made("button", "Close (Esc)", "primary");
   close.addEventListener("click", () => box.close());
   box.replaceChildren(
     made("h2", "What was judged"), list(rows),
-    made("h2", "Edges that were moved, s"), bars(shifts(found.shifts_s)),
+    made("h2", "Edges that were moved, s"), bars(shifts(found.shifts)),
     made("h2", "Accepted as they were, by the machine's confidence"), bars(found.reliability.map(([low, n, share]) => [`${low.toFixed(1)} to ${(low + 0.1).toFixed(1)}`, share ?? 0, n ? `${percent(share)} of ${n}` : "none yet"])),
     made("h2", `How far two people agree (${found.twice} levels of episodes judged twice)`),
     found.agreement ? list(Object.entries(found.agreement).map(([k, v]) => [NAMES[k] ?? k, Number.isInteger(v) ? v : v.toFixed(2)])) : made("p", "Nobody has judged anything twice yet: the state \u201csecond pass, blind\u201d of the queue has what to judge."),
@@ -30,14 +34,10 @@ function list(rows) {
   return found;
 }
 
-function shifts(all) {
-  const bins = [[-Infinity, -0.5], [-0.5, -0.25], [-0.25, -0.1], [-0.1, 0], [0, 0.1], [0.1, 0.25], [0.25, 0.5], [0.5, Infinity]];
-  const most = Math.max(1, ...bins.map(([a, b]) => all.filter((s) => s > a && s <= b).length));
-  return bins.map(([a, b]) => {
-    const n = all.filter((s) => s > a && s <= b).length;
-    const name = a === -Infinity ? `${b} and earlier` : b === Infinity ? `over ${a}` : `${a} to ${b}`;
-    return [name, n / most, String(n)];
-  });
+function shifts(bins) {
+  const most = Math.max(1, ...bins.map(([, , n]) => n));
+  const name = (low, high) => (low == null ? `${high} and earlier` : high == null ? `over ${low}` : `${low} to ${high}`);
+  return bins.map(([low, high, n]) => [name(low, high), n / most, String(n)]);
 }
 
 function bars(rows) {
