@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.resources import files
@@ -15,6 +16,7 @@ from pipeline.check.verdict import LEVELS
 from pipeline.corpus.view import Corpus
 from pipeline.report import captions, cluster_map, cutting, drawing, episodes, evenness, facts
 from pipeline.report.refusals import refusals
+from pipeline.report.reviewed import links
 from pipeline.report.sheets import sheets
 from pipeline.report.signal_drawing import signals
 from pipeline.report.timeline_drawing import timeline
@@ -77,6 +79,7 @@ def render(corpus: Corpus) -> str:
         captions=captions.levels(corpus),
         cards=captions.cards(corpus),
         stages=facts.stages(status),
+        command=f"corpus review --corpus {shlex.quote(corpus.root)}",
     )
 
 
@@ -129,4 +132,5 @@ def template(name: str) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["links"] = links
     return environment.get_template(name)

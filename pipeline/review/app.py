@@ -17,6 +17,8 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.types import ASGIApp
 
+from pipeline.report.page import NAME
+from pipeline.report.reviewed import links
 from pipeline.review import export, service
 from pipeline.review import models as wire
 from pipeline.review.access import COOKIE, LASTS_S, Access
@@ -34,6 +36,11 @@ from stages.review.figures import shift_bins
 LOG = logging.getLogger("corpus.review")
 STATIC = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 NO_STORE = {"cache-control": "no-store"}
+# The report brings its styles, pictures and clips with it. It has no script, and none could run.
+REPORT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:; form-action 'none'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
 PAUSE_S = 0.5  # after a token that is none
 ROUTES = APIRouter()
 TEMPLATES = Environment(
@@ -150,6 +157,18 @@ def sign_out() -> Response:
     response = RedirectResponse("/", 303)
     response.delete_cookie(COOKIE)
     return response
+
+
+@ROUTES.get("/report", response_class=HTMLResponse, include_in_schema=False)
+def report(request: Request, on: On) -> Response:
+    """The report as its last build wrote it, with links to this server; whoever has not signed in does so first."""
+    if on.access.who(request.cookies.get(COOKIE)) is None:
+        return RedirectResponse("/", 303)
+    try:
+        written = storage.read_bytes(storage.join(on.review.root, NAME))
+    except FileNotFoundError as error:
+        raise HTTPException(404, "there is no report yet: corpus report writes it") from error
+    return HTMLResponse(links.served(written), headers={**NO_STORE, "content-security-policy": REPORT_POLICY})
 
 
 @ROUTES.get("/media/{path:path}", response_class=Response)

@@ -21,6 +21,7 @@ import uvicorn
 
 from pipeline.corpus import record
 from pipeline.corpus.view import Corpus
+from pipeline.report.reviewed.links import PORT
 from pipeline.review.access import Access, NoAccess, is_loopback, tokens_of
 from pipeline.review.app import Server, application
 from pipeline.review.catalogue import Catalogue, events_of
@@ -40,7 +41,7 @@ class Options:
 
     root: str
     host: str = "127.0.0.1"
-    port: int = 8500
+    port: int = PORT
     tokens: str | None = None
     store: str | None = None
     names: tuple[str, ...] = ()
