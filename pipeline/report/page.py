@@ -16,7 +16,7 @@ from pipeline.check.verdict import LEVELS
 from pipeline.corpus.view import Corpus
 from pipeline.report import captions, cluster_map, cutting, drawing, episodes, evenness, facts
 from pipeline.report.refusals import refusals
-from pipeline.report.reviewed import links
+from pipeline.report.reviewed import links, quality
 from pipeline.report.sheets import sheets
 from pipeline.report.signal_drawing import signals
 from pipeline.report.timeline_drawing import timeline
@@ -53,6 +53,7 @@ def render(corpus: Corpus) -> str:
         for e, share in cutting.least_confident(events, {item.episode_id for item in shown})
     ]
     used, fates = facts.fates(corpus)
+    judged = quality.load(corpus)
     return template("page.html.j2").render(
         version=version("event-corpus"),
         total=total | {"duration": duration(total["hours"])},
@@ -79,6 +80,10 @@ def render(corpus: Corpus) -> str:
         captions=captions.levels(corpus),
         cards=captions.cards(corpus),
         stages=facts.stages(status),
+        judged=judged,
+        judged_shifts=quality.shifts(judged.figures) if judged.figures else "",
+        judged_reliability=quality.reliability(judged.figures) if judged.figures else "",
+        people=quality.PEOPLE,
         command=f"corpus review --corpus {shlex.quote(corpus.root)}",
     )
 
