@@ -15,6 +15,7 @@ from pipeline.check import after
 from pipeline.check.verdict import LEVELS
 from pipeline.corpus.view import Corpus
 from pipeline.report import captions, cluster_map, cutting, drawing, episodes, evenness, facts
+from pipeline.report.clips import cutting as clips
 from pipeline.report.refusals import refusals
 from pipeline.report.reviewed import links, quality
 from pipeline.report.sheets import sheets
@@ -80,6 +81,7 @@ def render(corpus: Corpus) -> str:
         captions=captions.levels(corpus),
         cards=captions.cards(corpus),
         stages=facts.stages(status),
+        clips=clips.load(corpus),
         judged=judged,
         judged_shifts=quality.shifts(judged.figures) if judged.figures else "",
         judged_reliability=quality.reliability(judged.figures) if judged.figures else "",
