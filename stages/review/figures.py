@@ -74,7 +74,11 @@ def figures(rows: Sequence[DecisionRow], machine: Callable[[Place], Known]) -> F
         (r for r in rows if not r["blind"]),
         ((s, _sure(s, known[place])) for place in touched for s in now[place] if s.state in REVIEWED),
     )
-    both = [(now[place], _now(known[place], own)) for (_, place), own in second.items() if known[place]]
+    both = [
+        (now[place], _now(known[place], own))
+        for (who, place), own in second.items()
+        if known[place] and all(t.actor != who for t in touched.get(place, ()))  # nobody is compared with themselves
+    ]
     done = [pair for pair in both if all(s.state in REVIEWED for spans in pair for s in spans)]
     return Figures(
         found.judged,
