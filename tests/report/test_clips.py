@@ -78,14 +78,17 @@ def test_clips_are_of_their_events_and_the_same_each_time(filmed):
     assert 1 < len(found) <= 8
     assert sum(map(len, found.values())) <= cutting.TOTAL_BYTES
     assert page.count(f"{len(found)} clips, {sum(map(len, found.values())) / 1000:.0f} kB") == 1
-    fps = corpus.table("alignments")["fps"][0]
-    step = max(1, int(fps // cutting.FPS))
     for event, video in found.items():
         span = spans[event]
         assert (span["level"], span["track"], span["static"]) == ("L1", "all", False)
-        first, end = cutting.middle(span["start_frame"], span["end_frame"], fps)
+        seconds = span["end_s"] - span["start_s"]
+        rate = (span["end_frame"] - span["start_frame"]) / seconds
+        step = round(rate / cutting.FPS)
+        first, end = cutting.middle(span["start_frame"], span["end_frame"], rate)
         with av.open(io.BytesIO(video)) as container:
             pictures = list(container.decode(video=0))
+            length = float(container.streams.video[0].duration * container.streams.video[0].time_base)
+        assert length == pytest.approx(min(seconds, cutting.SECONDS), abs=step / rate + 0.01)  # as quick as it was
         assert len(pictures) == len(range(first, end, step))
         whole = frames(filmed, corpus, span["episode_id"])
         mean = [p.to_ndarray(format="gray").mean() for p in pictures]

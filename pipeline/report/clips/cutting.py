@@ -72,9 +72,7 @@ def load(corpus: Corpus) -> Clips:
     if not episodes:
         return Clips([], 0)
     texts = dict(corpus.table("captions", episodes, ["event_id", "text"]).iter_rows())
-    clocks = {
-        a["episode_id"]: a for a in corpus.table("alignments", episodes, ["episode_id", "fps", "cameras"]).to_dicts()
-    }
+    clocks = {a["episode_id"]: a for a in corpus.table("alignments", episodes, ["episode_id", "cameras"]).to_dicts()}
     seen: dict[str, Mapping[str, Any]] = {}
     columns = ["episode_id", "camera", "proxy", "gop", "width", "height"]
     for row in corpus.table("observations", episodes, columns).to_dicts():
@@ -102,15 +100,17 @@ def _clip(
     path = f"media/{camera['proxy']}"
     if index is None or path not in sums:
         return None
-    start, end = middle(event["start_frame"], event["end_frame"], clock["fps"])
-    step = max(1, int(clock["fps"] // FPS))
+    seconds = event["end_s"] - event["start_s"]
+    rate = (event["end_frame"] - event["start_frame"]) / seconds  # frames may be missing: not the camera's own
+    start, end = middle(event["start_frame"], event["end_frame"], rate)
+    step = max(1, round(rate / FPS))
     numbers = [int(index[frame]) for frame in range(start, end, step)]
     try:
         with corpus.ledger.intact(path, sums[path]) as local:
             pictures = picked(local, numbers, camera["gop"], scaled_size(camera["width"], camera["height"], SIDE))
     except (OSError, ValueError, av.FFmpegError, Quarantined, storage.Unusable):
         return None
-    video = small([pictures[n] for n in numbers], clock["fps"] / step, camera["gop"])
+    video = small([pictures[n] for n in numbers], rate / step, camera["gop"])
     if video is None:
         return None
     return Clip(
@@ -120,8 +120,8 @@ def _clip(
         clipped(text, TEXT),
         event["confidence"],
         camera["camera"],
-        event["end_s"] - event["start_s"],
-        (end - start) / clock["fps"],
+        seconds,
+        (end - start) / rate,
         "data:video/mp4;base64," + base64.b64encode(video).decode(),
         jpeg_uri(Image.fromarray(pictures[numbers[0]])),
         len(video),
