@@ -134,7 +134,7 @@ def test_other_settings_keep_what_people_have_set_and_mark_what_has_moved(build,
     page = Page(corpus, tmp_path)
     edges = {s.start for s in page.spans()}
     assert {spans[0].end + 100, spans[1].end} <= edges
-    now, stale = page.spans(SECOND), page.review.of(SECOND)[1]
+    now, stale = page.spans(SECOND), page.review.of(SECOND, "ada")[1]
     judged = [s for s in now if s.state == "accepted"]
     assert len(stale) + len(judged) == len(spans)  # both episodes are cut alike at first
     assert stale
