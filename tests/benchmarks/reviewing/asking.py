@@ -2,8 +2,9 @@
 
 In: the sample's corpus, its truth. Out: Markdown. A person is simulated who judges L1 events by the truth (right: both
 boundaries within 0.5 s of true ones, the primitive agrees) and takes 2 s and the event's length for one that is right,
-10 s more for one to correct, each time times a draw around 1 (log-normal, 0.3). All orders begin with the same 50 events
-by episode, episodes in an order that is drawn; from then on each goes its own way, and `worth` learns after each ten.
+10 s more for one to correct, each time times a draw around 1 (log-normal, 0.3). All orders begin with the same 50
+events by episode, episodes in an order that is drawn; from then on each goes its own way, and `worth` learns after each
+ten.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How quick the server answers over many events: `python -m tests.benchmarks.reviewing.large [EVENTS]`.
 
-In: events that are made up (four an episode), gold among them, some hundred that were judged. Out: Markdown, ms. Requests
-go through the whole application, without a network.
+In: events that are made up (four an episode), gold among them, some hundred that were judged. Out: Markdown, ms.
+Requests go through the whole application, without a network.
 """
 
 from __future__ import annotations
