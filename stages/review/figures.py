@@ -57,9 +57,10 @@ class Figures:
 
 
 def passes(rows: Iterable[DecisionRow]) -> dict[tuple[str, Place], list[Touched]]:
-    """What people touched in blind second passes, by who and where; rows in order of time."""
+    """What people touched in blind second passes, by who and where; rows in order of time. What they said of gold is
+    none: it measures people, not the machine."""
     found: dict[tuple[str, Place], list[Touched]] = {}
-    for row in (r for r in rows if r["blind"]):
+    for row in (r for r in rows if r["blind"] and not r["gold"]):
         key = row["actor"], place_of(row)
         found[key] = after(found.get(key, ()), row)
     return found

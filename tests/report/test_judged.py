@@ -67,6 +67,8 @@ def test_a_second_pass_is_compared_with_what_stands():
     assert found.agreed["boundary_f1_0.5_s"] == 1.0
     assert found.judged == 4  # the second pass judges nothing anew
     assert set(found.people) == {"ada"}
+    gold = [r | {"gold": True} for r in blind]
+    assert figures([*review.rows, *gold], lambda _: KNOWN).twice == 0  # that measures people, not the machine
     own = [r | {"actor": "ada"} for r in blind]
     assert figures([*review.rows, *own], lambda _: KNOWN).twice == 0  # nobody is compared with themselves
 
