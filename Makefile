@@ -56,7 +56,7 @@ review-test: $(VENV)/.installed  ## The review page in a headless Chromium (Debi
 	@$(BIN)/python -c 'import playwright, axe_playwright_python' 2>/dev/null || \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/review/requirements.txt
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || $(BIN)/python -m playwright install chromium
-	$(BIN)/python -m pytest -m review -s tests/review
+	$(BIN)/python -m pytest -m review -s tests/review tests/report
 
 check-exports: corpus  ## Open and train on the exports of CORPUS with lerobot and Megatron Energon; writes docs/exports.md (Python 3.12 or 3.13; 11 GB, once)
 	$(BIN)/python -m tests.exports --corpus $(call quoted,$(CORPUS)) --of $(call quoted,$(SOURCE)) --environments $(VENV) --write docs/exports.md

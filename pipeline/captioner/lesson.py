@@ -1,7 +1,8 @@
 """What a corpus can teach a captioner: the captions that people have written or corrected.
 
-In: a corpus with captions of people (`segment.labels` with texts, the review page), or that they have accepted. Out:
-examples: the very questions that its build would ask about those events, with the people's answers.
+In: a corpus with captions of people (`segment.labels` with texts, the review page), or that they have accepted; what
+they have rejected teaches nothing. Out: examples: the very questions that its build would ask about those events, with
+the people's answers.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import polars as pl
 from pipeline.captioner.examples import Example
 from pipeline.corpus.view import Corpus
 from pipeline.labels import LabelError
-from pipeline.reviewed import right
+from pipeline.reviewed import captions
 from schemas.alignments import ALIGNMENTS
 from schemas.captions import CAPTIONS, CaptionRow
 from schemas.episodes import EPISODES
@@ -37,35 +38,35 @@ class NothingToLearn(LabelError):
 
 
 def examples(corpus: Corpus) -> list[Example]:
-    """Examples of a corpus. Raises NothingToLearn."""
-    accepted = right(corpus)
-    captions = corpus.table("captions", columns=["event_id", "episode_id", "level", "source"])
-    captions = captions.filter((pl.col("source") == "human") | pl.col("event_id").is_in(list(accepted)))
-    captions = captions.filter(pl.col("level").is_in(ASKED))
-    if captions.height < FEWEST:
+    """Examples of a corpus. Raises NothingToLearn, DamagedDecisions."""
+    reviewed = captions(corpus)
+    columns = ["event_id", "episode_id", "level", "source"]
+    found = corpus.table("captions", columns=columns).filter(pl.col("level").is_in(ASKED))
+    settled = (pl.col("source") == "human") | pl.col("event_id").is_in([*reviewed.right, *reviewed.words])
+    found = found.filter(settled & ~pl.col("event_id").is_in(list(reviewed.rejected)))
+    if found.height < FEWEST:
         raise NothingToLearn(
-            f"{captions.height} captions of L1 and L0 are by people, or were accepted by them; at least {FEWEST} "
+            f"{found.height} captions of L1 and L0 are by people, or were accepted by them; at least {FEWEST} "
             "are needed: give them as segment.labels, or review some"
         )
     config = CaptionConfig.model_validate(corpus.manifest["config"]["caption"])
-    found: list[Example] = []
-    for name in captions["episode_id"].unique().sort().to_list():
-        found += _of_episode(corpus, name, config, accepted)
-    return found
+    made: list[Example] = []
+    for (name,), own in found.sort("episode_id").group_by("episode_id", maintain_order=True):
+        made += _of_episode(corpus, str(name), config, set(own["event_id"]), reviewed.words)
+    return made
 
 
-def _of_episode(corpus: Corpus, name: str, config: CaptionConfig, accepted: Collection[str]) -> Iterator[Example]:
+def _of_episode(
+    corpus: Corpus, name: str, config: CaptionConfig, settled: Collection[str], words: Mapping[str, str]
+) -> Iterator[Example]:
+    """settled: its events to learn from; words: what people call some of them, which no build has taken up yet."""
     (episode,), (alignment,) = corpus.rows(EPISODES, [name]), corpus.rows(ALIGNMENTS, [name])
     events = both_arms(corpus.rows(EVENTS, [name]))
     clips = corpus.rows(OBSERVATIONS, [name])
     signals = signals_of(corpus.rows(SIGNALS, [name]))
     asked = asking(episode, signals, alignment, events, [c["camera"] for c in clips], config.moments)
-    said = {c["event_id"]: c for c in corpus.rows(CAPTIONS, [name])}
-    mine = [
-        e
-        for e in events
-        if e["level"] in ASKED and (said[e["event_id"]]["source"] == "human" or e["event_id"] in accepted)
-    ]
+    said = {c["event_id"]: _in_words(c, words) for c in corpus.rows(CAPTIONS, [name])}
+    mine = [e for e in events if e["event_id"] in settled]
     frames = asked.frames(asked.handlings(), mine)
     seen = pictures(
         lambda path: storage.local_copy(corpus.ledger.path(path)), clips, alignment, frames, config.picture_side
@@ -77,6 +78,12 @@ def _of_episode(corpus: Corpus, name: str, config: CaptionConfig, accepted: Coll
     for event in mine:
         thing = things[asked.handling_of(event)] if things else ""
         yield Example(asked.event(event, thing, seen), answer(event, said[event["event_id"]], thing))
+
+
+def _in_words(said: CaptionRow, words: Mapping[str, str]) -> CaptionRow:
+    """A caption as a build would take a person's words up: nobody has said where from and where to."""
+    text = words.get(said["event_id"])
+    return said if text in (None, said["text"]) else {**said, "text": str(text), "from_place": "", "to_place": ""}
 
 
 def answer(event: EventRow, said: CaptionRow, thing: str) -> dict[str, str]:

@@ -15,10 +15,22 @@ from pipeline.config import ConfigError
 @click.option("--tokens", metavar="FILE", help="A line `name token` for each who may sign in.")
 @click.option("--store", metavar="FILE", help="Where decisions are kept until they are in the corpus: a local disk.")
 @click.option("--name", "names", multiple=True, metavar="HOST", help="The server's name behind a proxy. Repeats.")
+@click.option(
+    "--gold", multiple=True, metavar="FILE", help="Spans that are right, every one of a level: dealt in blind. Repeats."
+)
+@click.option("--lead", "leads", multiple=True, metavar="NAME", help="Who sees how people do at --gold. Repeats.")
 @click.option("--no-browser", is_flag=True, help="Open no browser.")
 @mendable
 def review(
-    root: str, host: str, port: int, tokens: str | None, store: str | None, names: tuple[str, ...], no_browser: bool
+    root: str,
+    host: str,
+    port: int,
+    tokens: str | None,
+    store: str | None,
+    names: tuple[str, ...],
+    gold: tuple[str, ...],
+    leads: tuple[str, ...],
+    no_browser: bool,
 ) -> None:
     """Serve the review page of a corpus: correct captions, boundaries and primitives, accept, reject."""
     try:
@@ -30,7 +42,7 @@ def review(
     from pipeline.review.access import NoAccess
     from pipeline.review.store import StoreInUse
 
-    options = Options(root, host, port, tokens, store, names, not no_browser)
+    options = Options(root, host, port, tokens, store, names, not no_browser, gold, leads)
     try:
         serve(options, click.echo)
     except (NoAccess, StoreInUse) as error:

@@ -17,7 +17,7 @@ from typing import cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.review.decisions import DECISIONS, DecisionRow
+from schemas.review.decisions import DECISIONS, LATER, DecisionRow
 from schemas.table import SchemaError
 from stages import storage
 from stages.review.fold import fold
@@ -93,8 +93,17 @@ def _part(root: str, name: str) -> list[DecisionRow]:
         blob = storage.read_bytes(uri)
         if match is None or hashlib.sha256(blob).hexdigest()[:16] != match[1]:
             raise DamagedDecisions(words)
-        table = pq.read_table(pa.BufferReader(blob)).cast(DECISIONS.schema)
+        table = _of_today(pq.read_table(pa.BufferReader(blob))).cast(DECISIONS.schema)
         DECISIONS.validate(table)
     except (OSError, pa.ArrowException, SchemaError) as error:
         raise DamagedDecisions(f"{words} ({error})") from error
     return cast("list[DecisionRow]", table.to_pylist())
+
+
+def _of_today(table: pa.Table) -> pa.Table:
+    """With the columns that were not there yet when it was written."""
+    for name, value in LATER.items():
+        if name not in table.column_names:
+            kind = DECISIONS.schema.field(name).type
+            table = table.append_column(name, pa.array([value] * table.num_rows, kind))
+    return table

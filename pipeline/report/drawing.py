@@ -106,8 +106,9 @@ def shares(rows: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
     ]
 
 
-def figure(width: float, height: float, label: str, inside: str) -> str:
-    return f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}">{inside}</svg>'
+def figure(width: float, height: float, label: str, inside: str, role: str = "img") -> str:
+    """role: `group` where there are links inside."""
+    return f'<svg viewBox="0 0 {width:g} {height:g}" role="{role}" aria-label="{escape(label)}">{inside}</svg>'
 
 
 def rect(x: float, y: float, width: float, height: float, style: str) -> str:

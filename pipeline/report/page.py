@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.resources import files
@@ -14,7 +15,9 @@ from pipeline.check import after
 from pipeline.check.verdict import LEVELS
 from pipeline.corpus.view import Corpus
 from pipeline.report import captions, cluster_map, cutting, drawing, episodes, evenness, facts
+from pipeline.report.clips import cutting as clips
 from pipeline.report.refusals import refusals
+from pipeline.report.reviewed import links, quality
 from pipeline.report.sheets import sheets
 from pipeline.report.signal_drawing import signals
 from pipeline.report.timeline_drawing import timeline
@@ -51,6 +54,7 @@ def render(corpus: Corpus) -> str:
         for e, share in cutting.least_confident(events, {item.episode_id for item in shown})
     ]
     used, fates = facts.fates(corpus)
+    judged = quality.load(corpus)
     return template("page.html.j2").render(
         version=version("event-corpus"),
         total=total | {"duration": duration(total["hours"])},
@@ -77,6 +81,12 @@ def render(corpus: Corpus) -> str:
         captions=captions.levels(corpus),
         cards=captions.cards(corpus),
         stages=facts.stages(status),
+        clips=clips.load(corpus),
+        judged=judged,
+        judged_shifts=quality.shifts(judged.figures) if judged.figures else "",
+        judged_reliability=quality.reliability(judged.figures) if judged.figures else "",
+        people=quality.PEOPLE,
+        command=f"corpus review --corpus {shlex.quote(corpus.root)}",
     )
 
 
@@ -129,4 +139,5 @@ def template(name: str) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["links"] = links
     return environment.get_template(name)

@@ -1,7 +1,7 @@
 """An episode as SVG: speed, gripper, spans of three levels and thumbnails under one axis of time.
 
-In: a `Timeline`. Out: SVG. Spans of the captioned level carry the number under which their caption is listed. A
-thumbnail's left edge is at its time, as in a video editor.
+In: a `Timeline`. Out: SVG. Spans of the captioned level carry the number under which their caption is listed; each
+is a link to the review page. A thumbnail's left edge is at its time, as in a video editor.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pipeline.report.drawing import COLOURS, figure, rect, text
 from pipeline.report.episodes import CAPTIONED, Timeline
 from pipeline.report.pictures import Strip
+from pipeline.report.reviewed import links
 
 WIDTH, LEFT, RIGHT = 980, 74, 6
 SPEED, GRIPPER, BAR = 52, 34, 20  # px, heights
@@ -59,7 +60,7 @@ def timeline(item: Timeline) -> str:
     _axis(page)
     for strip, times in item.strips:
         _strip(page, strip, times)
-    return figure(WIDTH, page.y + 2, f"timeline of {item.episode_id}", "".join(page.parts))
+    return figure(WIDTH, page.y + 2, f"timeline of {item.episode_id}", "".join(page.parts), "group")
 
 
 def _graph(
@@ -130,14 +131,14 @@ def _bar(span: Mapping[str, Any], start: float, end: float, y: float, number: st
     pale = ' fill-opacity="0.3"' if span["static"] else ""
     bar = rect(start, y, width, BAR, f'rx="2" fill="{colour}"{pale}')
     if width < 4:
-        return bar
+        return links.around(span["event_id"], bar)
     fitting = (f"{number}{span['primitive']}", number.strip())
     label = next((words for words in fitting if len(words) * LETTER < width - 5), "")
     ink = "var(--ink)" if span["static"] else _ink_on(colour)
     said = text(start + 4, y + 14, label, style=f'class="onbar" style="fill:{ink}"') if label else ""
     seconds = f"{span['start_s']:.2f} to {span['end_s']:.2f} s, confidence {span['confidence']:.2f}"
     tip = escape(f"{seconds}: {span['caption'] or span['primitive']}")
-    return f"<g><title>{tip}</title>{bar}{said}</g>"
+    return links.around(span["event_id"], f"<title>{tip}</title>{bar}{said}")
 
 
 def _ink_on(colour: str) -> str:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import statistics
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import resources
 from typing import Annotated, Any, Literal
 
@@ -18,6 +17,8 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.types import ASGIApp
 
+from pipeline.report.page import NAME
+from pipeline.report.reviewed import links
 from pipeline.review import export, service
 from pipeline.review import models as wire
 from pipeline.review.access import COOKIE, LASTS_S, Access
@@ -30,10 +31,16 @@ from schemas.ids import LEVELS
 from stages import storage
 from stages.fingerprint import fingerprint
 from stages.review.edit import Ask, Impossible
+from stages.review.figures import shift_bins
 
 LOG = logging.getLogger("corpus.review")
 STATIC = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 NO_STORE = {"cache-control": "no-store"}
+# The report brings its styles, pictures and clips with it. It has no script, and none could run.
+REPORT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:; form-action 'none'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
 PAUSE_S = 0.5  # after a token that is none
 ROUTES = APIRouter()
 TEMPLATES = Environment(
@@ -43,12 +50,17 @@ TEMPLATES = Environment(
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What routes need. level: of the events that people are shown first."""
+    """What routes need. level: of the events that people are shown first; leads: who may see how well people do at
+    gold, None: whoever is let in."""
 
     review: Review
     access: Access
     level: str
     name: str
+    leads: frozenset[str] | None = None
+
+    def leads_it(self, who: str) -> bool:
+        return self.leads is None or who in self.leads
 
 
 def application(server: Server, hosts: Collection[str]) -> ASGIApp:
@@ -152,6 +164,18 @@ def sign_out() -> Response:
     return response
 
 
+@ROUTES.get("/report", response_class=HTMLResponse, include_in_schema=False)
+def report(request: Request, on: On) -> Response:
+    """The report as its last build wrote it, with links to this server; whoever has not signed in does so first."""
+    if on.access.who(request.cookies.get(COOKIE)) is None:
+        return RedirectResponse("/", 303)
+    try:
+        written = storage.read_bytes(storage.join(on.review.root, NAME))
+    except FileNotFoundError as error:
+        raise HTTPException(404, "there is no report yet: corpus report writes it") from error
+    return HTMLResponse(links.served(written), headers={**NO_STORE, "content-security-policy": REPORT_POLICY})
+
+
 @ROUTES.get("/media/{path:path}", response_class=Response)
 def file(path: str, request: Request, on: On, _: Who) -> Response:
     """A proxy or a strip of pictures that the corpus names, by byte ranges."""
@@ -164,11 +188,12 @@ def file(path: str, request: Request, on: On, _: Who) -> Response:
 
 
 @ROUTES.get("/api/facets")
-def facets(on: On, _: Who) -> wire.Facets:
+def facets(on: On, who: Who) -> wire.Facets:
     """What events can be filtered by, with how many there are of each."""
     with on.review.lock:
         found, version = on.review.catalogue.facets, on.review.version
-    return wire.Facets(facets=found, primitives=list(PRIMITIVES), levels=list(LEVELS), level=on.level, version=version)
+    names, missing = {"primitives": list(PRIMITIVES), "levels": list(LEVELS)}, on.review.learning.now.missing
+    return wire.Facets(facets=found, **names, level=on.level, version=version, missing=missing, lead=on.leads_it(who))
 
 
 @ROUTES.get("/api/queue")
@@ -176,31 +201,32 @@ def queue(
     on: On,
     who: Who,
     wanted: Wanted,
-    order: Literal["episode", "confidence", "rarity"] = "episode",
+    order: Literal["episode", "confidence", "rarity", "worth"] = "episode",
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
     second: bool = False,
 ) -> wire.Queue:
-    """Events that are wanted, in order; second: those of a level that you are to judge blind, after others."""
+    """Events that are wanted, in order (worth: most likely errors a second of work first); second: those of a level
+    that you are to judge blind, after others."""
     if second:
         rows = on.review.second_pass(who, wanted["level"] or on.level)
         total = len(rows)
     else:
-        rows, total = on.review.find(wanted, order, limit, offset)
+        rows, total = on.review.queue(who, wanted, order, limit, offset)
     return wire.Queue(events=[wire.Event(**r) for r in rows[:limit]], total=total, held=on.review.held_by_others(who))
 
 
 @ROUTES.get("/api/progress")
 def progress(on: On, who: Who, wanted: Wanted) -> wire.Progress:
     """How much of what is wanted has been judged, and who has done how much."""
-    return wire.Progress(**on.review.progress(wanted), me=who)
+    return wire.Progress(**on.review.progress(wanted, who), me=who)
 
 
 @ROUTES.get("/api/episode")
 def episode(on: On, who: Who, id: Annotated[str, Query(pattern=wire.EPISODE)], second: bool = False) -> wire.Shown:
     """An episode's cameras, frames and spans; second: without what others have decided."""
     about = on.review.episodes.about(id)
-    events, stale = on.review.of(id, who if second else "")
+    events, stale = on.review.of(id, who, second)
     return wire.Shown(about=about, events=[wire.Event(**e) for e in events], stale=stale)
 
 
@@ -240,34 +266,44 @@ def mine(on: On, who: Who) -> list[dict[str, Any]]:
 @ROUTES.get("/api/quality")
 def quality(on: On, _: Who) -> wire.Quality:
     """How good the machine's events were, what reviewing costs, how far people agree."""
-    work, agreed, twice = on.review.quality()
-    bins = [
-        (n / len(work.bins), events, good / events if events else None) for n, (events, good) in enumerate(work.bins)
-    ]
-    said = agreed and {
-        "spans": agreed.spans,
-        "iou": agreed.iou,
-        **{f"boundary_f1_{t:g}_s": f1 for t, f1 in agreed.f1.items()},
-        "kappa": agreed.kappa,
-        "captions": agreed.captions,
-    }
+    found = on.review.quality()
     return wire.Quality(
-        judged=work.judged,
-        unedited=work.share_unedited,
-        rejected=work.rejected,
-        seconds={who: statistics.median(spent) / 1000 for who, spent in work.spent_ms.items()},
-        shifts_s=[ms / 1000 for ms in work.shifts_ms],
-        reliability=bins,
-        agreement=said,
-        twice=twice,
+        judged=found.judged,
+        unedited=found.unedited,
+        rejected=found.rejected,
+        seconds={who: person.seconds_decision for who, person in found.people.items()},
+        seconds_event={who: person.seconds_event for who, person in found.people.items()},
+        shifts_s=list(found.shifts_s),
+        shifts=shift_bins(found.shifts_s),
+        reliability=list(found.reliability),
+        agreement=found.agreed,
+        twice=found.twice,
     )
 
 
+@ROUTES.get("/api/learned")
+def learned(on: On, _: Who) -> wire.Learned:
+    """How far the machine's confidence is to be trusted, before and after it was calibrated on what was reviewed."""
+    now = on.review.learning.now
+    if now.calibration is None:
+        return wire.Learned(events=now.events, missing=now.missing, before=None, after=None)
+    before, after = (wire.Reliability(**asdict(r)) for r in (now.calibration.before, now.calibration.after))
+    return wire.Learned(events=now.events, missing=0, before=before, after=after)
+
+
+@ROUTES.get("/api/gold", responses={403: {"description": "only who is in charge sees it"}})
+def gold(on: On, who: Who) -> wire.Gold:
+    """How well people do at events whose right answer is known."""
+    if not on.leads_it(who):
+        raise HTTPException(403, "only who is in charge sees that")
+    events = sum(len(own) for own in on.review.gold.answers.values())
+    return wire.Gold(events=events, people={p: wire.Score(**asdict(s)) for p, s in on.review.gold_scores().items()})
+
+
 @ROUTES.get("/api/export", response_class=Response)
-def exported(on: On, _: Who, format: Literal["jsonl", "csv", "parquet"] = "jsonl") -> Response:
-    """All decisions, in order of time."""
-    with on.review.lock:
-        rows = on.review.store.all()
+def exported(on: On, who: Who, format: Literal["jsonl", "csv", "parquet"] = "jsonl") -> Response:
+    """All decisions, in order of time; those about gold for who may see them."""
+    rows = on.review.decisions(on.leads_it(who))
     name = f'attachment; filename="decisions.{format}"'
     headers = {"content-disposition": name, **NO_STORE}
     return Response(export.FORMATS[format](rows), headers=headers, media_type=export.TYPES[format])
@@ -281,13 +317,21 @@ def decide(body: wire.Decide, on: On, who: Who) -> Response:
     ask = Ask(body.action, body.at_ms, body.to_ms, body.until_ms, body.primitive, body.text)
     seen = fingerprint(body.seen)
     request = service.Request(body.decision_id, place, ask, seen, body.undoes, body.spent_ms, body.comment, body.blind)
-    blind = who if body.blind else ""
     try:
         row = on.review.decide(request, who)
     except Conflict as error:
-        found = {"kind": error.kind, "detail": str(error), "by": error.by, "events": _of(on.review, place, blind)}
+        found = {
+            "kind": error.kind,
+            "detail": str(error),
+            "by": error.by,
+            "events": _of(on.review, place, who, body.blind),
+        }
         return JSONResponse(found, 409)
-    answer = {"decision_id": row["decision_id"], "time_ms": row["time_ms"], "events": _of(on.review, place, blind)}
+    answer = {
+        "decision_id": row["decision_id"],
+        "time_ms": row["time_ms"],
+        "events": _of(on.review, place, who, body.blind),
+    }
     return JSONResponse(wire.Decided.model_validate(answer).model_dump())
 
 
@@ -301,5 +345,5 @@ def lease(body: wire.Lease, on: On, who: Who) -> Response:
     return Response(status_code=204)
 
 
-def _of(review: Review, place: tuple[str, str, str], blind: str) -> list[dict[str, Any]]:
-    return [e for e in review.of(place[0], blind)[0] if (e["level"], e["track"]) == place[1:]]
+def _of(review: Review, place: tuple[str, str, str], who: str, blind: bool) -> list[dict[str, Any]]:
+    return [e for e in review.of(place[0], who, blind)[0] if (e["level"], e["track"]) == place[1:]]

@@ -7,20 +7,22 @@ over 100,000 events takes some tens of ms (docs/review.md), and what a decision 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
 from pipeline.corpus.view import Corpus
+from schemas.review.decisions import MachineRow
 from stages.review.fold import Place
-from stages.review.spans import Span, overlap
+from stages.review.spans import Span, built, overlap
 
 COLUMNS = {
     "event_id": "TEXT", "episode": "TEXT", "source": "TEXT", "level": "TEXT", "track": "TEXT", "start_ms": "INTEGER",
     "end_ms": "INTEGER", "primitive": "TEXT", "text": "TEXT", "confidence": "REAL", "status": "TEXT",
     "said_by": "TEXT", "sure": "REAL", "doubt": "INTEGER", "recovery": "TEXT", "origin": "TEXT", "static": "INTEGER",
-    "task": "TEXT", "vl": "INTEGER", "action": "INTEGER", "rarity": "INTEGER",
+    "task": "TEXT", "vl": "INTEGER", "action": "INTEGER", "rarity": "INTEGER", "chance": "REAL", "worth": "REAL",
+    "gold": "INTEGER",
 }  # fmt: skip
 REVIEW = {"state": "TEXT", "flagged": "INTEGER", "own": "TEXT", "seen": "TEXT", "words": "TEXT"}
 SURE = "min(confidence, coalesce(sure, 1))"
@@ -29,6 +31,7 @@ ORDERS = {  # of the queue
     "episode": "episode, start_ms",
     "confidence": f"{SURE}, episode, start_ms",
     "rarity": "rarity, episode, start_ms",
+    "worth": "worth DESC, episode, start_ms",
     "spread": "start_ms * 7919 % 1009, episode",  # of a cluster: from all over it, the same each time
 }
 EQUAL = ("source", "task", "level", "track", "primitive", "status", "vl", "action", "origin", "recovery")
@@ -39,7 +42,7 @@ class Catalogue:
     """Not safe for several threads at a time."""
 
     def __init__(self, events: pl.DataFrame) -> None:
-        """events: COLUMNS, one row a span of the machine's."""
+        """events: COLUMNS, one row a span of the machine's; chance and worth are set later (`value`), gold too."""
         self._db = sqlite3.connect(":memory:", check_same_thread=False)
         self._db.row_factory = sqlite3.Row
         machine = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
@@ -47,8 +50,8 @@ class Catalogue:
         self._db.execute(f"CREATE TABLE machine ({machine})")
         self._db.execute(f"CREATE TABLE spans ({machine}, {review})")
         marks = ", ".join("?" * len(COLUMNS))
-        rows = events.select(list(COLUMNS)).sort("episode", "level", "track", "start_ms").iter_rows()
-        self._db.executemany(f"INSERT INTO machine VALUES ({marks})", rows)
+        self.events = events.select(list(COLUMNS)).sort("episode", "level", "track", "start_ms")
+        self._db.executemany(f"INSERT INTO machine VALUES ({marks})", self.events.iter_rows())
         own = """trim(iif(origin = 'human', 'span ', '') || iif(said_by = 'human', 'text', ''))"""
         self._db.execute(f"INSERT INTO spans SELECT *, '', 0, {own}, '', {SEARCHED} FROM machine")
         for table in ("machine", "spans"):
@@ -61,8 +64,12 @@ class Catalogue:
 
     def machine(self, place: Place) -> list[Span]:
         """The machine's spans of a level and track, in order."""
+        return [span for span, _ in self.known(place)]
+
+    def known(self, place: Place) -> list[tuple[Span, float]]:
+        """The same, each with its confidence."""
         query = "SELECT * FROM machine WHERE episode = ? AND level = ? AND track = ? ORDER BY start_ms"
-        return [_machine(r) for r in self._db.execute(query, place)]
+        return [(_machine(r), float(r["confidence"])) for r in self._db.execute(query, place)]
 
     def lay(self, place: Place, spans: Sequence[Span]) -> None:
         """Spans of today instead of those that were there; what a span is otherwise it has from the machine's span that
@@ -82,15 +89,36 @@ class Catalogue:
         rows = [_row(s, max(machine, key=lambda m: overlap(m[0], s))[1]) for s in spans]
         return [_out(dict(zip([*COLUMNS, *REVIEW], row, strict=True))) for row in rows]
 
+    def said(self, place: Place, span: Span) -> MachineRow | None:
+        """What the machine says of the event that a span is most like; None where that is a person's or a log's."""
+        query = "SELECT * FROM machine WHERE episode = ? AND level = ? AND track = ? AND start_ms < ? AND end_ms > ?"
+        found = self._db.execute(query, (*place, span.end, span.start)).fetchall()
+        like = max(found, key=lambda r: overlap(Span(r["start_ms"], r["end_ms"], ""), span), default=None)
+        if like is None or like["origin"] != "machine" or like["said_by"] == "human":
+            return None
+        sure = min(like["confidence"], 1.0 if like["sure"] is None else like["sure"])
+        doubt = bool(like["doubt"])
+        return {"primitive": like["primitive"], "sure": sure, "said_by": like["said_by"], "doubt": doubt}
+
+    def value(self, first: int, chance: Sequence[float], worth: Sequence[float]) -> None:
+        """Set what was learned of some rows of `events`, from row `first` on."""
+        places = self.events.select("episode", "level", "track", "start_ms").slice(first, len(chance)).rows()
+        values = [(c, w, n) for n, (c, w) in enumerate(zip(chance, worth, strict=True), first + 1)]
+        self._db.executemany("UPDATE machine SET chance = ?, worth = ? WHERE rowid = ?", values)
+        where = "episode = ? AND level = ? AND track = ? AND start_ms = ?"
+        rows = [(c, w, *place) for c, w, place in zip(chance, worth, places, strict=True)]
+        self._db.executemany(f"UPDATE spans SET chance = ?, worth = ? WHERE {where}", rows)
+
+    def keep_gold(self, places: Collection[Place]) -> None:
+        """These levels of episodes are in nobody's queue, counts or figures."""
+        for table in ("machine", "spans"):
+            query = f"UPDATE {table} SET gold = 1 WHERE episode = ? AND level = ? AND track = ?"
+            self._db.executemany(query, list(places))
+
     def places(self, episode: str) -> list[Place]:
         """Levels and tracks of an episode."""
         query = "SELECT DISTINCT level, track FROM machine WHERE episode = ? ORDER BY level DESC, track"
         return [(episode, r["level"], r["track"]) for r in self._db.execute(query, (episode,))]
-
-    def judged(self) -> list[tuple[Span, float]]:
-        """(span, confidence of the event that it was) of all that are accepted or rejected."""
-        found = self._db.execute("SELECT * FROM spans WHERE state IN ('accepted', 'rejected')")
-        return [(_span(r), float(r["confidence"])) for r in found]
 
     def of(self, episode: str) -> list[dict[str, Any]]:
         """All spans of an episode, by level, track and time."""
@@ -105,6 +133,10 @@ class Catalogue:
         (count,) = self._db.execute(f"SELECT count(*) FROM spans WHERE {where}", values).fetchone()
         query = f"SELECT * FROM spans WHERE {where} ORDER BY {ORDERS[order]} LIMIT ? OFFSET ?"
         return [_out(r) for r in self._db.execute(query, (*values, limit, offset))], int(count)
+
+    def size(self, level: str) -> int:
+        """Events of a level, of both arms together."""
+        return self.events.filter(level=level, track="all").height
 
     def states(self, wanted: Mapping[str, Any]) -> dict[str, int]:
         """{state: spans} of those that are wanted."""
@@ -122,14 +154,7 @@ class Catalogue:
 
 
 def _machine(row: sqlite3.Row | dict[str, Any]) -> Span:
-    """A span of the last build; what people had set of it already stays theirs when it is changed again."""
-    own = ["span"] * (row["origin"] == "human") + ["text"] * (row["said_by"] == "human")
-    return Span(row["start_ms"], row["end_ms"], row["primitive"], row["text"], own=tuple(own))
-
-
-def _span(row: sqlite3.Row) -> Span:
-    ends, said = (row["start_ms"], row["end_ms"]), (row["primitive"], row["text"])
-    return Span(*ends, *said, row["state"], bool(row["flagged"]), tuple(row["own"].split()))
+    return built(row["start_ms"], row["end_ms"], row["primitive"], row["text"], row["origin"], row["said_by"])
 
 
 def _row(span: Span, like: Mapping[str, Any]) -> list[Any]:
@@ -145,14 +170,14 @@ def _out(row: sqlite3.Row | dict[str, Any]) -> dict[str, Any]:
     found = dict(row)
     found["seen"] = found["seen"] or _machine(row).seen
     found["own"] = found["own"].split()
-    del found["words"]
+    del found["words"], found["gold"]
     return found | {"flagged": bool(row["flagged"]), "static": bool(row["static"])}
 
 
 def _where(wanted: Mapping[str, Any]) -> tuple[str, list[Any]]:
     """SQL of what is wanted: EQUAL columns, state (`open`: nobody has judged it), flagged, most (confidence), doubt,
-    episode, q (words of caption, task or id)."""
-    found, values = ["1"], list[Any]()
+    episode, q (words of caption, task or id), gold (nothing else)."""
+    found, values = ["gold = 1" if wanted.get("gold") else "gold IS NOT 1"], list[Any]()
     for column in EQUAL:
         if wanted.get(column) not in (None, ""):
             found.append(f"{column} = ?")
@@ -201,4 +226,7 @@ def events_of(corpus: Corpus) -> pl.DataFrame:
         vl=pl.col("vl_cluster").fill_null(-1),
         action=pl.col("action_cluster").fill_null(-1),
         rarity=pl.col("rarity").fill_null(0),
+        chance=pl.lit(None, pl.Float64),
+        worth=pl.lit(None, pl.Float64),
+        gold=pl.lit(0, pl.Int64),
     )  # fmt: skip

@@ -29,8 +29,8 @@ def to_csv(rows: Rows) -> bytes:
 
 
 def _cell(value: Any) -> Any:
-    """A list as JSON; text that a spreadsheet would take for a formula behind an apostrophe."""
-    if isinstance(value, list):
+    """A list or a struct as JSON; text that a spreadsheet would take for a formula behind an apostrophe."""
+    if isinstance(value, list | dict):
         return json.dumps(value, ensure_ascii=False)
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t") else value
 

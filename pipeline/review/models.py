@@ -99,6 +99,9 @@ class Progress(BaseModel):
     states: dict[str, int]
     people: list[tuple[str, int, int]] = Field(description="name, decisions, ms spent")
     version: int = Field(description="rises when the corpus was built again")
+    pace_s: float | None = Field(description="seconds of your work an event, of your last decisions")
+    together_s: float | None = Field(description="seconds an event of all who are at work, together")
+    at_work: list[str] = Field(description="who has decided something in the last quarter of an hour")
     me: str
 
 
@@ -108,6 +111,8 @@ class Facets(BaseModel):
     levels: list[str]
     level: str
     version: int
+    lead: bool = Field(description="whether you may see how people do at events whose right answer is known")
+    missing: int = Field(description="events still to be judged before the order `worth` means anything")
 
 
 class Shown(BaseModel):
@@ -133,9 +138,53 @@ class Quality(BaseModel):
     unedited: float = Field(description="share of the judged that were accepted as the machine left them")
     rejected: int
     seconds: dict[str, float] = Field(description="median of each person's decisions, s")
+    seconds_event: dict[str, float | None] = Field(
+        description="all of each person's time over the events that they accepted or rejected, s; null before the first"
+    )
     shifts_s: list[float] = Field(description="how far edges were moved, later is positive")
+    shifts: list[tuple[float | None, float | None, int]] = Field(
+        description="the same as a histogram: over, up to (null: open), how many"
+    )
     reliability: list[tuple[float, int, float | None]] = Field(
         description="bins of the machine's confidence: lower end, events judged, share accepted as they were"
     )
     agreement: dict[str, float] | None
     twice: int = Field(description="levels of episodes that two people have judged")
+
+
+class Reliability(BaseModel):
+    """Of events that were judged: what is said of them beside what is."""
+
+    bins: list[tuple[float, int, float | None, float | None]] = Field(
+        description="of confidence: lower end, events, mean of what is said, share that was accepted as it was"
+    )
+    brier: float = Field(description="mean squared distance")
+    error: float = Field(description="expected calibration error")
+
+
+class Learned(BaseModel):
+    """before: the machine's confidence; after: the calibrated one, on episodes that it was not fitted on. Null: too few
+    events were judged, `missing` more are needed."""
+
+    events: int
+    missing: int
+    before: Reliability | None
+    after: Reliability | None
+
+
+class Score(BaseModel):
+    """Of a person at events whose right answer is known (null: they have accepted none)."""
+
+    events: int = Field(description="of them that were judged")
+    right: float = Field(
+        description="share accepted with edges within 0.5 s and the right primitive, or rightly rejected"
+    )
+    iou: float | None
+    f1: dict[float, float] = Field(description="of boundaries, by tolerance in s")
+    kappa: float | None
+    captions: float | None
+
+
+class Gold(BaseModel):
+    events: int = Field(description="whose right answer is known")
+    people: dict[str, Score]

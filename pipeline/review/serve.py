@@ -13,7 +13,7 @@ import os
 import socket
 import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -21,30 +21,36 @@ import uvicorn
 
 from pipeline.corpus import record
 from pipeline.corpus.view import Corpus
+from pipeline.report.reviewed.links import PORT
 from pipeline.review.access import Access, NoAccess, is_loopback, tokens_of
 from pipeline.review.app import Server, application
 from pipeline.review.catalogue import Catalogue, events_of
 from pipeline.review.episode import Episodes
+from pipeline.review.loop.gold import Gold, gold_of
 from pipeline.review.service import Review
 from pipeline.review.store import Store
 from schemas.reasons import Quarantined
 from stages import storage
 
 LOG = logging.getLogger("corpus.review")
-EVERY_S = 60.0  # decisions are published, and a new build is looked for
+EVERY_S = 60.0  # decisions are published and learned from, and a new build is looked for
+SHOWN = 5  # levels of gold that cannot be used
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """names: under which the server is asked for besides its address, where a proxy stands before it."""
+    """names: under which the server is asked for besides its address, where a proxy stands before it; gold: label files
+    of events whose right answer is known; leads: of those who sign in, who sees how well people do at them."""
 
     root: str
     host: str = "127.0.0.1"
-    port: int = 8500
+    port: int = PORT
     tokens: str | None = None
     store: str | None = None
     names: tuple[str, ...] = ()
     browser: bool = True
+    gold: tuple[str, ...] = ()
+    leads: tuple[str, ...] = ()
     every_s: float = EVERY_S
 
 
@@ -56,6 +62,9 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
             f"--host {options.host}: others could reach it, so that they must sign in: give --tokens FILE, with a line "
             "`name token` for each of them"
         )
+    strangers = sorted(set(options.leads) - (tokens or {}).keys())
+    if strangers:
+        raise NoAccess(f"--lead {strangers[0]}: there is no token for that name")
     root = storage.normalise(options.root)
     listening = _socket(options.host, options.port)
     port = listening.getsockname()[1]
@@ -63,7 +72,9 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
     store = Store(options.store or default_store(root))
     try:
         say(f"{events(corpus)}; decisions are kept in {store.path} and published to {root}/decisions")
-        server = opened(corpus, store, Access(store.secret(), tokens, getpass.getuser()))
+        server = opened(corpus, store, Access(store.secret(), tokens, getpass.getuser()), options.gold, options.leads)
+        for line in told(server.review.gold):
+            say(line)
         url = f"http://{'localhost' if is_loopback(options.host) else options.host}:{port}/"
         say(f"review at {url}   (Ctrl-C ends it)")
         if options.browser:
@@ -77,10 +88,25 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
         listening.close()
 
 
-def opened(corpus: Corpus, store: Store, access: Access) -> Server:
-    """A server of a corpus as it is now."""
-    review = Review(corpus.root, store, Catalogue(events_of(corpus)), Episodes(corpus))
-    return Server(review, access, corpus.level(), storage.name_of(corpus.root))
+def opened(corpus: Corpus, store: Store, access: Access, gold: Sequence[str] = (), leads: Sequence[str] = ()) -> Server:
+    """A server of a corpus as it is now. Raises LabelError where nothing of gold's files can be used."""
+    catalogue, episodes = Catalogue(events_of(corpus)), Episodes(corpus)
+    review = Review(corpus.root, store, catalogue, episodes, gold=gold_of(gold, catalogue, episodes))
+    in_charge = None if access.tokens is None else frozenset(leads)
+    return Server(review, access, corpus.level(), storage.name_of(corpus.root), in_charge)
+
+
+def told(gold: Gold) -> list[str]:
+    """What there is of gold, and what cannot be used."""
+    if not gold.answers:
+        return []
+    number = sum(len(own) for own in gold.answers.values())
+    head = f"gold: {number} events of {len(gold.answers)} levels of episodes are dealt among the others"
+    return [
+        *gold.refused[:SHOWN],
+        *[f"gold: {len(gold.refused) - SHOWN} more not used"][: len(gold.refused) > SHOWN],
+        head,
+    ]
 
 
 def events(corpus: Corpus) -> str:
@@ -144,6 +170,7 @@ def _run(server: Server, listening: socket.socket, names: set[str], every_s: flo
 def _look_after(server: Server, ended: threading.Event, every_s: float) -> None:
     """Publish, and take up a new build; what goes wrong is logged and tried again."""
     built = _built(server.review.root)
+    server.review.learn()
     while not ended.wait(every_s):
         try:
             server.review.publish()
@@ -153,6 +180,7 @@ def _look_after(server: Server, ended: threading.Event, every_s: float) -> None:
                 catalogue = Catalogue(events_of(corpus))
                 server.review.take(catalogue, Episodes(corpus))
                 built = now
+            server.review.learn()
         except (storage.Unusable, OSError, Quarantined, record.DamagedPlan) as error:
             LOG.error("%s; tried again in %g s", error, every_s)
 

@@ -9,25 +9,35 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from pipeline.corpus import decisions, tombstones
 from pipeline.review.catalogue import Catalogue
 from pipeline.review.episode import Episodes
+from pipeline.review.loop.gold import Gold, chosen, dealt
+from pipeline.review.loop.learning import Learning
 from pipeline.review.store import Store
-from schemas.ids import unit_hash
+from schemas.ids import LEVELS, unit_hash
 from schemas.review.decisions import DecisionRow
 from stages.review.edit import Ask, Impossible, change
+from stages.review.figures import Figures, figures
 from stages.review.fold import Place, Touched, after, fold, laid_over, place_of
-from stages.review.quality import Agreement, Work, agreement, work
+from stages.review.gold import Score, score
 from stages.review.spans import REVIEWED, Span, of_rows, over, seen
 from stages.text import plain
 
 SECOND = 0.15  # share of episodes that are judged twice
 LEASE_S = 120.0  # an episode is somebody's for so long after the last thing they did with it
 LETTERS = 1000  # of a comment
+AT_WORK_S = 15 * 60.0  # who has decided nothing for longer is not at work
+KEYS: Mapping[str, Callable[[dict[str, Any]], Any]] = {  # as catalogue.ORDERS
+    "episode": lambda e: (e["episode"], e["start_ms"]),
+    "confidence": lambda e: min(e["confidence"], 1.0 if e["sure"] is None else e["sure"]),
+    "rarity": lambda e: e["rarity"],
+    "worth": lambda e: -(e["worth"] or 0.0),
+}
 MOST_SPENT_MS = 10 * 60 * 1000  # who has gone for lunch has not looked at an event
 
 
@@ -63,13 +73,15 @@ class Review:
         catalogue: Catalogue,
         episodes: Episodes,
         clock: Callable[[], float] = time.time,
+        gold: Gold | None = None,
     ) -> None:
-        self.root, self.store, self.clock = root, store, clock
+        self.root, self.store, self.clock, self.gold = root, store, clock, gold or Gold()
         self.lock = threading.RLock()
         self.leases: dict[str, tuple[str, float]] = {}  # episode: who, until when
         self.touched: dict[Place, list[Touched]] = {}
         self.second: dict[tuple[str, Place], list[Touched]] = {}  # by who, of blind second passes
         self.stale: dict[Place, list[Touched]] = {}
+        self.learning = Learning()
         self.version = 0  # of the corpus
         self.store.add(decisions.read(root), published=True)
         self.forget()
@@ -83,13 +95,24 @@ class Review:
             self.stale = {}
             for place in self.touched:
                 self._lay(place)
+            catalogue.keep_gold(self.gold.answers)
 
     def _fold(self) -> None:
         rows = self.store.all()
         self.touched, self.second = fold(rows), dict[tuple[str, Place], list[Touched]]()
         for row in (r for r in rows if r["blind"]):
             key = row["actor"], place_of(row)
+            if row["gold"] and key[1] not in self.gold.answers:
+                continue  # its right answer is gone, and a second pass it was not
             self.second[key] = after(self.second.get(key, ()), row)
+        self.learning.restart(rows)
+
+    def learn(self) -> bool:
+        """Learn from what was judged since; whether there was anything new."""
+        with self.lock:
+            touched = {place: own for place, own in self.touched.items() if place not in self.gold.answers}
+            catalogue = self.catalogue
+        return self.learning.learn(catalogue, touched, self.lock)
 
     def _lay(self, place: Place) -> list[Span]:
         laid = laid_over(self.catalogue.machine(place), self.touched.get(place, ()))
@@ -110,6 +133,8 @@ class Review:
                 if known["actor"] != actor or place_of(known) != request.place:
                     raise Impossible("there is another decision of this id")
                 return known
+            if request.place in self.gold.answers:
+                request = replace(request, blind=True)
             if not request.blind:
                 self._hold(request.place[0], actor)
             row = self._undo(request, actor) if request.ask.action == "undo" else self._row(request, actor)
@@ -117,6 +142,7 @@ class Review:
             if request.blind:
                 self.second[actor, request.place] = after(self.second.get((actor, request.place), ()), row)
             else:
+                self.learning.add(row)
                 self.touched[request.place] = after(self.touched.get(request.place, ()), row)
                 self._lay(request.place)
             return row
@@ -170,6 +196,8 @@ class Review:
             "spent_ms": min(max(0, request.spent_ms), MOST_SPENT_MS),
             "comment": plain(request.comment, LETTERS),
             "blind": request.blind,
+            "gold": request.place in self.gold.answers,
+            "machine": self.catalogue.said(request.place, about),
         }
 
     def _changed(self, place: Place, start: int, end: int) -> Conflict:
@@ -192,6 +220,8 @@ class Review:
     def lease(self, episode: str, actor: str) -> None:
         """Hold an episode, and let go of others. Raises Conflict."""
         with self.lock:
+            if any(place[0] == episode for place in self.gold.answers):
+                return  # everybody has it to themselves
             self._hold(episode, actor)
             for other in [e for e, (who, _) in self.leases.items() if who == actor and e != episode]:
                 del self.leases[other]
@@ -206,50 +236,119 @@ class Review:
         with self.lock:
             return self.catalogue.find(wanted, order, limit, offset)
 
+    def queue(
+        self, actor: str, wanted: Mapping[str, Any], order: str, limit: int, offset: int
+    ) -> tuple[list[dict[str, Any]], int]:
+        """(rows of somebody's queue, how many there are): what is wanted, and their share of gold among it."""
+        with self.lock:
+            gold = sorted(self._gold(actor, wanted), key=KEYS[order])
+            rows, total = self.catalogue.find(wanted, order, limit, offset)
+            own = chosen(gold, order, limit, total)
+            if own and offset:
+                rows, _ = self.catalogue.find(wanted, order, limit, max(0, offset - len(own)))
+                own = []
+            return dealt(rows[: limit - len(own)], own, order, actor), total + len(gold)
+
+    def _gold(self, actor: str, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Somebody's gold of what is wanted, as they have left it."""
+        level, found = wanted.get("level"), list[dict[str, Any]]()
+        if not self.gold.answers or wanted.get("track") not in (None, "", "all"):
+            return found
+        like = {**wanted, "gold": True, "state": None, "flagged": False}
+        places = [p for k in LEVELS if level in (None, k) for p in self.gold.of(actor, k, self.catalogue.size(k))]
+        if wanted.get("episode"):
+            places = [p for p in self.gold.answers if p[0] == wanted["episode"] and level in (None, p[1])]
+        for place in places:
+            rows, _ = self.catalogue.find({**like, "episode": place[0]}, "episode", 500)
+            starts = {r["start_ms"] for r in rows}
+            if starts:
+                spans = self.catalogue.dressed(place, self.spans(place, actor))
+                found += [s for s in spans if s["start_ms"] in starts or "span" in s["own"]]
+        state = wanted.get("state") or None
+        return [
+            e
+            for e in found
+            if (state is None or e["state"] == ("" if state == "open" else state))
+            and (e["flagged"] or not wanted.get("flagged"))
+        ]
+
+    def gold_scores(self) -> dict[str, Score]:
+        """{person: how well they did at events whose right answer is known}."""
+        with self.lock:
+            pairs: dict[str, list[tuple[Sequence[Span], Sequence[Span]]]] = {}
+            for who, place in self.second:
+                if place in self.gold.answers:
+                    pairs.setdefault(who, []).append((self.spans(place, who), self.gold.answers[place]))
+        found = {who: score(own) for who, own in sorted(pairs.items())}
+        return {who: own for who, own in found.items() if own is not None}
+
     def second_pass(self, actor: str, level: str) -> list[dict[str, Any]]:
         """Events that somebody is to judge once more, blind: of a share of the episodes whose events of a level others
         have all judged, and of which the corpus holds no person's borders yet."""
         with self.lock:
             found = []
             for place in sorted(p for p in self.touched if p[1:] == (level, "all")):
-                if unit_hash(f"second:{place[0]}") >= SECOND or any(t.actor == actor for t in self.touched[place]):
+                mine = any(t.actor == actor for t in self.touched[place])
+                if unit_hash(f"second:{place[0]}") >= SECOND or mine or place in self.gold.answers:
                     continue
                 whole = all(s.state in REVIEWED for s in self.spans(place))
                 if whole and not any("span" in s.own for s in self.catalogue.machine(place)):
                     found += self.catalogue.dressed(place, self.spans(place, actor))
             return [e for e in found if not e["state"]]
 
-    def quality(self) -> tuple[Work, Agreement | None, int]:
-        """(how good the machine's events were, how far people agree, episodes and levels of which that is said)."""
+    def quality(self) -> Figures:
+        """How good the machine's events were, how far people agree."""
         with self.lock:
-            both = [(self.spans(place), self.spans(place, who)) for who, place in self.second]
-            done = [pair for pair in both if all(s.state in REVIEWED for spans in pair for s in spans)]
-            rows = [r for r in self.store.all() if not r["blind"]]
-            return work(rows, self.catalogue.judged()), agreement(done), len(done)
+            rows = self.store.all()
+            known = {place: self.catalogue.known(place) for place in {place_of(r) for r in rows}}
+        return figures(rows, known.__getitem__)
 
-    def of(self, episode: str, blind: str = "") -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """(spans of an episode, what people have said of spans that are not there any more); blind: as somebody sees
-        them in a second pass."""
+    def of(self, episode: str, actor: str, blind: bool = False) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """(spans of an episode as somebody sees them, what people have said of spans that are not there any more);
+        blind: in a second pass."""
         with self.lock:
+            own = [p for p in self.catalogue.places(episode) if blind or p in self.gold.answers]
+            mine = [e for p in own for e in self.catalogue.dressed(p, self.spans(p, actor))]
             if blind:
-                places = self.catalogue.places(episode)
-                return [e for p in places for e in self.catalogue.dressed(p, self.spans(p, blind))], []
+                return mine, []
             stale = [
                 {"level": level, "track": track, "by": t.actor, **t.span.row()}
                 for (name, level, track), own in self.stale.items()
-                if name == episode
+                if name == episode and (name, level, track) not in self.gold.answers
                 for t in own
             ]
-            return self.catalogue.of(episode), stale
+            return [e for e in self.catalogue.of(episode) if (episode, e["level"], e["track"]) not in own] + mine, stale
 
-    def progress(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        """Counts by state of what is wanted, decisions and ms spent by person."""
+    def progress(self, wanted: Mapping[str, Any], actor: str) -> dict[str, Any]:
+        """Counts by state of what is wanted, decisions and ms spent by person, s that an event takes: `pace_s` of
+        whoever asks, `together_s` of all who are at work, None where that is not known yet; who those are."""
         with self.lock:
-            return {"states": self.catalogue.states(wanted), "people": self.store.pace(), "version": self.version}
+            states = self.catalogue.states(wanted)
+            for event in self._gold(actor, wanted):
+                states[event["state"]] = states.get(event["state"], 0) + 1
+            since = int((self.clock() - AT_WORK_S) * 1000)
+            paces = {who: self.store.seconds(who) for who in {*self.store.active(since), actor}}
+            mine = paces.pop(actor) if actor not in self.store.active(since) else paces[actor]
+            known = {who: pace for who, pace in paces.items() if pace}
+            return {
+                "states": states,
+                "people": self.store.pace(),
+                "version": self.version,
+                "pace_s": mine,
+                "together_s": 1 / sum(1 / pace for pace in known.values()) if known else None,
+                "at_work": sorted(known),
+            }
 
     def last(self, actor: str, most: int = 200) -> list[DecisionRow]:
+        """Somebody's decisions, newest first, as if none were about gold."""
         with self.lock:
-            return self.store.of(actor, most)
+            rows = self.store.of(actor, most)
+        return [{**row, "blind": False, "gold": False} if row["gold"] else row for row in rows]
+
+    def decisions(self, gold: bool) -> list[DecisionRow]:
+        """All, in order of time; gold: those about gold too."""
+        with self.lock:
+            return [row for row in self.store.all() if gold or not row["gold"]]
 
     def forget(self) -> None:
         """What `corpus forget` took out of the corpus goes from the store too: up to when that was asked for, since

@@ -12,9 +12,11 @@ import json
 import os
 import secrets
 import sqlite3
+import statistics
 from collections.abc import Sequence
+from typing import cast
 
-from schemas.review.decisions import DecisionRow
+from schemas.review.decisions import LATER, DecisionRow
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS decisions (
@@ -22,9 +24,12 @@ CREATE TABLE IF NOT EXISTS decisions (
     spent_ms INTEGER NOT NULL, body TEXT NOT NULL, published INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS by_time ON decisions (time_ms);
+CREATE INDEX IF NOT EXISTS by_actor ON decisions (actor, time_ms);
 CREATE INDEX IF NOT EXISTS unpublished ON decisions (published) WHERE published = 0;
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+
+LAST, FEWEST = 100, 10  # decisions of a person that their pace is told from; events judged by them, at least
 
 
 class StoreInUse(RuntimeError):
@@ -103,6 +108,22 @@ class Store:
         query = "SELECT actor, count(*), sum(spent_ms) FROM decisions GROUP BY actor ORDER BY 2 DESC"
         return [(str(a), int(n), int(s)) for a, n, s in self._db.execute(query)]
 
+    def active(self, since_ms: int) -> list[str]:
+        """Who has decided anything since."""
+        query = "SELECT DISTINCT actor FROM decisions WHERE time_ms >= ? ORDER BY actor"
+        return [str(actor) for (actor,) in self._db.execute(query, (since_ms,))]
+
+    def seconds(self, actor: str) -> float | None:
+        """Seconds of work that an event takes somebody: all decisions of their last LAST over those that judged one,
+        each cut to eight times the median (a phone rang); None where they have judged under FEWEST of late."""
+        query = "SELECT action, spent_ms FROM decisions WHERE actor = ? ORDER BY time_ms DESC LIMIT ?"
+        rows = self._db.execute(query, (actor, LAST)).fetchall()
+        judged = sum(action in ("accept", "reject", "skip") for action, _ in rows)
+        if judged < FEWEST:
+            return None
+        most = 8 * statistics.median(spent for _, spent in rows)
+        return sum(min(spent, most) for _, spent in rows) / judged / 1000 or None
+
     def secret(self) -> bytes:
         """The key that cookies are signed with; drawn once."""
         self._db.execute("INSERT OR IGNORE INTO facts VALUES ('secret', ?)", (secrets.token_hex(32),))
@@ -114,4 +135,5 @@ class Store:
         os.close(self._lock)
 
     def _rows(self, where: str, *values: object) -> list[DecisionRow]:
-        return [json.loads(body) for (body,) in self._db.execute(f"SELECT body FROM decisions {where}", values)]
+        found = self._db.execute(f"SELECT body FROM decisions {where}", values)
+        return [cast("DecisionRow", {**LATER, **json.loads(body)}) for (body,) in found]

@@ -37,6 +37,15 @@ SPAN = pa.struct(
     ]
 )
 
+MACHINE = pa.struct(
+    [
+        pa.field("primitive", pa.string(), nullable=False),
+        pa.field("sure", pa.float64(), nullable=False),  # 0 to 1: the lower of the boundaries' and the caption's
+        pa.field("said_by", pa.string(), nullable=False),  # captions.source; empty: no caption
+        pa.field("doubt", pa.bool_(), nullable=False),  # caption and signals contradict each other
+    ]
+)
+
 
 class SpanRow(TypedDict):
     start_ms: int
@@ -46,6 +55,13 @@ class SpanRow(TypedDict):
     state: str
     flagged: bool
     own: list[str]
+
+
+class MachineRow(TypedDict):
+    primitive: str
+    sure: float
+    said_by: str
+    doubt: bool
 
 
 class DecisionRow(TypedDict):
@@ -67,6 +83,8 @@ class DecisionRow(TypedDict):
     spent_ms: int
     comment: str
     blind: bool
+    gold: bool
+    machine: MachineRow | None
 
 
 def _spans_change_places(table: pa.Table) -> list[str]:
@@ -111,6 +129,11 @@ def _ids_are_ids(table: pa.Table) -> list[str]:
     return [f"{name!r} is no decision's id" for name in names if not DECISION_ID.fullmatch(name)]
 
 
+def _gold_is_blind(table: pa.Table) -> list[str]:
+    rows = table.select(["decision_id", "blind", "gold"]).to_pylist()
+    return [f"{r['decision_id']}: gold, and not blind" for r in rows if r["gold"] and not r["blind"]]
+
+
 DECISIONS: Table[DecisionRow] = Table(
     name="decisions",
     key=("decision_id",),
@@ -135,6 +158,13 @@ DECISIONS: Table[DecisionRow] = Table(
         Column(
             "blind", pa.bool_(), "of a second pass, blind to what others had decided: it measures, and changes nothing"
         ),
+        Column("gold", pa.bool_(), "about an event whose right answer is known: blind as well, and no second pass"),
+        Column(
+            "machine",
+            MACHINE,
+            "what the machine had said of the span that it is about, and how sure it was; null: a person had set it",
+            nullable=True,
+        ),
     ),
     laws=(
         one_of("level", LEVELS),
@@ -143,5 +173,8 @@ DECISIONS: Table[DecisionRow] = Table(
         _spans_change_places,
         _undo_names_one,
         _ids_are_ids,
+        _gold_is_blind,
     ),
 )
+
+LATER: dict[str, object] = {"gold": False, "machine": None}  # columns that came later: what older rows are read to say

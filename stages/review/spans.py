@@ -62,6 +62,13 @@ def of_rows(rows: Iterable[SpanRow]) -> list[Span]:
     ]
 
 
+def built(start: int, end: int, primitive: str, text: str, origin: str, said_by: str) -> Span:
+    """A span of the last build; what people had set of it already stays theirs when it is changed again. origin: of the
+    event; said_by: who wrote its caption."""
+    own = ["span"] * (origin == "human") + ["text"] * (said_by == "human")
+    return Span(start, end, primitive, text, own=tuple(own))
+
+
 def of_events(events: Iterable[Mapping[str, Any]]) -> list[Span]:
     """The machine's spans, of rows of `events` of one level and track with `text`, their caption."""
     found = [

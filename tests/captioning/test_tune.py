@@ -1,5 +1,6 @@
 """`corpus tune-captioner`: what a corpus can teach, and that a model learns it, on a network of a few weights."""
 
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +13,7 @@ from pipeline.cli import main
 from pipeline.corpus.view import Corpus
 from stages.caption.backends.transformers import Transformers, loaded
 from tests.faults.builds import SMALL, dataset
+from tests.review.test_builds import Page
 
 SAID = "The arm {verb} the green bottle."
 
@@ -65,6 +67,23 @@ def test_the_lesson_is_the_questions_of_a_build_with_peoples_answers(taught):
         (True, "green bottle")
     }
     assert all(p.jpeg.startswith(b"\xff\xd8") for e in found for p in e.request.pictures)
+
+
+def test_what_was_rejected_teaches_nothing_and_new_words_count_at_once(taught, tmp_path):
+    corpus = tmp_path / "corpus"
+    shutil.copytree(taught, corpus, symlinks=True)
+    before = [e for e in examples(Corpus(str(corpus))) if "caption" in e.request.fields]
+    page = Page(corpus, tmp_path)
+    name = page.review.catalogue.events["episode"][0]
+    spans = page.spans(name)
+    page.do("reject", spans[0], episode=name)
+    page.do("caption", spans[1], episode=name, text="The arm takes the blue crate.")
+    page.close()
+    after = [e for e in examples(Corpus(str(corpus))) if "caption" in e.request.fields]
+    assert len(after) == len(before) - 1  # its local events have no words of people
+    assert [e.answer["object"] for e in after if e.answer["caption"] == "The arm takes the blue crate."] == [
+        "blue crate"
+    ]
 
 
 def test_a_corpus_without_captions_of_people_teaches_nothing(build, taught, tmp_path):

@@ -13,6 +13,7 @@ from pipeline.cli import main
 from pipeline.corpus.view import Corpus
 from pipeline.explain.gather import explanation
 from pipeline.explain.page import page
+from pipeline.report.reviewed import links
 from tests.datasets import Episode, write_dataset
 from tests.faults.builds import arguments, dataset, killed_at
 from tests.faults.crash import Point
@@ -30,7 +31,10 @@ def test_both_files_are_written_and_named(sample_corpus, tmp_path):
         assert len(set(image.convert("L").tobytes())) > 100  # thumbnails and all, not an empty sheet
     with open(html, encoding="utf-8") as file:
         text = file.read()
-    assert re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', text) == []  # nothing is fetched
+    led = re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', text)
+    assert led == [link for link in led if link.startswith(links.BEGINS)]  # nothing is fetched
+    named = {link.removeprefix(f"{links.BEGINS}event=").rstrip('"') for link in led}
+    assert {f"{EPISODE}/L3/0000000", f"{EPISODE}/L1/0000000"} <= named
     assert "missed grasp" in text
 
 

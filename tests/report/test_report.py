@@ -18,6 +18,7 @@ from pipeline.report.episodes import shared_ending, timelines
 from pipeline.report.evenness import evenness, load, masses
 from pipeline.report.facts import lag_words
 from pipeline.report.refusals import WORDS, Line, Proof
+from pipeline.report.reviewed import links
 from pipeline.report.signal_drawing import signals
 from schemas.events import PRIMITIVES
 from schemas.quarantine import QUARANTINE
@@ -55,7 +56,12 @@ def sample_page(sample_corpus) -> str:
 def test_the_samples_report_stands_on_its_own(sample_corpus, sample_page):
     corpus, page = Corpus(str(sample_corpus)), sample_page
     assert len(page.encode()) < MOST
-    assert re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', page) == []  # nothing is fetched
+    led = re.findall(r'(?:src|poster|href)="(?!data:|#)[^"]*"', page)
+    assert set(led) == {link for link in led if link.startswith(links.BEGINS)}  # nothing is fetched
+    events = set(corpus.table("events", columns=["event_id"])["event_id"])
+    named = {link.removeprefix(f"{links.BEGINS}event=").rstrip('"') for link in led if "#event=" in link}
+    assert len(named) > 100
+    assert named <= events
     assert set(re.findall(r'href="#([^"]*)"', page)) <= set(re.findall(r'id="([^"]*)"', page))
     assert "<script" not in page
     text = words_of(page)
@@ -77,7 +83,7 @@ def test_timelines_show_captions_and_thumbnails_at_their_times(sample_corpus, sa
     for episode, below in drawings:
         texts = dict(corpus.table("captions", [episode], ["event_id", "text"]).iter_rows())
         events = corpus.table("events", [episode], ["event_id", "level", "start_s"]).filter(level="L1").sort("start_s")
-        listed = re.findall(r"<li><b>\d+</b><span.*?</span> (.*)</li>", below)
+        listed = re.findall(r"<li><b>\d+</b><a class.*?</a> (.*)</li>", below)
         assert len(listed) == events.height
         for event, caption in zip(events["event_id"], listed, strict=True):
             assert texts[event].startswith(caption.replace("&#34;", '"'))

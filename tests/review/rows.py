@@ -39,6 +39,8 @@ def row(before: list[Span], new: list[Span], action: str = "accept", undoes: str
         "spent_ms": 0,
         "comment": "",
         "blind": False,
+        "gold": False,
+        "machine": None,
     }
     return made
 

@@ -11,6 +11,7 @@ from pipeline.review.access import Access
 from pipeline.review.app import Server, application
 from pipeline.review.catalogue import COLUMNS, Catalogue
 from pipeline.review.guard import WRITES
+from pipeline.review.loop.gold import Gold
 from pipeline.review.service import Review
 from pipeline.review.store import Store
 from stages.review.spans import Span
@@ -43,13 +44,14 @@ def events(episodes: int = 2, spans: list[Span] = MACHINE) -> pl.DataFrame:
     return pl.DataFrame(rows, {name: kinds[kind] for name, kind in COLUMNS.items()})
 
 
-def review(folder: Path, found: pl.DataFrame | None = None) -> Review:
+def review(folder: Path, found: pl.DataFrame | None = None, gold: Gold | None = None) -> Review:
     store = Store(str(folder / "store" / "s.sqlite"))
-    return Review(str(folder / "corpus"), store, Catalogue(events() if found is None else found), Frames())
+    catalogue = Catalogue(events() if found is None else found)
+    return Review(str(folder / "corpus"), store, catalogue, Frames(), gold=gold)
 
 
-def client(own: Review, tokens: dict[str, bytes] | None = None, **more) -> TestClient:
-    server = Server(own, Access(own.store.secret(), tokens, "ada"), "L1", "corpus")
+def client(own: Review, tokens: dict[str, bytes] | None = None, leads=None, **more) -> TestClient:
+    server = Server(own, Access(own.store.secret(), tokens, "ada"), "L1", "corpus", leads)
     return TestClient(application(server, {HOST}), headers={WRITES: "1"}, **more)
 
 

@@ -17,7 +17,7 @@ from stages.review.edit import Ask
 from stages.review.spans import seen
 from tests.datasets import Episode, write_dataset
 
-FIRST, SECOND = "logs/000000", "logs/000001"
+FIRST, SECOND, THIRD = "logs/000000", "logs/000001", "logs/000002"
 SET = ("shard.keep=1", "shard.alpha=1", "shard.min_frames=1")
 
 
@@ -129,14 +129,46 @@ def test_other_settings_keep_what_people_have_set_and_mark_what_has_moved(build,
     assert {e: [(x.start, x.end) for x in own] for e, own in whole.items()} == {
         SECOND: [(s.start / 1000, s.end / 1000) for s in spans]
     }
-    assert reviewed.right(Corpus(str(corpus))) == {f"{SECOND}/L1/{s.start:07d}" for s in spans}
+    assert reviewed.captions(Corpus(str(corpus))).right == {f"{SECOND}/L1/{s.start:07d}" for s in spans}
     build([source], corpus, *SET, "segment.scale=3", "segment.min_l1_s=1")
     page = Page(corpus, tmp_path)
     edges = {s.start for s in page.spans()}
     assert {spans[0].end + 100, spans[1].end} <= edges
-    now, stale = page.spans(SECOND), page.review.of(SECOND)[1]
+    now, stale = page.spans(SECOND), page.review.of(SECOND, "ada")[1]
     judged = [s for s in now if s.state == "accepted"]
     assert len(stale) + len(judged) == len(spans)  # both episodes are cut alike at first
     assert stale
     assert all((s["start_ms"], s["end_ms"]) not in {(n.start, n.end) for n in now} for s in stale)
     page.close()
+
+
+def test_what_is_learned_from_is_what_people_stand_by(build, built, tmp_path):
+    """Before any build has taken it up: words as they were given, nothing of what was rejected or only changed."""
+    source, _, _ = built
+    corpus = tmp_path / "corpus"
+    build([source], corpus, *SET, until="caption")
+    page = Page(corpus, tmp_path)
+    spans = page.spans()
+    page.do("accept", spans[0])
+    page.do("caption", spans[1], text="grab the red block")
+    page.do("accept", page.spans()[1])
+    page.do("caption", spans[2], text="nonsense")
+    page.do("reject", page.spans()[2])
+    page.do("primitive", page.spans(THIRD)[0], episode=THIRD, primitive="push")
+    page.do("accept", page.spans(THIRD)[0], episode=THIRD)
+    for span, action in zip(page.spans(SECOND), ("accept", "reject", "reject"), strict=True):
+        page.do(action, span, episode=SECOND)
+    page.review.publish()
+    view, ids = Corpus(str(corpus)), [f"{FIRST}/L1/{s.start:07d}" for s in spans]
+    own = reviewed.captions(view)
+    assert own.right == {ids[0], f"{SECOND}/L1/{spans[0].start:07d}"}  # all episodes are cut alike
+    assert own.words == {ids[1]: "grab the red block"}
+    assert {e for e in own.rejected if "/L1/" in e} == {ids[2]} | {f"{SECOND}/L1/{s.start:07d}" for s in spans[1:]}
+    edges = [(s.start / 1000, s.end / 1000) for s in spans]
+    found = {e: [(x.start, x.end) for x in labels] for e, labels in reviewed.labels_of(view).items()}
+    assert found == {FIRST: edges[:2]}  # of the second episode nobody has vouched for the last border
+
+    page.do("accept", page.spans(SECOND)[2], episode=SECOND)
+    page.close()
+    found = {e: [(x.start, x.end) for x in labels] for e, labels in reviewed.labels_of(view).items()}
+    assert found == {FIRST: edges[:2], SECOND: [edges[0], edges[2]]}

@@ -215,7 +215,7 @@ def test_after_another_build_decisions_lie_over_the_new_spans(own, web):
     moved = [*MACHINE[:2], Span(1500, 2500, "lift"), Span(2500, 4000, "place")]
     own.take(Catalogue(events(2, moved)), Frames())
     assert [(e["start_ms"], e["state"]) for e in spans(web)] == [(0, ""), (800, ""), (1500, ""), (2500, "")]
-    stale = own.of(FIRST)[1]
+    stale = own.of(FIRST, "ada")[1]
     assert [(s["start_ms"], s["state"], s["by"]) for s in stale] == [(3000, "accepted", "ada")]
 
 

@@ -48,7 +48,7 @@ export const ACTS = {
   left: (app) => app.choose(app.events()[app.events().findIndex((e) => e.start_ms === app.now.start_ms) - 1]),
   search: (app) => app.queue.focus(),
   sheet: (app) => (app.blind ? app.say("one by one in a second pass") : showSheet(app, app.now)),
-  quality: () => showQuality(),
+  quality: (app) => showQuality(app.facets.lead),
   queue: (app) => app.queue.toggle(),
   help: (app) => showHelp(app.keys, () => app.panel.hints()),
 };

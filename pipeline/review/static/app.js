@@ -9,6 +9,7 @@ import { ACTS } from "./acts.js";
 import { showConflict } from "./dialogs.js";
 import { Panel } from "./panel.js";
 import { Queue } from "./queue.js";
+import { openNamed } from "./route.js";
 
 const HOLD_MS = 220; // a digit that is down for longer labels while it plays
 const WAIT_MS = 280; // nudges that follow each other this quickly are one decision
@@ -45,7 +46,8 @@ class App {
     const mine = await get("mine");
     this.done = inForce(mine);
     await this.queue.search();
-    await this.queue.open();
+    if (!(await openNamed(this))) await this.queue.open();
+    addEventListener("hashchange", () => openNamed(this));
     this.progress();
     setInterval(() => this.progress(), 15000);
   }

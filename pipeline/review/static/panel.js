@@ -65,6 +65,7 @@ export class Panel {
     const sure = now.sure == null ? "" : `, caption ${now.sure.toFixed(2)}`;
     rows.push(["said by", `${now.own.includes("text") ? "a person" : now.said_by || "nobody"}${now.status ? ` (${now.status})` : ""}`]);
     rows.push(["sure", `boundaries ${now.confidence.toFixed(2)}${sure}${now.doubt ? ", caption and signals disagree" : ""}`]);
+    if (now.chance != null && !now.own.length) rows.push(["reviewed", `of 100 such events ${Math.round(100 * now.chance)} were right`]);
     if (now.own.length) rows.push(["by people", now.own.join(", ")]);
     const why = episode.lanes?.why[now.event_id] ?? [];
     if (why.length) rows.push(["why here", why.slice(0, 5).join("; ")]);
@@ -125,17 +126,17 @@ export class Panel {
     $("rate").textContent = `${player.rate}×`;
   }
 
-  progress({ states, people, me }) {
+  progress({ states, people, me, pace_s, together_s, at_work }) {
     const total = Object.values(states).reduce((a, b) => a + b, 0);
     const done = (states.accepted ?? 0) + (states.rejected ?? 0);
     const box = $("progress");
     box.querySelector("i").style.width = `${total ? (100 * done) / total : 0}%`;
     box.querySelector("b").textContent = `${done} of ${total}`;
-    const own = people.find(([who]) => who === me);
-    const [number, spent] = people.reduce(([n, s], p) => [n + p[1], s + p[2]], [0, 0]);
-    const left = number > 9 ? ` · ${time(((total - done) * spent) / number)} left` : "";
-    $("pace").textContent = own ? `${(own[2] / own[1] / 1000).toFixed(1)} s a decision${left}` : "";
-    $("pace").title = people.map(([who, n, s]) => `${who}: ${n} decisions, ${(s / n / 1000).toFixed(1)} s each`).join("\n");
+    const left = (seconds) => `${time((total - done) * seconds * 1000)} left`;
+    const all = together_s && at_work.length > 1 ? ` · ${left(together_s)} for ${at_work.length}` : "";
+    $("pace").textContent = pace_s ? `${pace_s.toFixed(1)} s an event · ${left(pace_s)}${all}` : all.slice(3);
+    const each = people.map(([who, n, s]) => `${who}: ${n} decisions, ${(s / n / 1000).toFixed(1)} s each`);
+    $("pace").title = [pace_s ? `you alone: ${left(pace_s)}` : "your pace shows after ten events", ...(at_work.length ? [`at work (${at_work.join(", ")}): ${left(together_s)}`] : []), ...each].join("\n");
   }
 
   lanes(lanes) {

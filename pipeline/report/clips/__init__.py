@@ -1,0 +1,1 @@
+"""Clips of events inside the report: `choice` says which, `cutting` makes them small enough for a page."""
