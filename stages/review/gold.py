@@ -72,10 +72,11 @@ def _right(span: Span, gold: Sequence[Span]) -> bool:
 
 
 def _edges(kept: Sequence[Span], gold: Sequence[Span], tolerance: float) -> Counts:
-    """Edges within the episode: those of accepted spans, and right ones that lie in or at them."""
+    """Edges within the episode: those of accepted spans, and right ones that lie in these. A right one beside them
+    counts where it is found: another is of events that were not judged."""
     first, last = gold[0].start, gold[-1].end
-    said = {e for s in kept for e in (s.start, s.end) if first < e < last}
-    true = {g.start for g in gold[1:]}
-    slack = tolerance * 1000
-    own = {e for e in true if any(s.start - slack <= e <= s.end + slack for s in kept)}
-    return boundaries([e / 1000 for e in said], [e / 1000 for e in own], tolerance)
+    said = [e / 1000 for e in sorted({e for s in kept for e in (s.start, s.end) if first < e < last})]
+    true = [g.start for g in gold[1:]]
+    inside = boundaries(said, [e / 1000 for e in true if any(s.start <= e <= s.end for s in kept)], tolerance)
+    found = boundaries(said, [e / 1000 for e in true], tolerance)
+    return Counts(found.hits, found.predicted, inside.true + found.hits - inside.hits)

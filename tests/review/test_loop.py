@@ -1,8 +1,11 @@
 """What decisions teach the queue, and what known answers say of people: worked out by hand, and through the server."""
 
+import hashlib
+import io
 import json
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.corpus import decisions
@@ -199,6 +202,9 @@ def test_a_score_by_hand():
     chance = (20 * 20 + 12 * 20) / 60**2
     assert found.kappa == pytest.approx((32 / 60 - chance) / (1 - chance))
     assert score([(MACHINE, RIGHT)]) is None
+    # the edge of an event that was not judged is nobody's miss, though it is near one that was
+    beside = [Span(0, 1000, "reach", state="accepted"), Span(1000, 4000, "grasp")]
+    assert score([(beside, [*RIGHT[:1], Span(1000, 1200, "grasp"), Span(1200, 4000, "lift")])]).f1 == {0.25: 1, 0.5: 1}
     only = score([([Span(0, 4000, "reach", state="rejected")], RIGHT)])
     assert (only.events, only.right, only.iou, only.f1, only.kappa) == (1, 1.0, None, {}, None)
 
@@ -353,4 +359,27 @@ def test_label_files_as_gold(tmp_path):
     )
     found = gold_of([str(tmp_path / "frames.json")], own.catalogue, own.episodes)
     assert [(s.start, s.end) for s in found.answers[PLACE]] == [(0, 1000), (1000, 4000)]
+    own.store.close()
+
+
+def test_decisions_of_older_versions_are_read(tmp_path):
+    own = review(tmp_path)
+    web = client(own)
+    rows = web.get("/api/queue", params={"episode": FIRST}).json()["events"]
+    assert web.post("/api/decide", json=body(rows, 0, "accept", f"{1:032x}")).status_code == 200
+    (row,) = own.store.all()
+    assert row["machine"] == {"primitive": "reach", "sure": 0.5, "said_by": "vlm", "doubt": False}
+    own.publish()
+    (name,) = decisions.parts(own.root)
+    folder = tmp_path / "corpus" / "decisions"
+    table = pq.read_table(folder / name).drop_columns(["gold", "machine"])
+    (folder / name).unlink()
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    old = f"{name[:13]}-{hashlib.sha256(sink.getvalue()).hexdigest()[:16]}.parquet"
+    (folder / old).write_bytes(sink.getvalue())
+    assert decisions.read(own.root) == [row | {"gold": False, "machine": None}]
+    body_of = {k: v for k, v in row.items() if k not in ("gold", "machine")} | {"decision_id": f"{2:032x}"}
+    own.store.add([body_of])
+    assert (own.store.get(f"{2:032x}")["gold"], own.publish()) == (False, 1)
     own.store.close()

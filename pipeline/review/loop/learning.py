@@ -22,7 +22,7 @@ from stages.review.fold import Place, Touched, place_of
 from stages.review.worth import Pace, pace, worth
 
 MORE = 10  # events that were judged since, from which it is learned anew
-TOGETHER = 1000  # events whose worth is written in one step
+TOGETHER = 500  # events whose worth is told and written in one step
 BREATH_S = 0.002  # between steps: others are let in
 
 
@@ -67,11 +67,10 @@ class Learning:
         self.now = Learned(len(found), calibration, pace(found) if calibration else None)
         if calibration is None:
             return False
-        chance, value = self._values(catalogue.events, calibration)
-        for first in range(0, len(chance), TOGETHER):
-            part = slice(first, first + TOGETHER)
+        for first in range(0, catalogue.events.height, TOGETHER):
+            chance, value = self._values(catalogue.events.slice(first, TOGETHER), calibration)
             with lock:
-                catalogue.value(first, chance[part], value[part])
+                catalogue.value(first, chance, value)
             time.sleep(BREATH_S)
         self._valued = catalogue
         return True

@@ -65,7 +65,7 @@ export class Panel {
     const sure = now.sure == null ? "" : `, caption ${now.sure.toFixed(2)}`;
     rows.push(["said by", `${now.own.includes("text") ? "a person" : now.said_by || "nobody"}${now.status ? ` (${now.status})` : ""}`]);
     rows.push(["sure", `boundaries ${now.confidence.toFixed(2)}${sure}${now.doubt ? ", caption and signals disagree" : ""}`]);
-    if (now.chance != null && !now.own.length) rows.push(["reviewed", `of 100 such events ${Math.round(100 * now.chance)} were right`]);
+    if (now.chance != null && !now.own.length) rows.push(["likely right", `${Math.round(100 * now.chance)} %, by what was reviewed`]);
     if (now.own.length) rows.push(["by people", now.own.join(", ")]);
     const why = episode.lanes?.why[now.event_id] ?? [];
     if (why.length) rows.push(["why here", why.slice(0, 5).join("; ")]);

@@ -28,6 +28,7 @@ export async function showQuality(lead) {
     close,
   );
   box.showModal();
+  box.scrollTop = 0;
 }
 
 // Before: the machine's own confidence. After: calibrated, each episode by a curve that was fitted without it.
@@ -43,7 +44,7 @@ function reliability(found, { events, missing, before, after }) {
     cells(table.insertRow(), [`${low.toFixed(1)} to ${(low + 0.1).toFixed(1)}`, n || "", n ? percent(says) : "", n ? percent(right) : "", m || "", m ? percent(said) : "", m ? percent(good) : ""]);
   });
   const said = ({ brier, error }) => `Brier score ${brier.toFixed(3)}, calibration error ${error.toFixed(3)}`;
-  return [plot(before, after), table, made("p", `Of ${events} judged events. The machine: ${said(before)}. Calibrated, on episodes left out: ${said(after)}.`)];
+  return [plot(before, after), made("p", "Grey: the machine. Green: calibrated."), table, made("p", `Of ${events} judged events. The machine: ${said(before)}. Calibrated, on episodes left out: ${said(after)}.`)];
 }
 
 // What is said across, what is right upwards; dots as large as their bins; the dashed line is where both are one.

@@ -72,6 +72,8 @@ def main() -> None:
             print(f"| queue, {order} | {took(lambda o=order: web.get('/api/queue', params=asked | {'order': o}))} |")
         some = asked | {"order": "worth", "primitive": "push", "vl": 7}
         print(f"| by worth, of a primitive and a cluster | {took(lambda: web.get('/api/queue', params=some))} |")
+        for words in ("arm moves", "zebra"):
+            print(f"| search: {words} | {took(lambda w=words: web.get('/api/queue', params=asked | {'q': w}))} |")
         print(f"| progress | {took(lambda: web.get('/api/progress', params=asked))} |")
         numbers = iter(range(JUDGED, 10**6))
         print(f"| look at an episode's events and decide | {took(lambda: decide(next(numbers)))} |")
@@ -82,7 +84,7 @@ def main() -> None:
             started = time.perf_counter()
             decide(next(numbers))
             waits.append(1000 * (time.perf_counter() - started))
-        print(f"| the same while it learns | {statistics.median(waits):.0f} | {max(waits):.0f} |")
+        print(f"| the same while it learns, {len(waits)} times | {statistics.median(waits):.0f} | {max(waits):.0f} |")
         own.store.close()
 
 
