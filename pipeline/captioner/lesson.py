@@ -19,6 +19,7 @@ from schemas.alignments import ALIGNMENTS
 from schemas.captions import CAPTIONS, CaptionRow
 from schemas.episodes import EPISODES
 from schemas.events import EVENTS, EventRow
+from schemas.ids import OF_ONE_ARM
 from schemas.observations import OBSERVATIONS
 from schemas.signals import SIGNALS
 from stages import storage
@@ -41,7 +42,7 @@ def examples(corpus: Corpus) -> list[Example]:
     accepted = right(corpus)
     captions = corpus.table("captions", columns=["event_id", "episode_id", "level", "source"])
     captions = captions.filter((pl.col("source") == "human") | pl.col("event_id").is_in(list(accepted)))
-    captions = captions.filter(pl.col("level").is_in(ASKED))
+    captions = captions.filter(pl.col("level").is_in(ASKED), ~pl.col("event_id").str.contains(OF_ONE_ARM))
     if captions.height < FEWEST:
         raise NothingToLearn(
             f"{captions.height} captions of L1 and L0 are by people, or were accepted by them; at least {FEWEST} "
