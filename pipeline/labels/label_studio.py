@@ -8,7 +8,7 @@ not tried against a server of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -16,14 +16,23 @@ Rows = list[dict[str, Any]]
 NAMES = {"from_name": "timeline", "to_name": "video", "type": "timelinelabels"}
 
 
-def tasks(rows: Rows, frames: Mapping[str, Sequence[int]], videos: Mapping[str, str]) -> Rows:
+def tasks(
+    rows: Rows,
+    frames: Mapping[str, Sequence[int]],
+    videos: Mapping[str, str],
+    people: Collection[tuple[str, str, str]] = (),
+) -> Rows:
     """rows: by episode, level and time; frames: source frame of each canonical one, and one past the last; videos:
-    {episode: its reference camera's clip}."""
+    {episode: its reference camera's clip}; people: (episode, level, track) of which the spans are people's."""
     found = []
     for (episode, level, track), own in groupby(rows, key=lambda r: (r["episode_id"], r["level"], r["track"])):
         shown = frames[episode]
         data = {"video": videos.get(episode, ""), "episode_id": episode, "level": level, "track": track}
-        found.append({"data": data, "predictions": [{"model_version": "corpus", "result": _regions(own, shown)}]})
+        said = {"result": _regions(own, shown)}
+        if (episode, level, track) in people:
+            found.append({"data": data, "annotations": [said]})
+        else:
+            found.append({"data": data, "predictions": [{"model_version": "corpus", **said}]})
     return found
 
 

@@ -18,10 +18,12 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.types import ASGIApp
 
-from pipeline.review import export, service
 from pipeline.review import models as wire
+from pipeline.review import service
 from pipeline.review.access import COOKIE, LASTS_S, Access
 from pipeline.review.episode import UnknownEpisode
+from pipeline.review.files import rows as flat
+from pipeline.review.files import spans
 from pipeline.review.guard import Guard
 from pipeline.review.media import media
 from pipeline.review.service import Conflict, Review
@@ -264,13 +266,28 @@ def quality(on: On, _: Who) -> wire.Quality:
 
 
 @ROUTES.get("/api/export", response_class=Response)
-def exported(on: On, _: Who, format: Literal["jsonl", "csv", "parquet"] = "jsonl") -> Response:
-    """All decisions, in order of time."""
-    with on.review.lock:
-        rows = on.review.store.all()
-    name = f'attachment; filename="decisions.{format}"'
-    headers = {"content-disposition": name, **NO_STORE}
-    return Response(export.FORMATS[format](rows), headers=headers, media_type=export.TYPES[format])
+def exported(
+    on: On,
+    _: Who,
+    format: Literal["jsonl", "csv", "parquet", "lerobot", "labelstudio"] = "jsonl",
+    level: wire.Level | None = None,
+    track: wire.Track = "all",
+) -> Response:
+    """All decisions, in order of time; or the spans of a level and track as people left them: LeRobot's subtask columns
+    in a zip, Label Studio's JSON."""
+    if format in flat.FORMATS:
+        with on.review.lock:
+            decided = on.review.store.all()
+        return _file(f"decisions.{format}", flat.FORMATS[format](decided), flat.TYPES[format])
+    found = spans.files(on.review.episodes.corpus, format, [level or on.level], track, on.review.spans)
+    if format == "lerobot":
+        return _file("subtasks.zip", spans.zipped(found), "application/zip")
+    return _file(*found.popitem(), "application/json")
+
+
+def _file(name: str, blob: bytes, kind: str) -> Response:
+    headers = {"content-disposition": f'attachment; filename="{name}"', **NO_STORE}
+    return Response(blob, headers=headers, media_type=kind)
 
 
 @ROUTES.post("/api/decide", responses={409: {"model": wire.Refused}, 422: {"description": "it cannot be done"}})
