@@ -108,7 +108,8 @@ def compact(root: str, episodes: int | None) -> None:
 
     with locked(storage.normalise(root)):
         corpus = Corpus(root)
-        merged = {"decisions": decisions.merge(corpus.root, int(time.time() * 1000))}
-        merged |= merge(corpus, episodes or corpus.manifest["config"]["run"]["episodes_per_part"])
+        before, after = decisions.merge(corpus.root, int(time.time() * 1000))
+        click.echo(f"decisions {before} parts, now {after}")
+        merged = merge(corpus, episodes or corpus.manifest["config"]["run"]["episodes_per_part"])
     for stage, (before, after) in merged.items():
         click.echo(f"{stage:<8} {before} parts, now {after}")

@@ -42,6 +42,7 @@ def scenes(
     wanted = _reached_for(events, holds)
     once, strokes = _counted(events, _taken), _counted(events, _strokes)
     forward, shown = _forward(episode), _shown_by(events)
+    acts = [e for e in events if e["track"] != "all" and e["level"] == "L1" and e["arms"]]
     found: list[Scene] = []
     for own in events:
         event = shown.get(own["event_id"], own)
@@ -53,7 +54,7 @@ def scenes(
                 level=event["level"],
                 primitive=event["primitive"],
                 recovery=event["recovery"] or "",
-                arms=_acting(event),
+                arms=_acting(event) or _within(event, acts),
                 arms_of_robot=len(episode["arms"]),
                 holds=held,
                 certain=once[track] <= 1 and (held or event["event_id"] in wanted or works),
@@ -97,6 +98,13 @@ def _completed(events: Sequence[EventRow]) -> set[str]:
 def _acting(event: EventRow) -> list[str]:
     """Arms that the sentence is about: of what is done with a thing that is held those that hold it."""
     return event["holds"] if event["primitive"] in WITH_THING and event["holds"] else event["arms"]
+
+
+def _within(event: EventRow, acts: Sequence[EventRow]) -> list[str]:
+    """The arm of a span of its own of which as a whole it does nothing, and an action in which it does something."""
+    own = (a for a in acts if a["track"] == event["track"] and event["level"] in ("L2", "L3"))
+    moves = any(event["start_frame"] <= a["start_frame"] < event["end_frame"] for a in own)
+    return [event["track"]] if moves else []
 
 
 def _shown_by(events: Sequence[EventRow]) -> dict[str, EventRow]:

@@ -72,6 +72,13 @@ def test_an_arm_has_the_thing_that_it_alone_takes():
     assert found["L1.right/0"] == f"The right arm reaches (task: {CUP})."  # nothing tells what for
 
 
+def test_an_arm_that_moves_now_and_then_is_not_said_to_take_no_part():
+    whole = [of("right", "L3", "task", 0, 35, arms=[]), of("left", "L3", "task", 0, 35, arms=[])]
+    found = texts([*ALL, *RIGHT, *whole])
+    assert found["L3.right/0"] == f"The right arm's part in the task: {CUP}."
+    assert found["L3.left/0"] == f"The left arm takes no part in the task: {CUP}."
+
+
 def test_no_thing_is_named_where_the_other_arm_takes_one_as_well():
     taking = [of("right", "L1", "grasp", 0, 15), of("right", "L1", "move", 15, 35, holds=["right"])]
     found = texts([*ALL, *LEFT, *taking])
