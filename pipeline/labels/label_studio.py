@@ -2,8 +2,8 @@
 
 In: rows of spans with the reference camera's frames. Out: tasks to import there, rows of what it gives back. A range
 counts frames from 1 and holds its last one; the caption rides along as the region's note (`meta.text`). Levels and
-tracks are told in the task's data, so that an episode is a task a level. Written by its documentation (TimelineLabels),
-not tried against a server of it.
+tracks are told in the task's data, so that an episode is a task a level. Label Studio 1.23.2 takes it and gives it back
+(docs/review.md).
 """
 
 from __future__ import annotations
