@@ -2,7 +2,8 @@
 
 In: rows of spans with the reference camera's frames. Out: tasks to import there, rows of what it gives back. A range
 counts frames from 1 and holds its last one; the caption rides along as the region's note (`meta.text`). Levels and
-tracks are told in the task's data, so that an episode is a task a level. Label Studio 1.23.2 takes it and gives it back
+tracks are told in the task's data, so that an episode is a task a level; so is the rate of its frames, which Label
+Studio takes for 24 unless its Video tag says `frameRate="$fps"`. Label Studio 1.23.2 takes it and gives it back
 (docs/review.md).
 """
 
@@ -20,14 +21,17 @@ def tasks(
     rows: Rows,
     frames: Mapping[str, Sequence[int]],
     videos: Mapping[str, str],
+    rates: Mapping[str, float],
     people: Collection[tuple[str, str, str]] = (),
 ) -> Rows:
     """rows: by episode, level and time; frames: source frame of each canonical one, and one past the last; videos:
-    {episode: its reference camera's clip}; people: (episode, level, track) of which the spans are people's."""
+    {episode: its reference camera's clip}; rates: {episode: frames a second}; people: (episode, level, track) of
+    which the spans are people's."""
     found = []
     for (episode, level, track), own in groupby(rows, key=lambda r: (r["episode_id"], r["level"], r["track"])):
         shown = frames[episode]
-        data = {"video": videos.get(episode, ""), "episode_id": episode, "level": level, "track": track}
+        data: dict[str, Any] = {"video": videos.get(episode, ""), "fps": rates[episode]}
+        data |= {"episode_id": episode, "level": level, "track": track}
         said = {"result": _regions(own, shown)}
         if (episode, level, track) in people:
             found.append({"data": data, "annotations": [said]})

@@ -101,11 +101,12 @@ def label_studio_of(corpus: Corpus, rows: Rows, people: Collection[tuple[str, st
     """Tasks of spans with episode_id, level, track, start_frame, end_frame, primitive, caption, event_id; people: which
     (episode, level, track) are annotations, not predictions."""
     names = sorted({row["episode_id"] for row in rows})
-    about = corpus.table("alignments", names, ["episode_id", "reference_camera"])
+    about = corpus.table("alignments", names, ["episode_id", "reference_camera", "fps"])
     clips = corpus.table("observations", names, ["episode_id", "camera", "proxy"])
     seen = clips.join(about, left_on=["episode_id", "camera"], right_on=["episode_id", "reference_camera"])
     videos = {e: corpus.ledger.path(f"media/{proxy}") for e, proxy in seen.select("episode_id", "proxy").iter_rows()}
-    value = label_studio.tasks(rows, source_frames(corpus, names), videos, people)
+    rates = dict(about.select("episode_id", "fps").iter_rows())
+    value = label_studio.tasks(rows, source_frames(corpus, names), videos, rates, people)
     return json.dumps(value, indent=1, ensure_ascii=False).encode()
 
 
