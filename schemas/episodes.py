@@ -69,6 +69,11 @@ class Label:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Decided(Label):
+    """One that a person has set on the review page, where they saw what labels had made of the episode."""
+
+
 CAMERA = pa.struct(
     [
         pa.field("name", pa.string(), nullable=False),  # camera name, e.g. "wrist"

@@ -18,6 +18,7 @@ SOURCE_NAME = re.compile(r"[A-Za-z0-9_\-]+")
 # of an episode in its source: no dash, so that sample keys are one to one with events
 KEY = re.compile(r"[A-Za-z0-9_]+")
 SOURCE_OF = r"^([^/]*)/"  # for columns: the source of an id that begins with an episode's
+OF_ONE_ARM = r"/L[0-3]\.(left|right)/"  # for columns: in the id of an event of one arm alone
 EPISODE_OF = r"^([^/@]*/[^/@]*)"  # for columns: the episode of a camera's or an event's id
 _EVENT = re.compile(r"([^/]+)/([^/]+)/(L[0-3])(?:\.(left|right))?/(-?\d+)")
 

@@ -57,7 +57,7 @@ def signals_of(rows: Iterable[SignalRow]) -> dict[str, Signal]:
 
 
 def both_arms(events: Iterable[EventRow]) -> list[EventRow]:
-    """Events of both arms together, of an episode's `events` rows: what is captioned and trained on."""
+    """Events of both arms together, of an episode's `events` rows: what models are asked about and is trained on."""
     return [e for e in events if e["track"] == "all"]
 
 

@@ -20,6 +20,7 @@ from schemas.alignments import ALIGNMENTS
 from schemas.captions import CAPTIONS, CaptionRow
 from schemas.episodes import EPISODES
 from schemas.events import EVENTS, EventRow
+from schemas.ids import OF_ONE_ARM
 from schemas.observations import OBSERVATIONS
 from schemas.signals import SIGNALS
 from stages import storage
@@ -44,6 +45,7 @@ def examples(corpus: Corpus) -> list[Example]:
     found = corpus.table("captions", columns=columns).filter(pl.col("level").is_in(ASKED))
     settled = (pl.col("source") == "human") | pl.col("event_id").is_in([*reviewed.right, *reviewed.words])
     found = found.filter(settled & ~pl.col("event_id").is_in(list(reviewed.rejected)))
+    found = found.filter(~pl.col("event_id").str.contains(OF_ONE_ARM))
     if found.height < FEWEST:
         raise NothingToLearn(
             f"{found.height} captions of L1 and L0 are by people, or were accepted by them; at least {FEWEST} "

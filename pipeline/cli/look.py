@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import click
@@ -9,7 +10,7 @@ import polars as pl
 
 from pipeline.cli.errors import mendable
 from pipeline.config import ConfigError
-from pipeline.corpus import tombstones
+from pipeline.corpus import decisions, tombstones
 from pipeline.corpus.view import Corpus
 from pipeline.labels import FORMATS
 from pipeline.stages import STAGES, shown, tables
@@ -49,6 +50,7 @@ def status(root: str) -> None:
         more = f", {open_ones} not to the end: corpus forget them again" if open_ones else ""
         click.echo(f"forgotten: {len(stones)}{more}")
     small = small_parts(corpus, corpus.manifest["config"]["run"]["episodes_per_part"])
+    small += sum(len(group) - 1 for group in decisions.to_merge(corpus.root, int(time.time() * 1000)))
     if small and corpus.manifest["complete"]:
         click.echo(f"parts: {small} could be merged away: corpus compact --corpus {root}")
     if by:

@@ -1,6 +1,6 @@
 """The command line: `corpus build`, `check`, `status`, `show`, `quarantine`, `report`, `explain`, `sheet`,
-`find`, `review`, `tune-segment`, `score-captions`, `tune-captioner`, `answers`, `budget`, `plan`, `export`, `train`,
-`verify`, `repair`, `compact`, `gc`, `forget`, `config`.
+`find`, `review`, `decisions`, `tune-segment`, `score-captions`, `tune-captioner`, `answers`, `budget`, `plan`,
+`export`, `train`, `verify`, `repair`, `compact`, `gc`, `forget`, `config`.
 
 A build above the quarantine limit, or a fault that `verify` finds, exits with 1.
 """
@@ -19,7 +19,7 @@ def main() -> None:
 
 for command in (
     build.build, check.check, look.status, look.show, look.quarantine, look.labels, look.report, look.explain,
-    look.sheet, find.find, review.review,
+    look.sheet, find.find, review.review, review.decisions,
     tune.tune_segment, captions.score_captions, captions.answers, captions.tune_captioner,
     plan.budget, plan.plan, export.export, train.train,
     upkeep.verify, upkeep.repair, upkeep.gc, upkeep.compact, forget.forget, build.config,

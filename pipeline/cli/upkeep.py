@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import click
 
@@ -100,12 +101,15 @@ def gc(root: str, releases: bool, dry_run: bool) -> None:
 )
 @mendable
 def compact(root: str, episodes: int | None) -> None:
-    """Merge the small parts that nightly builds leave behind; nothing else changes."""
+    """Merge the small parts that nightly builds and review servers leave behind; nothing else changes."""
+    from pipeline.corpus import decisions
     from pipeline.corpus.compact import compact as merge
     from pipeline.corpus.lock import locked
 
     with locked(storage.normalise(root)):
         corpus = Corpus(root)
+        before, after = decisions.merge(corpus.root, int(time.time() * 1000))
+        click.echo(f"decisions {before} parts, now {after}")
         merged = merge(corpus, episodes or corpus.manifest["config"]["run"]["episodes_per_part"])
     for stage, (before, after) in merged.items():
         click.echo(f"{stage:<8} {before} parts, now {after}")

@@ -2,8 +2,9 @@
 alone.
 
 In: rows that a review server has on its own disk. Out: a part, named by its content, so that one atomic write publishes
-it, twice is once, and damage shows. Readers take every row once, whatever parts hold it. A damaged part stops a build:
-what people have said would silently count no more.
+it, twice is once, and damage shows. Readers take every row once, whatever parts hold it, so that small parts may become
+one at any time: that is in place before they go. A damaged part stops a build and a merge: what people have said would
+silently count no more.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ from stages.review.fold import fold
 from stages.review.overlay import Overlay, overlays
 
 FOLDER = "decisions"
-PART = re.compile(r"\d{13}-([0-9a-f]{16})\.parquet")
+PART = re.compile(r"(\d{13})-([0-9a-f]{16})\.parquet")
+SETTLED_MS = 24 * 60 * 60 * 1000  # a part this old is merged with others,
+MOST = 64  # and a newer one too where there are more of them
+FULL = 16 * 1024 * 1024  # bytes of parts that become one; larger ones stay, so that no merge writes all of them again
 
 
 class DamagedDecisions(ValueError):
@@ -48,11 +52,50 @@ def parts(root: str) -> list[str]:
 
 def read(root: str, but: Collection[str] = ()) -> list[DecisionRow]:
     """All decisions once, in order of time; but: parts to leave out. Raises DamagedDecisions."""
-    found: dict[str, DecisionRow] = {}
-    for name in parts(root):
-        if name not in but:
-            found |= {row["decision_id"]: row for row in _part(root, name)}
+    found, done, seen = dict[str, DecisionRow](), set(but), None
+    while (names := parts(root)) != seen:  # until none has come or gone while they were listed and read
+        for name in names:
+            if name not in done:
+                found |= {row["decision_id"]: row for row in _part(root, name)}
+        done.update(names)
+        seen = names
     return sorted(found.values(), key=lambda r: (r["time_ms"], r["decision_id"]))
+
+
+def to_merge(root: str, now_ms: int) -> list[list[str]]:
+    """Parts that can become one, oldest first, group by group; now_ms: since 1970."""
+    sizes = {n: f.size for n, f in storage.listing(storage.join(root, FOLDER)).items() if PART.fullmatch(n)}
+    names = sorted(n for n, size in sizes.items() if size < FULL)
+    settled = [n for n in names if int(n[:13]) < now_ms - SETTLED_MS]
+    groups, total = [list[str]()], 0
+    for name in names if len(names) - len(settled) > MOST else settled:
+        if total + sizes[name] > FULL:
+            groups, total = [*groups, []], 0
+        groups[-1].append(name)
+        total += sizes[name]
+    return [group for group in groups if len(group) > 1]
+
+
+def merge(root: str, now_ms: int) -> tuple[int, int]:
+    """(parts before, parts after) small ones have become few. To be called by who holds the corpus, while servers may
+    publish: a merged part is whole in its place before those that it holds go. Raises DamagedDecisions, with nothing
+    written of the group that holds it, storage.Unusable."""
+    before, gone = len(parts(root)), 0
+    for group in to_merge(root, now_ms):
+        rows: dict[str, DecisionRow] = {}
+        for name in group:
+            for row in _part(root, name):
+                if rows.setdefault(row["decision_id"], row) != row:
+                    raise DamagedDecisions(f"{root}/{FOLDER} has two decisions of the id {row['decision_id']}")
+        ordered = sorted(rows.values(), key=lambda r: (r["time_ms"], r["decision_id"]))
+        made = publish(root, ordered)
+        if _part(root, made) != ordered:
+            raise DamagedDecisions(f"{root}/{FOLDER}/{made} does not hold what was written to it")
+        for name in set(group) - {made}:
+            storage.remove(storage.join(root, FOLDER, name))
+            gone += 1
+        gone -= made not in group
+    return before, before - gone
 
 
 def forget(root: str, episodes: Collection[str], dry: bool = False) -> int:
@@ -90,8 +133,13 @@ def _part(root: str, name: str) -> list[DecisionRow]:
     uri, match = storage.join(root, FOLDER, name), PART.fullmatch(name)
     words = f"{uri} is not as it was written: the store of the server that wrote it, or a backup, has what it held"
     try:
-        blob = storage.read_bytes(uri)
-        if match is None or hashlib.sha256(blob).hexdigest()[:16] != match[1]:
+        try:
+            blob = storage.read_bytes(uri)
+        except FileNotFoundError:
+            if name in parts(root):
+                raise
+            return []  # merged since its name was read: what it held is in a part that is there now
+        if match is None or hashlib.sha256(blob).hexdigest()[:16] != match[2]:
             raise DamagedDecisions(words)
         table = _of_today(pq.read_table(pa.BufferReader(blob))).cast(DECISIONS.schema)
         DECISIONS.validate(table)

@@ -2,13 +2,14 @@
 
 In: rows of spans with the reference camera's frames. Out: tasks to import there, rows of what it gives back. A range
 counts frames from 1 and holds its last one; the caption rides along as the region's note (`meta.text`). Levels and
-tracks are told in the task's data, so that an episode is a task a level. Written by its documentation (TimelineLabels),
-not tried against a server of it.
+tracks are told in the task's data, so that an episode is a task a level; so is the rate of its frames, which Label
+Studio takes for 24 unless its Video tag says `frameRate="$fps"`. Label Studio 1.23.2 takes it and gives it back
+(docs/review.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -16,14 +17,26 @@ Rows = list[dict[str, Any]]
 NAMES = {"from_name": "timeline", "to_name": "video", "type": "timelinelabels"}
 
 
-def tasks(rows: Rows, frames: Mapping[str, Sequence[int]], videos: Mapping[str, str]) -> Rows:
+def tasks(
+    rows: Rows,
+    frames: Mapping[str, Sequence[int]],
+    videos: Mapping[str, str],
+    rates: Mapping[str, float],
+    people: Collection[tuple[str, str, str]] = (),
+) -> Rows:
     """rows: by episode, level and time; frames: source frame of each canonical one, and one past the last; videos:
-    {episode: its reference camera's clip}."""
+    {episode: its reference camera's clip}; rates: {episode: frames a second}; people: (episode, level, track) of
+    which the spans are people's."""
     found = []
     for (episode, level, track), own in groupby(rows, key=lambda r: (r["episode_id"], r["level"], r["track"])):
         shown = frames[episode]
-        data = {"video": videos.get(episode, ""), "episode_id": episode, "level": level, "track": track}
-        found.append({"data": data, "predictions": [{"model_version": "corpus", "result": _regions(own, shown)}]})
+        data: dict[str, Any] = {"video": videos.get(episode, ""), "fps": rates[episode]}
+        data |= {"episode_id": episode, "level": level, "track": track}
+        said = {"result": _regions(own, shown)}
+        if (episode, level, track) in people:
+            found.append({"data": data, "annotations": [said]})
+        else:
+            found.append({"data": data, "predictions": [{"model_version": "corpus", **said}]})
     return found
 
 

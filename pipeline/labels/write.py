@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -89,22 +89,30 @@ def _jsonl(corpus: Corpus, uri: str, rows: Rows) -> None:
 
 def _rows_as_parquet(corpus: Corpus, uri: str, rows: Rows) -> None:
     kinds = {k: pl.Float64 if k in ("start_s", "end_s") else pl.String for k in COLUMNS}
-    _parquet(uri, pl.DataFrame([{k: row[k] for k in COLUMNS} for row in rows], kinds).to_arrow())
+    table = pl.DataFrame([{k: row[k] for k in COLUMNS} for row in rows], kinds).to_arrow()
+    storage.write_bytes(uri, _parquet(table))
 
 
 def _label_studio(corpus: Corpus, uri: str, rows: Rows) -> None:
+    storage.write_bytes(uri, label_studio_of(corpus, rows))
+
+
+def label_studio_of(corpus: Corpus, rows: Rows, people: Collection[tuple[str, str, str]] = ()) -> bytes:
+    """Tasks of spans with episode_id, level, track, start_frame, end_frame, primitive, caption, event_id; people: which
+    (episode, level, track) are annotations, not predictions."""
     names = sorted({row["episode_id"] for row in rows})
-    about = corpus.table("alignments", names, ["episode_id", "reference_camera"])
+    about = corpus.table("alignments", names, ["episode_id", "reference_camera", "fps"])
     clips = corpus.table("observations", names, ["episode_id", "camera", "proxy"])
     seen = clips.join(about, left_on=["episode_id", "camera"], right_on=["episode_id", "reference_camera"])
     videos = {e: corpus.ledger.path(f"media/{proxy}") for e, proxy in seen.select("episode_id", "proxy").iter_rows()}
-    value = label_studio.tasks(rows, _source_frames(corpus, rows), videos)
-    storage.write_bytes(uri, json.dumps(value, indent=1, ensure_ascii=False).encode())
+    rates = dict(about.select("episode_id", "fps").iter_rows())
+    value = label_studio.tasks(rows, source_frames(corpus, names), videos, rates, people)
+    return json.dumps(value, indent=1, ensure_ascii=False).encode()
 
 
 def _agibot(corpus: Corpus, uri: str, rows: Rows) -> None:
     frames, tasks = (
-        _source_frames(corpus, rows),
+        source_frames(corpus, {row["episode_id"] for row in rows}),
         dict(corpus.table("episodes", columns=["episode_id", "task"]).iter_rows()),
     )
     value: dict[str, dict[str, Any]] = {}
@@ -123,10 +131,15 @@ def _agibot(corpus: Corpus, uri: str, rows: Rows) -> None:
 
 
 def _lerobot(corpus: Corpus, uri: str, rows: Rows) -> None:
-    """Per source `meta/subtasks.parquet` (subtask_index, subtask) and `subtask_index.parquet`: one row a frame up to
-    the last that the corpus shows, to be joined to its data by episode_index and frame_index; -1 where no span
-    lies."""
-    frames = _source_frames(corpus, rows)
+    for name, blob in lerobot_of(corpus, rows).items():
+        storage.write_bytes(storage.join(uri, name), blob)
+
+
+def lerobot_of(corpus: Corpus, rows: Rows) -> dict[str, bytes]:
+    """Files of spans with episode_id, start_frame, end_frame, caption, sorted by episode. Per source
+    `meta/subtasks.parquet` (subtask_index, subtask) and `subtask_index.parquet`: one row a frame up to the last
+    that the corpus shows, to be joined to its data by episode_index and frame_index; -1 where no span lies."""
+    frames, files = source_frames(corpus, {row["episode_id"] for row in rows}), dict[str, bytes]()
     by_source: dict[str, Rows] = {}
     for row in rows:
         by_source.setdefault(source_of(row["episode_id"]), []).append(row)
@@ -142,23 +155,23 @@ def _lerobot(corpus: Corpus, uri: str, rows: Rows) -> None:
             columns["episode_index"] += [int(key_of(episode))] * len(index)
             columns["frame_index"] += range(len(index))
             columns["subtask_index"] += index
-        folder = storage.join(uri, source)
-        _parquet(storage.join(folder, "subtask_index.parquet"), pa.table(columns))
+        files[f"{source}/subtask_index.parquet"] = _parquet(pa.table(columns))
         names = pa.table({"subtask_index": list(words.values()), "subtask": list(words)})
-        _parquet(storage.join(folder, "meta", "subtasks.parquet"), names)
+        files[f"{source}/meta/subtasks.parquet"] = _parquet(names)
+    return files
 
 
-def _parquet(uri: str, table: pa.Table) -> None:
+def _parquet(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
-    storage.write_bytes(uri, sink.getvalue().to_pybytes())
+    return bytes(sink.getvalue().to_pybytes())
 
 
-def _source_frames(corpus: Corpus, rows: Rows) -> dict[str, list[int]]:
+def source_frames(corpus: Corpus, episodes: Iterable[str]) -> dict[str, list[int]]:
     """{episode: source frame of each canonical frame, and one past the last}; rows where there is no video."""
-    names = sorted({row["episode_id"] for row in rows})
     found = {}
-    for a in corpus.table("alignments", names, ["episode_id", "n_frames", "reference_camera", "cameras"]).to_dicts():
+    columns = ["episode_id", "n_frames", "reference_camera", "cameras"]
+    for a in corpus.table("alignments", sorted(episodes), columns).to_dicts():
         shown = next(
             (c["frame_index"] for c in a["cameras"] if c["name"] == a["reference_camera"]), range(a["n_frames"])
         )

@@ -16,6 +16,7 @@ import polars as pl
 from pipeline.corpus.view import Corpus
 from pipeline.report import pictures
 from pipeline.report.refusals import clipped
+from schemas.ids import OF_ONE_ARM
 
 SHOWN, UNSURE = 12, 4  # events; of them the least sure
 TEXT = 220
@@ -52,7 +53,8 @@ def levels(corpus: Corpus) -> list[Level]:
     if not corpus.has("caption"):
         return []
     columns = ["level", "source", "status", "text", "contradictions", "question_tokens", "answer_tokens"]
-    captions = corpus.table("captions", columns=columns)
+    captions = corpus.table("captions", columns=["event_id", *columns])
+    captions = captions.filter(~pl.col("event_id").str.contains(OF_ONE_ARM))
     found = []
     for level in ("L3", "L2", "L1", "L0"):
         own = captions.filter(level=level)
@@ -72,7 +74,8 @@ def cards(corpus: Corpus) -> list[Card]:
         return []
     level = corpus.manifest["config"]["shard"]["level"]
     columns = ["event_id", "episode_id", "level", "text", "source", "status", "verb", "object", "outcome", "confidence"]
-    own = corpus.table("captions", columns=columns).filter(level=level)
+    own = corpus.table("captions", columns=columns)
+    own = own.filter(~pl.col("event_id").str.contains(OF_ONE_ARM), level=level)
     unsure = own.drop_nulls("confidence").sort("confidence", "event_id").head(UNSURE)
     rest = own.filter(~pl.col("event_id").is_in(unsure["event_id"].to_list()))
     spread = rest.with_columns(rank=pl.Series([zlib.crc32(name.encode()) for name in rest["event_id"]], dtype=pl.Int64))

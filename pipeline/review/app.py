@@ -19,10 +19,12 @@ from starlette.types import ASGIApp
 
 from pipeline.report.page import NAME
 from pipeline.report.reviewed import links
-from pipeline.review import export, service
 from pipeline.review import models as wire
+from pipeline.review import service
 from pipeline.review.access import COOKIE, LASTS_S, Access
 from pipeline.review.episode import UnknownEpisode
+from pipeline.review.files import rows as flat
+from pipeline.review.files import spans
 from pipeline.review.guard import Guard
 from pipeline.review.media import media
 from pipeline.review.service import Conflict, Review
@@ -301,12 +303,27 @@ def gold(on: On, who: Who) -> wire.Gold:
 
 
 @ROUTES.get("/api/export", response_class=Response)
-def exported(on: On, who: Who, format: Literal["jsonl", "csv", "parquet"] = "jsonl") -> Response:
-    """All decisions, in order of time; those about gold for who may see them."""
-    rows = on.review.decisions(on.leads_it(who))
-    name = f'attachment; filename="decisions.{format}"'
-    headers = {"content-disposition": name, **NO_STORE}
-    return Response(export.FORMATS[format](rows), headers=headers, media_type=export.TYPES[format])
+def exported(
+    on: On,
+    who: Who,
+    format: Literal["jsonl", "csv", "parquet", "lerobot", "labelstudio"] = "jsonl",
+    level: wire.Level | None = None,
+    track: wire.Track = "all",
+) -> Response:
+    """All decisions, in order of time, those about gold for who may see them; or the spans of a level and track as
+    people left them: LeRobot's subtask columns in a zip, Label Studio's JSON."""
+    if format in flat.FORMATS:
+        decided = on.review.decisions(on.leads_it(who))
+        return _file(f"decisions.{format}", flat.FORMATS[format](decided), flat.TYPES[format])
+    found = spans.files(on.review.episodes.corpus, format, [level or on.level], track, on.review.spans)
+    if format == "lerobot":
+        return _file("subtasks.zip", spans.zipped(found), "application/zip")
+    return _file(*found.popitem(), "application/json")
+
+
+def _file(name: str, blob: bytes, kind: str) -> Response:
+    headers = {"content-disposition": f'attachment; filename="{name}"', **NO_STORE}
+    return Response(blob, headers=headers, media_type=kind)
 
 
 @ROUTES.post("/api/decide", responses={409: {"model": wire.Refused}, 422: {"description": "it cannot be done"}})

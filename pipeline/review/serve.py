@@ -7,9 +7,7 @@ at the next look; what was decided is laid over it.
 from __future__ import annotations
 
 import getpass
-import hashlib
 import logging
-import os
 import socket
 import threading
 import webbrowser
@@ -28,7 +26,7 @@ from pipeline.review.catalogue import Catalogue, events_of
 from pipeline.review.episode import Episodes
 from pipeline.review.loop.gold import Gold, gold_of
 from pipeline.review.service import Review
-from pipeline.review.store import Store
+from pipeline.review.store import Store, default_store
 from schemas.reasons import Quarantined
 from stages import storage
 
@@ -111,13 +109,6 @@ def told(gold: Gold) -> list[str]:
 
 def events(corpus: Corpus) -> str:
     return f"{corpus.table('events', columns=['event_id']).height} events"
-
-
-def default_store(root: str) -> str:
-    """On this machine's own disk, whatever storage the corpus lies on: SQLite's log needs a file system that locks."""
-    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    own = hashlib.sha256(root.encode()).hexdigest()[:12]
-    return os.path.join(state, "event-corpus", f"review-{storage.name_of(root)}-{own}.sqlite")
 
 
 def hosts(options: Options, port: int) -> set[str]:

@@ -8,6 +8,7 @@ that are not in the corpus yet are marked; a server that starts takes up where t
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from schemas.review.decisions import LATER, DecisionRow
+from stages import storage
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS decisions (
@@ -30,6 +32,13 @@ CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
 LAST, FEWEST = 100, 10  # decisions of a person that their pace is told from; events judged by them, at least
+
+
+def default_store(root: str) -> str:
+    """On this machine's own disk, whatever storage the corpus lies on: SQLite's log needs a file system that locks."""
+    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    own = hashlib.sha256(root.encode()).hexdigest()[:12]
+    return os.path.join(state, "event-corpus", f"review-{storage.name_of(root)}-{own}.sqlite")
 
 
 class StoreInUse(RuntimeError):

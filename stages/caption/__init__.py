@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from stages.caption.stills import CaptionWork
 
-VERSION = 6
+VERSION = 7
 
 __all__ = ["CAPTION", "VERSION", "CaptionConfig"]
 

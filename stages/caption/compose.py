@@ -32,8 +32,9 @@ ORDERS = {  # a verb as an order, with a thing and without
 
 
 def of_children(scene: Scene, thing: str) -> str:
-    """The sentence of an L2 or L3 event: the signals' own, with the name that its thing has in the episode."""
-    proven = scene.holds or scene.completes or scene.primitive not in HELD
+    """The sentence of an L2 or L3 event, or of one arm's: the signals' own, with the name that its thing has in the
+    episode; of one arm only where it has the thing in hand, since the other one may be at it."""
+    proven = scene.holds or scene.completes or (scene.primitive not in HELD and not scene.alone)
     if not thing or scene.level == "L3" or not proven:
         return describe(scene)
     named = Task(held=f"the {thing}", thing=f"the {thing}", verb=scene.task.verb, fixed=scene.task.fixed)
@@ -76,10 +77,10 @@ def _detailed(text: str, fields: Fields, event: EventRow) -> str:
 
 
 def next_texts(events: Sequence[EventRow], texts: Mapping[str, str]) -> dict[str, str]:
-    """{event: the caption of the event after it, of its level}; "" at the end."""
+    """{event: the caption of the event after it, of its level and track}; "" at the end."""
     found: dict[str, str] = {}
-    for level in dict.fromkeys(e["level"] for e in events):
-        own = sorted((e for e in events if e["level"] == level), key=lambda e: e["start_frame"])
+    for place in dict.fromkeys((e["level"], e["track"]) for e in events):
+        own = sorted((e for e in events if (e["level"], e["track"]) == place), key=lambda e: e["start_frame"])
         after = [texts[e["event_id"]] for e in own[1:]]
         found |= dict(zip((e["event_id"] for e in own), [*after, ""], strict=True))
     return found

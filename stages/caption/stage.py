@@ -1,7 +1,7 @@
 """caption: the events of an episode in, one `captions` row each out.
 
 What a person has called an event stands. Without a model all others are the signals' own; with one, L1 and L0 are asked
-about, and L2 and L3 are put together.
+about, and L2, L3 and what each arm does by itself are put together.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from stages.caption.vlm.episode import Told, talk
 from stages.caption.vlm.handling import actions
 from stages.caption.vlm.prompts import prompts_hash
 from stages.caption.vlm.requests import Answer, Request
-from stages.episode import both_arms, signals_of
+from stages.episode import signals_of
 from stages.review.overlay import Words, words_for
 from stages.review.spans import Span, ms
 from stages.video.decode import picked
@@ -71,7 +71,7 @@ def caption(unit: Unit[CaptionWork], work: Workspace, config: CaptionConfig) -> 
     def one(name: str) -> tuple[list[CaptionRow], Told | None]:
         (episode,), (alignment,) = work.rows(EPISODES, name), work.rows(ALIGNMENTS, name)
         signals = signals_of(work.rows(SIGNALS, name))
-        events = named(both_arms(work.rows(EVENTS, name)), unit.payload.words.get(name, ()))
+        events = named(work.rows(EVENTS, name), unit.payload.words.get(name, ()))
         clips = work.rows(OBSERVATIONS, name)
         asked = asking(episode, signals, alignment, events, [c["camera"] for c in clips], config.moments, config.static)
         told = None
@@ -158,9 +158,10 @@ def pictures(
 def caption_rows(asked: Asking, told: Told | None, config: CaptionConfig, model: str = "") -> list[CaptionRow]:
     """One row an event, in order. model: what it is called."""
     whole = {(e["start_frame"], e["end_frame"]): e for e in actions(asked.events)}
-    rows = [_row(event, asked, told, whole, config, model) for event in asked.events]
-    after = compose.next_texts(asked.events, {r["event_id"]: r["text"] for r in rows})
-    left = compose.remaining(asked.events)
+    events = [*asked.events, *asked.of_arms]
+    rows = [_row(event, asked, told, whole, config, model) for event in events]
+    after = compose.next_texts(events, {r["event_id"]: r["text"] for r in rows})
+    left = compose.remaining(events)
     for row in rows:
         row["next_text"], row["remaining_s"] = after[row["event_id"]], left[row["event_id"]]
     return rows
@@ -177,7 +178,8 @@ def _row(
     scene = asked.scenes[event["event_id"]]
     fields = Fields(verb=event["primitive"], arm=_arm(scene))
     # a local event that is a whole action has that action's words
-    same = whole.get((event["start_frame"], event["end_frame"])) if event["level"] == "L0" else None
+    local = (event["level"], event["track"]) == ("L0", "all")
+    same = whole.get((event["start_frame"], event["end_frame"])) if local else None
     said = None
     if told is not None:
         said = told.events.get(event["event_id"]) or (told.events.get(same["event_id"]) if same else None)
@@ -195,12 +197,12 @@ def _row(
         text, source, model = describe(scene), "signals", "signals/2"
         status = said.status if said else "ok"
         named = scene.task.held or scene.task.thing
-        if named and named in text and "(task:" not in text:
+        if named and named in text and "task: " not in text:
             fields = Fields(verb=event["primitive"], thing=re.sub(r"^(the|this|that) ", "", named), arm=_arm(scene))
     else:
         text, source, status, model = compose.of_children(scene, thing), "composed", "ok", "composed/1"
         fields = Fields(
-            verb=event["primitive"], thing=thing if thing and thing in text.split(" (task:")[0] else "", arm=_arm(scene)
+            verb=event["primitive"], thing=thing if thing and thing in text.split("task: ")[0] else "", arm=_arm(scene)
         )
     paid = said.tokens if said and event["event_id"] in (told.events if told else {}) else (0, 0)
     sure = said.confidence if said and said.fields else math.nan
@@ -244,6 +246,8 @@ def _thing(event: EventRow, asked: Asking, told: Told | None) -> str:
 
 def _arm(scene: Scene) -> str:
     arms = list(scene.arms)
+    if scene.alone:
+        return scene.track
     if scene.arms_of_robot == 1:
         return "single"
     return "" if not arms else arms[0] if len(arms) == 1 else "both"

@@ -52,9 +52,9 @@ def change(spans: Sequence[Span], ask: Ask, edges: Sequence[int]) -> Change:
     if ask.action == "flag":
         return [span], [replace(span, flagged=not span.flagged)]
     if ask.action == "caption":
-        return [span], [span.set("text", text=_caption(ask.text))]
+        return [span], [span.set("text", text=caption(ask.text))]
     if ask.action == "primitive":
-        return [span], [span.set("primitive", primitive=_primitive(ask.primitive))]
+        return [span], [span.set("primitive", primitive=primitive(ask.primitive))]
     if ask.action == "split":
         cut = _between(nearest(edges, ask.to), span.start, span.end)
         return [span], [span.set("span", end=cut), span.set("span", start=cut)]
@@ -102,7 +102,7 @@ def _label(spans: Sequence[Span], ask: Ask, edges: Sequence[int]) -> Change:
     before = over(spans, start, end)
     words = max(before, key=lambda s: min(end, s.end) - max(start, s.start))
     new = replace(words, start=start, end=end, state="", own=tuple(o for o in words.own if o == "text"))
-    after = [new.set("span", "primitive", primitive=_primitive(ask.primitive))]
+    after = [new.set("span", "primitive", primitive=primitive(ask.primitive))]
     if before[0].start < start:
         after.insert(0, before[0].set("span", end=start))
     if end < before[-1].end:
@@ -116,13 +116,15 @@ def _between(time: int, start: int, end: int) -> int:
     return time
 
 
-def _primitive(name: str) -> str:
+def primitive(name: str) -> str:
+    """The name as it is. Raises Impossible for one that is none of schemas.events.PRIMITIVES."""
     if name not in PRIMITIVES:
         raise Impossible(f"{plain(name, 40)!r} is no primitive: {', '.join(PRIMITIVES)}")
     return name
 
 
-def _caption(text: str) -> str:
+def caption(text: str) -> str:
+    """In one line. Raises Impossible for one without letters, or with too many."""
     words = plain(text, LETTERS + 1).strip()
     if not words or len(words) > LETTERS:
         raise Impossible(f"a caption has 1 to {LETTERS} letters")

@@ -66,7 +66,7 @@ def laid_over(machine: Sequence[Span], touched: Sequence[Touched]) -> Laid:
     cut = [t.span for t in touched if "span" in t.span.own]
     undone = [m for m in machine if "span" in m.own and not over(cut, m.start, m.end)]
     cut += [t.span for t in touched if t.span not in cut and over(undone, t.span.start, t.span.end)]
-    spans = sorted([*_around(machine, cut), *(_with_words(s, machine) for s in cut)], key=lambda s: s.start)
+    spans = sorted([*around(machine, cut), *(_with_words(s, machine) for s in cut)], key=lambda s: s.start)
     number = {(s.start, s.end): n for n, s in enumerate(spans)}
     borders = {(s.start, s.end) for s in cut}
     stale = []
@@ -103,7 +103,7 @@ def _same(own: Span, spans: Sequence[Span]) -> tuple[int, int] | None:
     return (near[0].start, near[0].end) if near else None
 
 
-def _around(machine: Sequence[Span], cut: Sequence[Span]) -> list[Span]:
+def around(machine: Sequence[Span], cut: Sequence[Span]) -> list[Span]:
     """What is left of the machine's spans beside those whose borders people have set."""
     left = []
     for span in machine:

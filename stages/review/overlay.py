@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from schemas.episodes import Label
+from schemas.episodes import Decided, Label
 from schemas.ids import LEVELS
 from stages.review.fold import Place, Touched, nearest
 from stages.review.spans import Span
@@ -75,7 +75,7 @@ def _add(parts: _Parts, item: Touched, level: str, track: str) -> None:
     if {"span", "primitive"} & set(span.own):
         primitive = span.primitive if "primitive" in span.own else None
         ends = span.start / 1000, span.end / 1000
-        parts.labels.append(Label(level, *ends, "", "seconds", track, primitive, item.actor))
+        parts.labels.append(Decided(level, *ends, "", "seconds", track, primitive, item.actor))
     if "text" in span.own:
         parts.words.append(Words(level, track, span.start, span.end, span.text, item.actor))
     if span.state in ("accepted", "rejected"):

@@ -19,7 +19,7 @@ from stages.work import Inputs, Outcome, Unit, Workspace
 if TYPE_CHECKING:
     import polars as pl
 
-VERSION = 6
+VERSION = 7
 
 __all__ = ["SEGMENT", "VERSION", "SegmentConfig", "SegmentWork"]
 

@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from schemas.episodes import Label, LabelRow
+from schemas.episodes import Decided, Label, LabelRow
 from schemas.ids import LEVELS
 from stages.seconds import ROUNDING_S, at_least
 
@@ -49,17 +49,18 @@ def place(label: Label, starts: Float, end: float, source_frames: Int | None) ->
 
 
 def accept(placed: Iterable[Placed], frames: int) -> tuple[dict[str, list[Placed]], list[tuple[Label, str]]]:
-    """({level: labels in order, none overlapping, none across a coarser label's edge}, refused with why)."""
+    """({level: labels in order, none overlapping, none across a coarser label's edge}, refused with why). One in whose
+    place the review page has put others is superseded, not refused: who decided there had it before them."""
     accepted: dict[str, list[Placed]] = {level: [] for level in COARSE_FIRST}
     refused: list[tuple[Label, str]] = []
     ranked = sorted(placed, key=lambda p: COARSE_FIRST.index(p.label.level))  # stable: as given within a level
     for item in ranked:
         why = _objection(item, accepted, frames)
-        if why:
-            refused.append((item.label, why))
-        else:
+        if not why:
             whole = item.label.level == "L3" and item.end - item.start >= WHOLE * frames
             insort(accepted[item.label.level], Placed(item.label, 0, frames) if whole else item, key=_start)
+        elif not _superseded(item, accepted[item.label.level]):
+            refused.append((item.label, why))
     return accepted, refused
 
 
@@ -74,6 +75,15 @@ def _objection(item: Placed, accepted: Mapping[str, Sequence[Placed]], frames: i
             if any(item.start < edge < item.end for edge in (other.start, other.end)):
                 return f"it goes across the edge of {_words(other)}"
     return None
+
+
+def _superseded(item: Placed, own: Sequence[Placed]) -> bool:
+    """Whether decisions cover all frames of a label that is none; own: labels in force of its level."""
+    at = item.start
+    for other in (p for p in own if isinstance(p.label, Decided) and not isinstance(item.label, Decided)):
+        if other.start <= at < other.end:
+            at = other.end
+    return item.start < item.end <= at
 
 
 def _start(item: Placed) -> int:
@@ -93,7 +103,8 @@ def _holding(own: Sequence[Placed], cut: int) -> Placed | None:
 
 def _words(item: Placed) -> str:
     label = item.label
-    return f"{label.level} {label.start:g} to {label.end:g} {label.unit} of {label.said_by}"
+    where = ", decided on the review page, which counts for more" if isinstance(label, Decided) else ""
+    return f"{label.level} {label.start:g} to {label.end:g} {label.unit} of {label.said_by}{where}"
 
 
 def impose(

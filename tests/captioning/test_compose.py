@@ -17,7 +17,7 @@ MOVE = Fields("move", "red cup", "table", "shelf", "single", "success", "The arm
 
 def event(start: float, end: float, level: str = "L1", name: str = "e", parent: str | None = None) -> dict:
     return {
-        "event_id": name, "level": level, "parent_id": parent, "start_s": start, "end_s": end,
+        "event_id": name, "level": level, "track": "all", "parent_id": parent, "start_s": start, "end_s": end,
         "start_frame": int(10 * start), "end_frame": int(10 * end),
     }  # fmt: skip
 

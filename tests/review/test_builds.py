@@ -172,3 +172,21 @@ def test_what_is_learned_from_is_what_people_stand_by(build, built, tmp_path):
     page.close()
     found = {e: [(x.start, x.end) for x in labels] for e, labels in reviewed.labels_of(view).items()}
     assert found == {FIRST: edges[:2], SECOND: [edges[0], edges[2]]}
+
+
+def test_a_decision_over_a_span_of_a_label_file_wins_without_a_word(build, built, tmp_path):
+    source, _, _ = built
+    corpus, file = tmp_path / "corpus", tmp_path / "labels.csv"
+    file.write_text(f"episode_id,level,start_s,end_s,caption\n{FIRST},L1,0.5,1.5,it reaches for the cup\n")
+    build([source], corpus, *SET, f"segment.labels=[{file}]", until="caption")
+    page = Page(corpus, tmp_path)
+    (span,) = [s for s in page.spans() if s.text == "it reaches for the cup"]
+    page.do("split", span, to=1000)
+    page.close()
+    build([source], corpus, *SET, f"segment.labels=[{file}]", until="caption")
+    view = Corpus(str(corpus))
+    assert view.quarantine().is_empty()
+    events = view.table("events").filter(episode_id=FIRST, level="L1", origin="human").sort("start_s")
+    assert [round(s, 3) for s in events["start_s"]] == [0.5, 1.0]
+    texts = dict(view.table("captions")["event_id", "text"].iter_rows())
+    assert [texts[e] for e in events["event_id"]] == ["it reaches for the cup"] * 2

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.episodes import Label
+from schemas.episodes import Decided
 from schemas.events import PRIMITIVES
 from schemas.review.decisions import DECISIONS
 from schemas.table import SchemaError
@@ -185,7 +185,7 @@ def test_each_part_goes_where_it_belongs():
     work.do("reject", 1500)
     work.do("flag", 0)
     found = overlays(fold(work.rows))[EPISODE]
-    assert found.labels == (Label("L1", 3.0, 4.0, "", "seconds", "all", "push", "ada"),)
+    assert found.labels == (Decided("L1", 3.0, 4.0, "", "seconds", "all", "push", "ada"),)
     assert found.words == (Words("L1", "all", 1000, 1500, "take the cup", "ada"),)
     assert [(v.start_ms, v.state) for v in found.verdicts] == [(0, "accepted"), (1500, "rejected")]
 

@@ -367,3 +367,17 @@ def test_every_answer_has_the_headers(web):
 )
 def test_ranges(asked, found):
     assert span_of(asked, 100) == found
+
+
+def test_a_server_goes_on_while_its_parts_are_merged(own, web):
+    for number in range(4):
+        assert send(web, number, "accept").status_code == 200
+        own.publish()
+    rows = own.store.all()
+    assert len(decisions.parts(own.root)) == 4
+    assert decisions.merge(own.root, rows[-1]["time_ms"] + decisions.SETTLED_MS + 1) == (4, 1)
+    assert send(web, 0, "reject").status_code == 200
+    assert own.publish() == 1
+    assert own.publish() == 0
+    assert decisions.read(own.root) == own.store.all() == [*rows, own.store.all()[-1]]
+    assert len(decisions.parts(own.root)) == 2

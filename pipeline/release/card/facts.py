@@ -20,7 +20,7 @@ from schemas.alignments import ALIGNMENTS
 from schemas.captions import CAPTIONS
 from schemas.episodes import EPISODES
 from schemas.events import EVENTS
-from schemas.ids import EPISODE_OF, SOURCE_OF
+from schemas.ids import EPISODE_OF, OF_ONE_ARM, SOURCE_OF
 from schemas.quarantine import QUARANTINE
 from stages.cluster import CLUSTER
 from stages.shard import SHARD
@@ -132,7 +132,9 @@ def _level(own: pl.DataFrame) -> tuple[int, int, float]:
 
 
 def _captions(plan: Plan, alive: pl.DataFrame) -> list[tuple[str, str, str, int]]:
-    said = plan.rows(CAPTIONS, ["episode_id", "source", "status", "model"]).join(alive, on="episode_id", how="semi")
+    columns = ["event_id", "episode_id", "source", "status", "model"]
+    said = plan.rows(CAPTIONS, columns).join(alive, on="episode_id", how="semi")
+    said = said.filter(~pl.col("event_id").str.contains(OF_ONE_ARM))
     counts = said.group_by("source", "status", "model").len()
     return sorted(counts.iter_rows(), key=lambda row: (-row[3], row))
 

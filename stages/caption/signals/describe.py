@@ -28,10 +28,11 @@ AHEAD = {"+x": (1.0, 0.0), "-x": (-1.0, 0.0), "+y": (0.0, 1.0), "-y": (0.0, -1.0
 class Scene:
     """What is known of an event.
 
-    arms: that take part, of `arms_of_robot`. holds: all of them hold something, had just held it or take hold of it,
-    and that is proven. certain: what they hold or reach for is the one object that the task names. completes: a subtask
-    in which the hand also takes hold or lets go. shift: the way gone in the arms' base frames, m, one an arm (none
-    without a pose). forward: which way the robot faces, "+x" or the like; empty: unknown.
+    arms: that take part, of `arms_of_robot`; track: left or right where it is an event of that arm alone. holds: all
+    of them hold something, had just held it or take hold of it, and that is proven. certain: what they hold or reach
+    for is the one object that the task names. completes: a subtask in which the hand also takes hold or lets go.
+    shift: the way gone in the arms' base frames, m, one an arm (none without a pose). forward: which way the robot
+    faces, "+x" or the like; empty: unknown.
     """
 
     level: str
@@ -47,12 +48,21 @@ class Scene:
     seconds: float = 2.0
     said: str = ""
     task: Task = field(default_factory=Task)
+    track: str = "all"
+
+    @property
+    def alone(self) -> str:
+        """The arm whose own event it is, in words; empty for one of both together."""
+        return "" if self.track == "all" else f"the {self.track} arm"
 
 
 def describe(scene: Scene) -> str:
     """One sentence, capital first, full stop last."""
     goal = " ".join(scene.said.split()).rstrip(".!")
     if scene.level == "L3":
+        if scene.alone:
+            part = "'s part in the task" if scene.arms else " takes no part in the task"
+            return _sentence(f"{scene.alone}{part}{': ' * bool(goal)}{goal}")
         return _sentence(goal or "the robot acts without a stated task")
     phrase, thing = _phrase(scene)
     several = len(scene.arms) > 1
@@ -78,6 +88,8 @@ def _phrase(scene: Scene) -> tuple[str, str]:
         phrases = words.RECOVERIES[recovery]
     elif primitive in words.WORK and not scene.holds:
         return _work(scene)
+    elif primitive == "unknown" and not scene.arms and scene.alone:
+        return words.STILL, ""  # the picture may change for the other arm
     elif primitive == "unknown" and not scene.arms and not subtask:
         return words.SEEN, ""
     elif subtask and scene.completes and primitive in words.COMPLETED:
@@ -111,6 +123,8 @@ def _work(scene: Scene) -> tuple[str, str]:
 
 def _subject(scene: Scene) -> str:
     arms = list(scene.arms)
+    if scene.alone:
+        return scene.alone
     if scene.arms_of_robot == 1 or arms == ["single"]:
         return "the arm"
     if len(arms) == 1:

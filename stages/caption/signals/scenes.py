@@ -1,12 +1,14 @@
 """What is known of each event, for a sentence about it: from its neighbours, its arms' paths, the task in force.
 
-In: the events of an episode (both arms together), its signals and clock. Out: one `Scene` an event, in the same order.
+In: the events of an episode, of both arms together and of each, its signals and clock. Out: one `Scene` an event, in
+the same order. What an arm does is told from its own events; a thing is named only where
+those of both agree that there is one.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 
@@ -38,29 +40,31 @@ def scenes(
     by_id = {e["event_id"]: e for e in events}
     done, holds = _completed(events), _holding(events)
     wanted = _reached_for(events, holds)
-    once = _taken(events) <= 1
+    once, strokes = _counted(events, _taken), _counted(events, _strokes)
     forward, shown = _forward(episode), _shown_by(events)
-    strokes = sum(e["level"] == "L1" and e["primitive"] in WORK and not e["holds"] for e in events)
+    acts = [e for e in events if e["track"] != "all" and e["level"] == "L1" and e["arms"]]
     found: list[Scene] = []
     for own in events:
         event = shown.get(own["event_id"], own)
         said = _said(event, by_id) or episode["task"]
-        held = holds[event["event_id"]]
+        held, track = holds[event["event_id"]], event["track"]
+        works = event["primitive"] in WORK and strokes[track] == 1
         found.append(
             Scene(
                 level=event["level"],
                 primitive=event["primitive"],
                 recovery=event["recovery"] or "",
-                arms=_acting(event),
+                arms=_acting(event) or _within(event, acts),
                 arms_of_robot=len(episode["arms"]),
                 holds=held,
-                certain=once and (held or event["event_id"] in wanted or (event["primitive"] in WORK and strokes == 1)),
+                certain=once[track] <= 1 and (held or event["event_id"] in wanted or works),
                 completes=event["event_id"] in done,
                 shift=_shift(signals, alignment, event),
                 forward=forward,
                 seconds=event["end_s"] - event["start_s"],
                 said=said,
                 task=read(said),
+                track=track,
             )
         )
     return found
@@ -96,6 +100,13 @@ def _acting(event: EventRow) -> list[str]:
     return event["holds"] if event["primitive"] in WITH_THING and event["holds"] else event["arms"]
 
 
+def _within(event: EventRow, acts: Sequence[EventRow]) -> list[str]:
+    """The arm of a span of its own of which as a whole it does nothing, and an action in which it does something."""
+    own = (a for a in acts if a["track"] == event["track"] and event["level"] in ("L2", "L3"))
+    moves = any(event["start_frame"] <= a["start_frame"] < event["end_frame"] for a in own)
+    return [event["track"]] if moves else []
+
+
 def _shown_by(events: Sequence[EventRow]) -> dict[str, EventRow]:
     """{subtask: the action that says what it is} of subtasks in which no action moves an arm: the first in which a hand
     acts, else the first."""
@@ -113,8 +124,11 @@ def _shown_by(events: Sequence[EventRow]) -> dict[str, EventRow]:
 
 
 def _by_level(events: Sequence[EventRow]) -> list[list[EventRow]]:
-    levels = dict.fromkeys(e["level"] for e in events)
-    return [sorted((e for e in events if e["level"] == level), key=lambda e: e["start_frame"]) for level in levels]
+    """Of each track by itself, in order of time."""
+    found: dict[tuple[str, str], list[EventRow]] = {}
+    for event in events:
+        found.setdefault((event["track"], event["level"]), []).append(event)
+    return [sorted(own, key=lambda e: e["start_frame"]) for own in found.values()]
 
 
 def _holding(events: Sequence[EventRow]) -> dict[str, bool]:
@@ -131,6 +145,22 @@ def _holding(events: Sequence[EventRow]) -> dict[str, bool]:
             if after["primitive"] in HAD and not plain[after["event_id"]]:
                 found[after["event_id"]] = bool(after["arms"]) and set(after["arms"]) <= set(event["holds"])
     return found
+
+
+def _counted(events: Sequence[EventRow], count: Callable[[Sequence[EventRow]], int]) -> dict[str, int]:
+    """{track: how many}: of both arms together as their events say; of one arm the most that these or those of the
+    single arms, added up, say."""
+    tracks: dict[str, list[EventRow]] = {"all": []}
+    for event in events:
+        tracks.setdefault(event["track"], []).append(event)
+    found = {track: count(own) for track, own in tracks.items()}
+    most = max(found["all"], sum(n for track, n in found.items() if track != "all"))
+    return {track: found["all"] if track == "all" else most for track in tracks}
+
+
+def _strokes(events: Sequence[EventRow]) -> int:
+    """How often something is pressed, pushed or pulled by what holds nothing."""
+    return sum(e["level"] == "L1" and e["primitive"] in WORK and not e["holds"] for e in events)
 
 
 def _taken(events: Sequence[EventRow]) -> int:

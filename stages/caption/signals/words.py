@@ -50,6 +50,7 @@ ACTIONS: dict[str, Phrases] = {
     "unknown": ("", "", "{moves its fingers|move their fingers}"),
 }
 SEEN = "hardly {moves|move} while the picture changes"  # unknown, and no arm takes part
+STILL = "hardly {moves|move}"  # the same of an arm by itself
 BACKS_OFF = "{backs|back} off {d} after a missed grasp"  # a second approach, as long as it leads upward
 
 SUBTASKS: dict[str, Phrases] = {

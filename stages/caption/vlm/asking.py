@@ -19,7 +19,7 @@ from stages.caption.vlm.facts import facts, neighbours, task_line
 from stages.caption.vlm.handling import Handling, actions, clearest, handlings, moments
 from stages.caption.vlm.prompts import prompt
 from stages.caption.vlm.requests import Picture, Request
-from stages.episode import Signal
+from stages.episode import Signal, both_arms
 
 NAME_FIELDS = ("object", "from", "to")
 EVENT_FIELDS = ("verb", "object", "from", "to", "arm", "outcome", "caption")
@@ -32,7 +32,8 @@ See = Callable[[Iterable[int]], Mapping[tuple[str, int], bytes]]  # canonical fr
 @dataclass(frozen=True, slots=True)
 class Asking:
     """An episode as it is asked about. `cameras` in order; `most`: moments of an event that are shown; `static`:
-    whether events in which nothing moves are asked about."""
+    whether events in which nothing moves are asked about; `of_arms`: events of each arm alone, which no model is asked
+    about."""
 
     events: Sequence[EventRow]
     scenes: Mapping[str, Scene]
@@ -41,6 +42,7 @@ class Asking:
     cameras: tuple[str, ...]
     most: int
     static: bool = False
+    of_arms: Sequence[EventRow] = ()
 
     def handlings(self) -> list[Handling]:
         return handlings(actions(self.events))
@@ -111,6 +113,8 @@ def asking(
     most: int,
     static: bool = False,
 ) -> Asking:
-    """events: of both arms together."""
+    """events: of both arms together, and of each."""
     known = dict(zip((e["event_id"] for e in events), scenes(episode, signals, alignment, events), strict=True))
-    return Asking(events, known, signals, alignment, tuple(cameras), most, static)
+    both = both_arms(events)
+    own = [e for e in events if e["track"] != "all"]
+    return Asking(both, known, signals, alignment, tuple(cameras), most, static, own)

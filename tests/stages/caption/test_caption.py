@@ -109,7 +109,8 @@ def test_an_object_is_named_only_where_grammar_makes_it_certain(text, task):
 
 def cut(level, primitive, start, end, parent=None, **more):
     row = {
-        "event_id": f"{level}/{start}", "level": level, "primitive": primitive, "start_frame": start, "end_frame": end,
+        "event_id": f"{level}/{start}", "level": level, "track": "all", "primitive": primitive,
+        "start_frame": start, "end_frame": end,
         "start_s": start / 10, "end_s": end / 10, "arms": ["single"], "holds": [], "recovery": None, "label": None,
         "parent_id": parent, "static": False, "evidence": [{"edge": "end", "kind": "motion_onset"}],
     }  # fmt: skip

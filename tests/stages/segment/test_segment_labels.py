@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.episodes import Label
+from schemas.episodes import Decided, Label
 from schemas.events import EVENTS
 from stages.segment import SegmentConfig
 from stages.segment.labels import Placed, accept, impose, place
@@ -48,6 +48,30 @@ def test_the_machines_children_go_on_inside_a_label():
 def test_a_coarser_boundary_inside_a_label_moves_to_its_nearer_edge():
     assert imposed(label("L1", 1.8, 2.5))["L2"] == [18]
     assert imposed(label("L1", 1.4, 2.2))["L2"] == [22]
+
+
+def decided(start: float, end: float) -> Label:
+    return Decided("L1", start, end, "", said_by="ada")
+
+
+def test_a_label_in_whose_place_the_page_has_put_others_is_not_refused():
+    given = [decided(1.0, 1.5), decided(1.5, 2.0), label("L1", 1.0, 2.0, said_by="labels.csv")]
+    accepted, refused = accept(on_frames(*given), 40)
+    assert [(p.start, p.end) for p in accepted["L1"]] == [(10, 15), (15, 20)]
+    assert refused == []
+
+
+def test_a_label_that_decisions_cover_in_part_is_told_whose_counts_for_more():
+    given = [decided(1.0, 1.5), label("L1", 1.2, 2.0, said_by="labels.csv"), label("L1", 1.4, 1.6, said_by="b.csv")]
+    _, refused = accept(on_frames(*given), 40)
+    words = "it overlaps L1 1 to 1.5 seconds of ada, decided on the review page, which counts for more"
+    assert [(one.said_by, why) for one, why in refused] == [("labels.csv", words), ("b.csv", words)]
+
+
+def test_two_files_that_contradict_each_other_are_told_as_before():
+    given = [label("L1", 1.0, 2.0, said_by="a.csv"), label("L1", 1.0, 2.0, said_by="b.csv")]
+    _, refused = accept(on_frames(*given), 40)
+    assert [(one.said_by, why) for one, why in refused] == [("b.csv", "it overlaps L1 1 to 2 seconds of a.csv")]
 
 
 def test_frames_are_those_of_the_source():
