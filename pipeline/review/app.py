@@ -53,13 +53,18 @@ class Server:
 
 def application(server: Server, hosts: Collection[str]) -> ASGIApp:
     """hosts: under which the server may be asked for, with port."""
+    return Guard(answers(server), hosts)
+
+
+def answers(server: Server) -> FastAPI:
+    """What answers behind the guard."""
     app = FastAPI(title="corpus review", version="1", docs_url=None, redoc_url=None)
     app.state.server = server
     app.add_exception_handler(Impossible, _told(422))
     app.add_exception_handler(UnknownEpisode, _told(404))
     app.add_exception_handler(storage.Unusable, _told(503))
     app.include_router(ROUTES)
-    return Guard(app, hosts)
+    return app
 
 
 def _told(status: int) -> Any:

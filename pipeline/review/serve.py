@@ -1,4 +1,5 @@
-"""`corpus review` from its start to its end: opens store and corpus, serves, publishes every minute and on the way out.
+"""`corpus review` from start to end: opens the store, serves, reads the corpus, publishes every minute and on the way
+out.
 
 In: a corpus, an address. Out: nothing, but what people have decided. A corpus that is built anew meanwhile is taken up
 at the next look; what was decided is laid over it.
@@ -12,6 +13,7 @@ import logging
 import os
 import socket
 import threading
+import time
 import webbrowser
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,9 +24,11 @@ import uvicorn
 from pipeline.corpus import record
 from pipeline.corpus.view import Corpus
 from pipeline.review.access import Access, NoAccess, is_loopback, tokens_of
-from pipeline.review.app import Server, application
+from pipeline.review.app import Server, answers
 from pipeline.review.catalogue import Catalogue, events_of
 from pipeline.review.episode import Episodes
+from pipeline.review.guard import Guard
+from pipeline.review.reading import Reading
 from pipeline.review.service import Review
 from pipeline.review.store import Store
 from schemas.reasons import Quarantined
@@ -62,15 +66,18 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
     corpus = Corpus(root)
     store = Store(options.store or default_store(root))
     try:
-        say(f"{events(corpus)}; decisions are kept in {store.path} and published to {root}/decisions")
-        server = opened(corpus, store, Access(store.secret(), tokens, getpass.getuser()))
+        say(f"decisions are kept in {store.path} and published to {root}/decisions")
+        access = Access(store.secret(), tokens, getpass.getuser())
         url = f"http://{'localhost' if is_loopback(options.host) else options.host}:{port}/"
         say(f"review at {url}   (Ctrl-C ends it)")
         if options.browser:
             threading.Timer(0.5, webbrowser.open, [url]).start()
+        beside = Beside(lambda: opened(corpus, store, access), options.every_s, say)
         with suppress(KeyboardInterrupt):  # uvicorn raises it again when it has ended in order
-            _run(server, listening, hosts(options, port), options.every_s)
-        published = server.review.publish()
+            _run(beside, listening, hosts(options, port))
+        if beside.failed is not None:
+            raise beside.failed
+        published = beside.server.review.publish() if beside.server else 0
         say(f"{published} decisions published on the way out" if published else "all decisions are published")
     finally:
         store.close()
@@ -79,12 +86,14 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
 
 def opened(corpus: Corpus, store: Store, access: Access) -> Server:
     """A server of a corpus as it is now."""
-    review = Review(corpus.root, store, Catalogue(events_of(corpus)), Episodes(corpus))
+    review = Review(corpus.root, store, *read(corpus))
     return Server(review, access, corpus.level(), storage.name_of(corpus.root))
 
 
-def events(corpus: Corpus) -> str:
-    return f"{corpus.table('events', columns=['event_id']).height} events"
+def read(corpus: Corpus) -> tuple[Catalogue, Episodes]:
+    episodes = Episodes(corpus)
+    episodes.is_media("")  # which files those are: read now, not when somebody waits for the first picture
+    return Catalogue(events_of(corpus)), episodes
 
 
 def default_store(root: str) -> str:
@@ -126,35 +135,52 @@ def _socket(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _run(server: Server, listening: socket.socket, names: set[str], every_s: float) -> None:
-    ended = threading.Event()
-    beside = threading.Thread(target=_look_after, args=(server, ended, every_s), daemon=True)
-    beside.start()
+class Beside(threading.Thread):
+    """Reads the corpus while the server is up already, then publishes and takes up new builds, every so often; what
+    goes wrong then is logged and tried again. failed: why the corpus could not be read."""
+
+    def __init__(self, make: Callable[[], Server], every_s: float, say: Callable[[str], None]) -> None:
+        super().__init__(daemon=True)
+        self.make, self.every_s, self.say = make, every_s, say
+        self.app, self.ended = Reading(), threading.Event()
+        self.server: Server | None = None
+        self.failed: Exception | None = None
+        self.end: Callable[[], None] = lambda: None
+
+    def run(self) -> None:
+        began = time.monotonic()
+        try:
+            server = self.make()
+        except Exception as error:  # the main thread raises it
+            self.failed = error
+            return self.end()
+        self.server, self.app.app = server, answers(server)
+        self.say(f"{len(server.review.catalogue)} events, read in {time.monotonic() - began:.1f} s")
+        built = _built(server.review.root)
+        while not self.ended.wait(self.every_s):
+            try:
+                server.review.publish()
+                now = _built(server.review.root)
+                if now != built:
+                    server.review.take(*read(Corpus(server.review.root)))
+                    built = now
+            except (storage.Unusable, OSError, Quarantined, record.DamagedPlan) as error:
+                LOG.error("%s; tried again in %g s", error, self.every_s)
+
+
+def _run(beside: Beside, listening: socket.socket, names: set[str]) -> None:
     config = uvicorn.Config(
-        application(server, names), log_level="warning", access_log=False, timeout_keep_alive=15,
+        Guard(beside.app, names), log_level="warning", access_log=False, timeout_keep_alive=15,
         limit_concurrency=512, timeout_graceful_shutdown=3, server_header=False,
     )  # fmt: skip
+    web = uvicorn.Server(config)
+    beside.end = lambda: setattr(web, "should_exit", True)
+    beside.start()
     try:
-        uvicorn.Server(config).run([listening])
+        web.run([listening])
     finally:
-        ended.set()
+        beside.ended.set()
         beside.join()
-
-
-def _look_after(server: Server, ended: threading.Event, every_s: float) -> None:
-    """Publish, and take up a new build; what goes wrong is logged and tried again."""
-    built = _built(server.review.root)
-    while not ended.wait(every_s):
-        try:
-            server.review.publish()
-            now = _built(server.review.root)
-            if now != built:
-                corpus = Corpus(server.review.root)
-                catalogue = Catalogue(events_of(corpus))
-                server.review.take(catalogue, Episodes(corpus))
-                built = now
-        except (storage.Unusable, OSError, Quarantined, record.DamagedPlan) as error:
-            LOG.error("%s; tried again in %g s", error, every_s)
 
 
 def _built(root: str) -> str:

@@ -73,16 +73,25 @@ class Review:
         self.version = 0  # of the corpus
         self.store.add(decisions.read(root), published=True)
         self.forget()
+        self._fold()
         self.take(catalogue, episodes)
 
     def take(self, catalogue: Catalogue, episodes: Episodes) -> None:
-        """Go on with the events of another build: decisions are laid over what is there now."""
+        """Go on with the events of another build: decisions are laid over what is there now, while people still decide
+        about what was; they wait only until what they decided meanwhile lies there too."""
+        laid, stale = dict[Place, Sequence[Touched]](), dict[Place, list[Touched]]()
+
+        def lay() -> None:
+            for place in {*laid, *self.touched}:
+                own = self.touched.get(place, ())
+                if laid.get(place) is not own:  # a decision makes the list anew
+                    laid[place], stale[place] = own, _lay(catalogue, place, own)
+
+        lay()
         with self.lock:
-            self.catalogue, self.episodes, self.version = catalogue, episodes, self.version + 1
-            self._fold()
-            self.stale = {}
-            for place in self.touched:
-                self._lay(place)
+            lay()
+            self.catalogue, self.episodes, self.stale = catalogue, episodes, stale
+            self.version += 1
 
     def _fold(self) -> None:
         rows = self.store.all()
@@ -90,12 +99,6 @@ class Review:
         for row in (r for r in rows if r["blind"]):
             key = row["actor"], place_of(row)
             self.second[key] = after(self.second.get(key, ()), row)
-
-    def _lay(self, place: Place) -> list[Span]:
-        laid = laid_over(self.catalogue.machine(place), self.touched.get(place, ()))
-        self.catalogue.lay(place, laid.spans)
-        self.stale[place] = laid.stale
-        return laid.spans
 
     def spans(self, place: Place, blind: str = "") -> list[Span]:
         """As they are now; blind: as somebody sees them in a second pass, without what others have decided."""
@@ -118,7 +121,7 @@ class Review:
                 self.second[actor, request.place] = after(self.second.get((actor, request.place), ()), row)
             else:
                 self.touched[request.place] = after(self.touched.get(request.place, ()), row)
-                self._lay(request.place)
+                self.stale[request.place] = _lay(self.catalogue, request.place, self.touched[request.place])
             return row
 
     def _row(self, request: Request, actor: str) -> DecisionRow:
@@ -270,3 +273,10 @@ class Review:
             with self.lock:
                 self.store.note_published(rows)
         return len(rows)
+
+
+def _lay(catalogue: Catalogue, place: Place, touched: Sequence[Touched]) -> list[Touched]:
+    """Lay decisions over a place of a catalogue; what people have said of spans that are not there."""
+    laid = laid_over(catalogue.machine(place), touched)
+    catalogue.lay(place, laid.spans)
+    return laid.stale
