@@ -52,7 +52,7 @@ class Catalogue:
         self._db.executemany(f"INSERT INTO spans VALUES ({marks})", rows)
         for table in ("machine", "spans"):
             self._db.execute(f"CREATE INDEX {table}_place ON {table} (episode, level, track, start_ms)")
-        for name, order in {"state": "state", **ORDERS}.items():
+        for name, order in {"state": "state", "vl": "vl", **ORDERS}.items():
             if name != "spread":
                 self._db.execute(f"CREATE INDEX by_{name} ON spans (level, track, {order})")
         self._db.execute("ANALYZE")
@@ -94,6 +94,11 @@ class Catalogue:
         """Levels and tracks of an episode."""
         query = "SELECT DISTINCT level, track FROM spans WHERE episode = ? ORDER BY level DESC, track"
         return [(episode, r["level"], r["track"]) for r in self._db.execute(query, (episode,))]
+
+    def end(self, episode: str) -> int:
+        """ms at which an episode ends: its spans tile it."""
+        (found,) = self._db.execute("SELECT max(end_ms) FROM spans WHERE episode = ?", (episode,)).fetchone()
+        return int(found or 0)
 
     def judged(self) -> list[tuple[Span, float]]:
         """(span, confidence of the event that it was) of all that are accepted or rejected."""

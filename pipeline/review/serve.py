@@ -92,7 +92,7 @@ def opened(corpus: Corpus, store: Store, access: Access) -> Server:
 
 def read(corpus: Corpus) -> tuple[Catalogue, Episodes]:
     episodes = Episodes(corpus)
-    episodes.is_media("")  # which files those are: read now, not when somebody waits for the first picture
+    episodes.clips()  # now, not when somebody waits for the first picture
     return Catalogue(events_of(corpus)), episodes
 
 

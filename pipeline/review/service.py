@@ -209,6 +209,12 @@ class Review:
         with self.lock:
             return self.catalogue.find(wanted, order, limit, offset)
 
+    def members(self, wanted: Mapping[str, Any], limit: int) -> list[tuple[dict[str, Any], int]]:
+        """(event, ms that its episode has) of some that are wanted, from all over them."""
+        with self.lock:
+            rows, _ = self.catalogue.find(wanted, "spread", limit, 0)
+            return [(row, self.catalogue.end(row["episode"])) for row in rows]
+
     def second_pass(self, actor: str, level: str) -> list[dict[str, Any]]:
         """Events that somebody is to judge once more, blind: of a share of the episodes whose events of a level others
         have all judged, and of which the corpus holds no person's borders yet."""
