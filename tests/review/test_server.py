@@ -1,5 +1,6 @@
 """The review server: what it writes, whom it refuses, what it answers."""
 
+import asyncio
 import base64
 import io
 import json
@@ -11,7 +12,7 @@ import pytest
 from pipeline.corpus import decisions, tombstones
 from pipeline.review import service
 from pipeline.review.access import Access, NoAccess, tokens_of
-from pipeline.review.guard import MOST_BYTES
+from pipeline.review.guard import MOST_BYTES, Guard
 from pipeline.review.media import span_of
 from pipeline.review.store import Store, StoreInUse
 from stages.forgotten import Tombstone
@@ -288,7 +289,7 @@ def test_cookies_are_signed(tmp_path):
     assert access.who(None, "ada:" + "b" * 20) is None
 
 
-def test_nothing_is_shown_to_strangers(tmp_path):
+def test_nothing_is_shown_to_strangers(tmp_path, caplog):
     own = review(tmp_path)
     web = client(own, tokens_of(written(tmp_path, "ada aaaaaaaaaaaaaaaaaaaa\n")))
     for path in ("facets", "queue", "progress", "mine", "export", "episode?id=lab/000001", "lanes?id=lab/000001"):
@@ -296,12 +297,17 @@ def test_nothing_is_shown_to_strangers(tmp_path):
     assert web.get("/media/lab/000001/front.mp4").status_code == 401
     assert web.post("/api/decide", json={}).status_code == 401
     assert web.post("/api/sign-in", json={"name": "ada", "token": "wrong"}).status_code == 401
+    assert web.get("/api/queue", headers={"authorization": "Bearer ada:wrong"}).status_code == 401
+    assert web.get("/api/queue", headers={"cookie": "corpus_review=YWRh.99999999999.forged"}).status_code == 401
+    assert [r.getMessage().split(":")[0] for r in caplog.records if r.name == "corpus.review"] == [
+        "refused to sign in as 'ada'", *["refused '/api/queue'"] * 2,
+    ]  # fmt: skip
     assert "csrf" not in web.get("/").text
     assert "data-me" not in web.get("/").text
     own.store.close()
 
 
-def test_writes_come_from_our_page_or_a_program(web):
+def test_writes_come_from_our_page_or_a_program(web, caplog):
     asked = body(spans(web), 0, "accept", drawn())
     for headers in (
         {"origin": "https://evil.example"},
@@ -319,19 +325,42 @@ def test_writes_come_from_our_page_or_a_program(web):
     assert web.get("/api/queue", headers={"host": "evil.example"}).status_code == 421
     assert web.delete("/api/queue").status_code == 405
     assert web.post("/api/decide", json=asked, headers={"origin": "http://testserver"}).status_code == 200
+    assert caplog.text.count("refused POST '/api/decide'") == 5
 
 
-def test_large_bodies_and_climbing_paths_are_refused(web):
+def test_large_bodies_and_climbing_paths_are_refused(web, tmp_path, caplog):
     assert (
         web.post("/api/decide", content=b"x" * 10_000_000, headers={"content-type": "application/json"}).status_code
         == 413
     )
     chunks = (b" " * 1000 for _ in range(MOST_BYTES // 1000 + 2))
     assert web.post("/api/decide", content=chunks, headers={"content-type": "application/json"}).status_code == 413
-    for path in ("/media/../plan.parquet", "/media/%2e%2e/plan.parquet", "/media//etc/passwd", "/static/..%2fapp.py",
-                 "/static/%2e%2e%2fapp.py", "/media/lab/000001/front.mp4/../../x"):  # fmt: skip
+    (tmp_path / "corpus/media").mkdir(parents=True)
+    for name in ("plan.parquet", "media/other.mp4"):  # they are there, and nobody gets them
+        (tmp_path / "corpus" / name).write_bytes(b"secret")
+    for path in (
+        "/media/other.mp4", "/media/../plan.parquet", "/media/%2e%2e/plan.parquet", "/media//etc/passwd",
+        "/static/..%2fapp.py", "/static/%2e%2e%2fapp.py", "/media/lab/000001/front.mp4/../../x",
+    ):  # fmt: skip
         assert web.get(path).status_code == 404, path
     assert web.get("/api/episode", params={"id": "../../etc"}).status_code == 422
+    assert caplog.text.count("a body has at most") == 2
+
+
+def test_of_a_body_that_says_how_large_it_is_nothing_is_read():
+    said = []
+
+    async def send(message):
+        said.append(message.get("status"))
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/",
+        "headers": [(b"host", b"x"), (b"content-length", b"10000000")],
+    }
+    asyncio.run(Guard(None, {"x"})(scope, None, send))  # neither the body nor the application is asked for anything
+    assert said[0] == 413
 
 
 def test_words_of_people_stay_words(web):

@@ -147,3 +147,17 @@ def test_holding_a_key_labels_what_plays(page):
     assert start <= made["start_ms"] < made["end_ms"]
     assert {made["start_ms"], made["end_ms"]} <= set(frames(page))
     assert now(page) == (made["start_ms"], made["end_ms"])
+
+
+def test_a_caption_with_html_is_words(page):
+    words = "<img src=x onerror=\"document.title='taken'\"><b>bold</b>"
+    press(page, "e")
+    page.page.keyboard.insert_text(words)
+    press(page, "Enter")
+    press(page, "]")  # so that it is shown as the neighbour's too
+    shown = page.run("[...document.querySelectorAll('#around dd, #list small')].map((x) => x.textContent)")
+    assert shown.count(words) == 2
+    press(page, "[")
+    assert page.run("document.getElementById('caption').textContent") == words
+    assert page.run("document.querySelectorAll('main img, main b').length") == 0
+    assert page.run("document.title") != "taken"
