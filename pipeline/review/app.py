@@ -37,6 +37,8 @@ from stages.review.figures import shift_bins
 
 LOG = logging.getLogger("corpus.review")
 STATIC = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+FILES = resources.files("pipeline.review").joinpath("static")
+SCRIPTS = sorted(f.name for f in FILES.iterdir() if f.name.endswith(".js") and f.name != "sign_in.js")
 NO_STORE = {"cache-control": "no-store"}
 # The report brings its styles, pictures and clips with it. It has no script, and none could run.
 REPORT_POLICY = (
@@ -67,13 +69,18 @@ class Server:
 
 def application(server: Server, hosts: Collection[str]) -> ASGIApp:
     """hosts: under which the server may be asked for, with port."""
+    return Guard(answers(server), hosts)
+
+
+def answers(server: Server) -> FastAPI:
+    """What answers behind the guard."""
     app = FastAPI(title="corpus review", version="1", docs_url=None, redoc_url=None)
     app.state.server = server
     app.add_exception_handler(Impossible, _told(422))
     app.add_exception_handler(UnknownEpisode, _told(404))
     app.add_exception_handler(storage.Unusable, _told(503))
     app.include_router(ROUTES)
-    return Guard(app, hosts)
+    return app
 
 
 def _told(status: int) -> Any:
@@ -133,14 +140,16 @@ Wanted = Annotated[dict[str, Any], Depends(_wanted)]
 def page(request: Request, on: On) -> Response:
     who = on.access.who(request.cookies.get(COOKIE))
     name = "sign_in.html.j2" if who is None else "review.html.j2"
-    html = TEMPLATES.get_template(name).render(corpus=on.name, me=who or "", level=on.level, tokens=on.access.tokens)
+    html = TEMPLATES.get_template(name).render(
+        corpus=on.name, me=who or "", level=on.level, tokens=on.access.tokens, scripts=SCRIPTS
+    )
     return HTMLResponse(html, headers=NO_STORE)
 
 
 @ROUTES.get("/static/{name}", include_in_schema=False)
 def static(name: str) -> Response:
     stem, _, kind = name.rpartition(".")
-    file = resources.files("pipeline.review").joinpath("static", name)
+    file = FILES.joinpath(name)
     if not stem.isidentifier() or kind not in STATIC or not file.is_file():
         raise HTTPException(404, "no such file")
     return Response(file.read_bytes(), headers={"cache-control": "no-cache"}, media_type=STATIC[kind])
@@ -249,14 +258,11 @@ def cluster(
 ) -> list[wire.Member]:
     """Some events of a cluster (state: those that nobody has judged), each with a strip of pictures of its episode,
     evenly from its beginning to its end."""
-    wanted = {"level": level, "vl": vl, "track": "all", "state": state}
-    rows, _total = on.review.find(wanted, "spread", limit, 0)
-    members = []
-    for row in rows:
-        about = on.review.episodes.about(row["episode"])
-        strip = about["cameras"][0]["strip"] if about["cameras"] else ""
-        members.append(wire.Member(event=wire.Event(**row), strip=strip, length_ms=about["edges_ms"][-1]))
-    return members
+    found = on.review.members({"level": level, "vl": vl, "track": "all", "state": state}, limit)
+    return [
+        wire.Member(event=wire.Event(**row), strip=on.review.episodes.strip(row["episode"]), length_ms=ms)
+        for row, ms in found
+    ]
 
 
 @ROUTES.get("/api/mine")

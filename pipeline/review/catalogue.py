@@ -2,6 +2,7 @@
 
 In: tables of a corpus, and spans as decisions have made them since. Out: rows. An SQLite database in memory: a filter
 over 100,000 events takes some tens of ms (docs/review.md), and what a decision changes are a few rows of one episode.
+What the machine's spans of an episode were is put aside when somebody first touches them: until then they are the same.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ COLUMNS = {
 }  # fmt: skip
 REVIEW = {"state": "TEXT", "flagged": "INTEGER", "own": "TEXT", "seen": "TEXT", "words": "TEXT"}
 SURE = "min(confidence, coalesce(sure, 1))"
-SEARCHED = "lower(text || ' ' || task || ' ' || episode)"
 ORDERS = {  # of the queue
     "episode": "episode, start_ms",
     "confidence": f"{SURE}, episode, start_ms",
@@ -36,6 +36,7 @@ ORDERS = {  # of the queue
 }
 EQUAL = ("source", "task", "level", "track", "primitive", "status", "vl", "action", "origin", "recovery")
 FACETS = ("source", "task", "primitive", "status", "vl", "recovery")
+FACET_MOST = 500  # values
 
 
 class Catalogue:
@@ -52,15 +53,18 @@ class Catalogue:
         marks = ", ".join("?" * len(COLUMNS))
         self.events = events.select(list(COLUMNS)).sort("episode", "level", "track", "start_ms")
         self._db.executemany(f"INSERT INTO machine VALUES ({marks})", self.events.iter_rows())
-        own = """trim(iif(origin = 'human', 'span ', '') || iif(said_by = 'human', 'text', ''))"""
-        self._db.execute(f"INSERT INTO spans SELECT *, '', 0, {own}, '', {SEARCHED} FROM machine")
+        marks = ", ".join("?" * (len(COLUMNS) + len(REVIEW)))
+        self._db.executemany(f"INSERT INTO spans VALUES ({marks})", _untouched(self.events).iter_rows())
         for table in ("machine", "spans"):
             self._db.execute(f"CREATE INDEX {table}_place ON {table} (episode, level, track, start_ms)")
-        for name, order in {"state": "state", **ORDERS}.items():
+        for name, order in {"state": "state", "vl": "vl", **ORDERS}.items():
             if name != "spread":
                 self._db.execute(f"CREATE INDEX by_{name} ON spans (level, track, {order})")
         self._db.execute("ANALYZE")
-        self.facets = self._facets()
+        self.facets = {column: _facet(events[column]) for column in FACETS}
+
+    def __len__(self) -> int:
+        return int(self._db.execute("SELECT count(*) FROM spans").fetchone()[0])
 
     def machine(self, place: Place) -> list[Span]:
         """The machine's spans of a level and track, in order."""
@@ -68,24 +72,24 @@ class Catalogue:
 
     def known(self, place: Place) -> list[tuple[Span, float]]:
         """The same, each with its confidence."""
+        return [(_machine(r), float(r["confidence"])) for r in self._rows(place)]
+
+    def _rows(self, place: Place) -> list[sqlite3.Row]:
         query = "SELECT * FROM machine WHERE episode = ? AND level = ? AND track = ? ORDER BY start_ms"
-        return [(_machine(r), float(r["confidence"])) for r in self._db.execute(query, place)]
+        return self._db.execute(query, place).fetchall()
 
     def lay(self, place: Place, spans: Sequence[Span]) -> None:
         """Spans of today instead of those that were there; what a span is otherwise it has from the machine's span that
         it is most like."""
-        query = "SELECT * FROM machine WHERE episode = ? AND level = ? AND track = ?"
-        machine = [(Span(r["start_ms"], r["end_ms"], ""), dict(r)) for r in self._db.execute(query, place)]
         self._db.execute("DELETE FROM spans WHERE episode = ? AND level = ? AND track = ?", place)
-        if machine:
+        if machine := [(Span(r["start_ms"], r["end_ms"], ""), dict(r)) for r in self._rows(place)]:
             marks = ", ".join("?" * (len(COLUMNS) + len(REVIEW)))
             rows = [_row(s, max(machine, key=lambda m: overlap(m[0], s))[1]) for s in spans]
             self._db.executemany(f"INSERT INTO spans VALUES ({marks})", rows)
 
     def dressed(self, place: Place, spans: Sequence[Span]) -> list[dict[str, Any]]:
         """Spans that are kept nowhere, with what is known of the machine's span that each is most like."""
-        query = "SELECT * FROM machine WHERE episode = ? AND level = ? AND track = ?"
-        machine = [(Span(r["start_ms"], r["end_ms"], ""), dict(r)) for r in self._db.execute(query, place)]
+        machine = [(Span(r["start_ms"], r["end_ms"], ""), dict(r)) for r in self._rows(place)]
         rows = [_row(s, max(machine, key=lambda m: overlap(m[0], s))[1]) for s in spans]
         return [_out(dict(zip([*COLUMNS, *REVIEW], row, strict=True))) for row in rows]
 
@@ -117,8 +121,13 @@ class Catalogue:
 
     def places(self, episode: str) -> list[Place]:
         """Levels and tracks of an episode."""
-        query = "SELECT DISTINCT level, track FROM machine WHERE episode = ? ORDER BY level DESC, track"
+        query = "SELECT DISTINCT level, track FROM spans WHERE episode = ? ORDER BY level DESC, track"
         return [(episode, r["level"], r["track"]) for r in self._db.execute(query, (episode,))]
+
+    def end(self, episode: str) -> int:
+        """ms at which an episode ends: its spans tile it."""
+        (found,) = self._db.execute("SELECT max(end_ms) FROM spans WHERE episode = ?", (episode,)).fetchone()
+        return int(found or 0)
 
     def of(self, episode: str) -> list[dict[str, Any]]:
         """All spans of an episode, by level, track and time."""
@@ -144,13 +153,21 @@ class Catalogue:
         query = f"SELECT state, count(*) FROM spans WHERE {where} GROUP BY state"
         return {str(state): int(n) for state, n in self._db.execute(query, values)}
 
-    def _facets(self) -> dict[str, list[tuple[str, int]]]:
-        """{column: values with how many spans have each, most frequent first}."""
-        found = {}
-        for column in FACETS:
-            query = f"SELECT {column}, count(*) FROM machine WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
-            found[column] = [(str(v), int(n)) for v, n in self._db.execute(f"{query} LIMIT 500") if v not in ("", -1)]
-        return found
+
+def _untouched(events: pl.DataFrame) -> pl.DataFrame:
+    """COLUMNS and REVIEW of spans about which nobody has decided anything since the corpus was built."""
+    own = pl.when(pl.col("origin") == "human").then(pl.lit("span ")).otherwise(pl.lit(""))
+    own += pl.when(pl.col("said_by") == "human").then(pl.lit("text")).otherwise(pl.lit(""))
+    words = pl.concat_str("text", "task", "episode", separator=" ").str.to_lowercase()
+    review = [pl.lit(""), pl.lit(0), own.str.strip_chars(), pl.lit(""), words]
+    return events.select(*COLUMNS, *(value.alias(name) for name, value in zip(REVIEW, review, strict=True)))
+
+
+def _facet(values: pl.Series) -> list[tuple[str, int]]:
+    """Values with how many spans have each, most frequent first; of nothing and of no cluster is not told."""
+    name = values.name
+    counts = values.drop_nulls().value_counts(name="n").sort("n", name, descending=[True, False]).head(FACET_MOST)
+    return [(str(v), int(n)) for v, n in counts.iter_rows() if v not in ("", -1)]
 
 
 def _machine(row: sqlite3.Row | dict[str, Any]) -> Span:

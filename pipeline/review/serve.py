@@ -1,4 +1,5 @@
-"""`corpus review` from its start to its end: opens store and corpus, serves, publishes every minute and on the way out.
+"""`corpus review` from start to end: opens the store, serves, reads the corpus, publishes every minute and on the way
+out.
 
 In: a corpus, an address. Out: nothing, but what people have decided. A corpus that is built anew meanwhile is taken up
 at the next look; what was decided is laid over it.
@@ -10,6 +11,7 @@ import getpass
 import logging
 import socket
 import threading
+import time
 import webbrowser
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -21,10 +23,12 @@ from pipeline.corpus import record
 from pipeline.corpus.view import Corpus
 from pipeline.report.reviewed.links import PORT
 from pipeline.review.access import Access, NoAccess, is_loopback, tokens_of
-from pipeline.review.app import Server, application
+from pipeline.review.app import Server, answers
 from pipeline.review.catalogue import Catalogue, events_of
 from pipeline.review.episode import Episodes
+from pipeline.review.guard import Guard
 from pipeline.review.loop.gold import Gold, gold_of
+from pipeline.review.reading import Reading
 from pipeline.review.service import Review
 from pipeline.review.store import Store, default_store
 from schemas.reasons import Quarantined
@@ -69,17 +73,18 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
     corpus = Corpus(root)
     store = Store(options.store or default_store(root))
     try:
-        say(f"{events(corpus)}; decisions are kept in {store.path} and published to {root}/decisions")
-        server = opened(corpus, store, Access(store.secret(), tokens, getpass.getuser()), options.gold, options.leads)
-        for line in told(server.review.gold):
-            say(line)
+        say(f"decisions are kept in {store.path} and published to {root}/decisions")
+        access = Access(store.secret(), tokens, getpass.getuser())
         url = f"http://{'localhost' if is_loopback(options.host) else options.host}:{port}/"
         say(f"review at {url}   (Ctrl-C ends it)")
         if options.browser:
             threading.Timer(0.5, webbrowser.open, [url]).start()
+        beside = Beside(lambda: opened(corpus, store, access, options.gold, options.leads), options.every_s, say)
         with suppress(KeyboardInterrupt):  # uvicorn raises it again when it has ended in order
-            _run(server, listening, hosts(options, port), options.every_s)
-        published = server.review.publish()
+            _run(beside, listening, hosts(options, port))
+        if beside.failed is not None:
+            raise beside.failed
+        published = beside.server.review.publish() if beside.server else 0
         say(f"{published} decisions published on the way out" if published else "all decisions are published")
     finally:
         store.close()
@@ -88,7 +93,7 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
 
 def opened(corpus: Corpus, store: Store, access: Access, gold: Sequence[str] = (), leads: Sequence[str] = ()) -> Server:
     """A server of a corpus as it is now. Raises LabelError where nothing of gold's files can be used."""
-    catalogue, episodes = Catalogue(events_of(corpus)), Episodes(corpus)
+    catalogue, episodes = read(corpus)
     review = Review(corpus.root, store, catalogue, episodes, gold=gold_of(gold, catalogue, episodes))
     in_charge = None if access.tokens is None else frozenset(leads)
     return Server(review, access, corpus.level(), storage.name_of(corpus.root), in_charge)
@@ -107,8 +112,10 @@ def told(gold: Gold) -> list[str]:
     ]
 
 
-def events(corpus: Corpus) -> str:
-    return f"{corpus.table('events', columns=['event_id']).height} events"
+def read(corpus: Corpus) -> tuple[Catalogue, Episodes]:
+    episodes = Episodes(corpus)
+    episodes.clips()  # now, not when somebody waits for the first picture
+    return Catalogue(events_of(corpus)), episodes
 
 
 def hosts(options: Options, port: int) -> set[str]:
@@ -143,37 +150,56 @@ def _socket(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _run(server: Server, listening: socket.socket, names: set[str], every_s: float) -> None:
-    ended = threading.Event()
-    beside = threading.Thread(target=_look_after, args=(server, ended, every_s), daemon=True)
-    beside.start()
+class Beside(threading.Thread):
+    """Reads the corpus while the server is up already, then publishes and takes up new builds, every so often; what
+    goes wrong then is logged and tried again. failed: why the corpus could not be read."""
+
+    def __init__(self, make: Callable[[], Server], every_s: float, say: Callable[[str], None]) -> None:
+        super().__init__(daemon=True)
+        self.make, self.every_s, self.say = make, every_s, say
+        self.app, self.ended = Reading(), threading.Event()
+        self.server: Server | None = None
+        self.failed: Exception | None = None
+        self.end: Callable[[], None] = lambda: None
+
+    def run(self) -> None:
+        began = time.monotonic()
+        try:
+            server = self.make()
+        except Exception as error:  # the main thread raises it
+            self.failed = error
+            return self.end()
+        self.server, self.app.app = server, answers(server)
+        self.say(f"{len(server.review.catalogue)} events, read in {time.monotonic() - began:.1f} s")
+        for line in told(server.review.gold):
+            self.say(line)
+        built = _built(server.review.root)
+        server.review.learn()
+        while not self.ended.wait(self.every_s):
+            try:
+                server.review.publish()
+                now = _built(server.review.root)
+                if now != built:
+                    server.review.take(*read(Corpus(server.review.root)))
+                    built = now
+                server.review.learn()
+            except (storage.Unusable, OSError, Quarantined, record.DamagedPlan) as error:
+                LOG.error("%s; tried again in %g s", error, self.every_s)
+
+
+def _run(beside: Beside, listening: socket.socket, names: set[str]) -> None:
     config = uvicorn.Config(
-        application(server, names), log_level="warning", access_log=False, timeout_keep_alive=15,
+        Guard(beside.app, names), log_level="warning", access_log=False, timeout_keep_alive=15,
         limit_concurrency=512, timeout_graceful_shutdown=3, server_header=False,
     )  # fmt: skip
+    web = uvicorn.Server(config)
+    beside.end = lambda: setattr(web, "should_exit", True)
+    beside.start()
     try:
-        uvicorn.Server(config).run([listening])
+        web.run([listening])
     finally:
-        ended.set()
+        beside.ended.set()
         beside.join()
-
-
-def _look_after(server: Server, ended: threading.Event, every_s: float) -> None:
-    """Publish, and take up a new build; what goes wrong is logged and tried again."""
-    built = _built(server.review.root)
-    server.review.learn()
-    while not ended.wait(every_s):
-        try:
-            server.review.publish()
-            now = _built(server.review.root)
-            if now != built:
-                corpus = Corpus(server.review.root)
-                catalogue = Catalogue(events_of(corpus))
-                server.review.take(catalogue, Episodes(corpus))
-                built = now
-            server.review.learn()
-        except (storage.Unusable, OSError, Quarantined, record.DamagedPlan) as error:
-            LOG.error("%s; tried again in %g s", error, every_s)
 
 
 def _built(root: str) -> str:

@@ -85,17 +85,26 @@ class Review:
         self.version = 0  # of the corpus
         self.store.add(decisions.read(root), published=True)
         self.forget()
+        self._fold()
         self.take(catalogue, episodes)
 
     def take(self, catalogue: Catalogue, episodes: Episodes) -> None:
-        """Go on with the events of another build: decisions are laid over what is there now."""
+        """Go on with the events of another build: decisions are laid over what is there now, while people still decide
+        about what was; they wait only until what they decided meanwhile lies there too."""
+        laid, stale = dict[Place, Sequence[Touched]](), dict[Place, list[Touched]]()
+
+        def lay() -> None:
+            for place in {*laid, *self.touched}:
+                own = self.touched.get(place, ())
+                if laid.get(place) is not own:  # a decision makes the list anew
+                    laid[place], stale[place] = own, _lay(catalogue, place, own)
+
+        catalogue.keep_gold(self.gold.answers)
+        lay()
         with self.lock:
-            self.catalogue, self.episodes, self.version = catalogue, episodes, self.version + 1
-            self._fold()
-            self.stale = {}
-            for place in self.touched:
-                self._lay(place)
-            catalogue.keep_gold(self.gold.answers)
+            lay()
+            self.catalogue, self.episodes, self.stale = catalogue, episodes, stale
+            self.version += 1
 
     def _fold(self) -> None:
         rows = self.store.all()
@@ -113,12 +122,6 @@ class Review:
             touched = {place: own for place, own in self.touched.items() if place not in self.gold.answers}
             catalogue = self.catalogue
         return self.learning.learn(catalogue, touched, self.lock)
-
-    def _lay(self, place: Place) -> list[Span]:
-        laid = laid_over(self.catalogue.machine(place), self.touched.get(place, ()))
-        self.catalogue.lay(place, laid.spans)
-        self.stale[place] = laid.stale
-        return laid.spans
 
     def spans(self, place: Place, blind: str = "") -> list[Span]:
         """As they are now; blind: as somebody sees them in a second pass, without what others have decided."""
@@ -144,7 +147,7 @@ class Review:
             else:
                 self.learning.add(row)
                 self.touched[request.place] = after(self.touched.get(request.place, ()), row)
-                self._lay(request.place)
+                self.stale[request.place] = _lay(self.catalogue, request.place, self.touched[request.place])
             return row
 
     def _row(self, request: Request, actor: str) -> DecisionRow:
@@ -282,6 +285,12 @@ class Review:
         found = {who: score(own) for who, own in sorted(pairs.items())}
         return {who: own for who, own in found.items() if own is not None}
 
+    def members(self, wanted: Mapping[str, Any], limit: int) -> list[tuple[dict[str, Any], int]]:
+        """(event, ms that its episode has) of some that are wanted, from all over them."""
+        with self.lock:
+            rows, _ = self.catalogue.find(wanted, "spread", limit, 0)
+            return [(row, self.catalogue.end(row["episode"])) for row in rows]
+
     def second_pass(self, actor: str, level: str) -> list[dict[str, Any]]:
         """Events that somebody is to judge once more, blind: of a share of the episodes whose events of a level others
         have all judged, and of which the corpus holds no person's borders yet."""
@@ -369,3 +378,10 @@ class Review:
             with self.lock:
                 self.store.note_published(rows)
         return len(rows)
+
+
+def _lay(catalogue: Catalogue, place: Place, touched: Sequence[Touched]) -> list[Touched]:
+    """Lay decisions over a place of a catalogue; what people have said of spans that are not there."""
+    laid = laid_over(catalogue.machine(place), touched)
+    catalogue.lay(place, laid.spans)
+    return laid.stale

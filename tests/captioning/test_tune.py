@@ -13,7 +13,7 @@ from pipeline.cli import main
 from pipeline.corpus.view import Corpus
 from stages.caption.backends.transformers import Transformers, loaded
 from tests.faults.builds import SMALL, dataset
-from tests.review.test_builds import Page
+from tests.review.rebuilt.test_builds import Page
 
 SAID = "The arm {verb} the green bottle."
 

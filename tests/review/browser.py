@@ -85,6 +85,9 @@ class Page:
         self.page.wait_for_timeout(pause)
         self.settled()
 
+    def shot(self, path: Any) -> None:
+        self.page.screenshot(path=str(path))
+
     def settled(self) -> None:
         self.until("!review.busy && !review.pending")
 
@@ -103,3 +106,13 @@ def opened(url: str, size: str) -> Iterator[Page]:
         page.goto(url)
         yield own
         browser.close()
+
+
+def serious(page: Page) -> list[str]:
+    """What axe finds of serious or critical impact."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    response = Axe().run(page.page).response
+    assert len(response["passes"]) > 10
+    found = response["violations"]
+    return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found if v["impact"] in ("serious", "critical")]

@@ -35,6 +35,7 @@ class Running:
             if line.startswith("review at "):
                 self.url = line.split()[2].rstrip("/")
                 self.port = int(self.url.rsplit(":", 1)[1])
+            elif " events, read in " in line:
                 return
         raise AssertionError(f"it did not start: {Path(self.log.name).read_text()[-2000:]}")
 
@@ -68,6 +69,9 @@ class Client:
                 self.connection.request("GET" if body is None else "POST", path, data, self.headers)
                 answer = self.connection.getresponse()
                 text = answer.read()
+                if answer.status == 503 and time.monotonic() < until:  # it has just started, and reads the corpus
+                    time.sleep(0.1)
+                    continue
                 return answer.status, json.loads(text) if text else {}
             except (OSError, http.client.HTTPException):
                 self.connection = None

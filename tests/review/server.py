@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 
 import polars as pl
@@ -17,7 +18,7 @@ from pipeline.review.store import Store
 from stages.review.spans import Span
 from tests.review.rows import EDGES, MACHINE
 
-HOST = "testserver"
+HOST, FIRST = "testserver", "lab/000001"
 TEXT = {"episode": "", "source": "", "task": "stack the cups", "status": "ok", "said_by": "vlm", "origin": "machine"}
 
 
@@ -61,3 +62,25 @@ def body(spans: list[dict], number: int, action: str, decision_id: str, touches:
     chosen = spans[min(number, number + touches) : max(number, number + touches) + 1]
     place = {"episode": own["episode"], "level": own["level"], "track": own["track"], "at_ms": own["start_ms"]}
     return {"decision_id": decision_id, **place, "action": action, "seen": [s["seen"] for s in chosen], **more}
+
+
+numbers = count(1)
+
+
+def drawn() -> str:
+    """Id of a decision."""
+    return f"{next(numbers):032x}"
+
+
+def spans(web, episode=FIRST):
+    return web.get("/api/queue", params={"episode": episode}).json()["events"]
+
+
+def send(web, number, action, touches=0, **more):
+    return web.post("/api/decide", json=body(spans(web), number, action, drawn(), touches, **more))
+
+
+def written(tmp_path, text):
+    """A file of tokens."""
+    (tmp_path / "tokens").write_text(text)
+    return str(tmp_path / "tokens")

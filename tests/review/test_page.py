@@ -19,7 +19,7 @@ from stages.review.edit import Ask, change
 from stages.review.fold import Touched, after, laid_over
 from stages.review.spans import Span, of_rows, seen
 from tests.datasets import Episode, write_dataset
-from tests.review.browser import SIZES, opened
+from tests.review.browser import SIZES, opened, serious
 from tests.review.running import Running
 
 pytestmark = [pytest.mark.review, pytest.mark.timeout(600)]
@@ -200,16 +200,6 @@ def test_thirty_events_by_keys_alone(corpus, tmp_path, size):
     keys = f"median of {len(waits)} keys, {len(waits) / 30:.1f} an event"
     print(f"{size}: {median:.0f} ms from key to paint ({keys}); {weight} bytes")
     assert median < MOST_MS
-
-
-def serious(page) -> list[str]:
-    """What axe finds of serious or critical impact."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    response = Axe().run(page.page).response
-    assert len(response["passes"]) > 10
-    found = response["violations"]
-    return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found if v["impact"] in ("serious", "critical")]
 
 
 NUMBER = """(camera) => {

@@ -1,53 +1,19 @@
-"""The review server: what it writes, whom it refuses, what it answers."""
+"""The review server: what it writes, what it answers."""
 
-import base64
 import io
 import json
-from itertools import count
 
 import polars as pl
 import pytest
 
 from pipeline.corpus import decisions, tombstones
 from pipeline.review import service
-from pipeline.review.access import Access, NoAccess, tokens_of
-from pipeline.review.guard import MOST_BYTES
-from pipeline.review.media import span_of
+from pipeline.review.access import tokens_of
 from pipeline.review.store import Store, StoreInUse
 from stages.forgotten import Tombstone
 from stages.review.spans import Span
 from tests.review.rows import MACHINE
-from tests.review.server import body, client, events, review
-
-FIRST = "lab/000001"
-
-
-@pytest.fixture
-def own(tmp_path):
-    made = review(tmp_path)
-    yield made
-    made.store.close()
-
-
-@pytest.fixture
-def web(own):
-    return client(own)
-
-
-numbers = count(1)
-
-
-def drawn() -> str:
-    return f"{next(numbers):032x}"
-
-
-def spans(web, episode=FIRST):
-    return web.get("/api/queue", params={"episode": episode}).json()["events"]
-
-
-def send(web, number, action, touches=0, **more):
-    return web.post("/api/decide", json=body(spans(web), number, action, drawn(), touches, **more))
-
+from tests.review.server import FIRST, Frames, body, client, drawn, events, review, send, spans, written
 
 # -- deciding
 
@@ -208,7 +174,7 @@ def test_decisions_are_published_as_parts_and_taken_up_again(tmp_path):
 
 def test_after_another_build_decisions_lie_over_the_new_spans(own, web):
     from pipeline.review.catalogue import Catalogue
-    from tests.review.server import Frames
+    from tests.review.server import FIRST, send, spans
 
     send(web, 3, "accept")
     send(web, 0, "end", 1, to_ms=800)
@@ -249,124 +215,6 @@ def test_exports_hold_all_decisions(own, web):
     assert [json.loads(line) for line in lines] == own.store.all()
     assert pl.read_parquet(io.BytesIO(web.get("/api/export?format=parquet").content)).height == 2
     assert "'=1+1" in web.get("/api/export?format=csv").text
-
-
-# -- who is let in
-
-
-def written(tmp_path, text):
-    (tmp_path / "tokens").write_text(text)
-    return str(tmp_path / "tokens")
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "nobody"),
-        ("ada short\n", "under 16"),
-        ("ada\n", "a name and a token"),
-        (f"a {'x' * 16}\na {'y' * 16}", "two tokens"),
-    ],
-)
-def test_token_files_that_would_let_nobody_or_anybody_in(tmp_path, text, words):
-    with pytest.raises(NoAccess, match=words):
-        tokens_of(written(tmp_path, text))
-
-
-def test_cookies_are_signed(tmp_path):
-    access = Access(b"k" * 32, tokens_of(written(tmp_path, "ada aaaaaaaaaaaaaaaaaaaa\n")))
-    good = access.cookie("ada")
-    assert access.who(good) == "ada"
-    body, _, signature = good.rpartition(".")
-    other = base64.urlsafe_b64encode(b"bo").decode().rstrip("=")
-    forged = [f"{other}.{body.split('.')[1]}.{signature}", good[:-1] + "x", body, "", "..", "é.1.é", "a.b.c.d"]
-    assert [access.who(c) for c in forged] == [None] * len(forged)
-    assert access.who(Access(b"j" * 32, access.tokens).cookie("ada")) is None
-    assert access.who(access.cookie("ada", now=0)) is None  # run out
-    assert access.who(access.cookie("bo")) is None  # not in the file any more
-    assert access.who(None, "ada:" + "a" * 20) == "ada"
-    assert access.who(None, "ada:" + "b" * 20) is None
-
-
-def test_nothing_is_shown_to_strangers(tmp_path):
-    own = review(tmp_path)
-    web = client(own, tokens_of(written(tmp_path, "ada aaaaaaaaaaaaaaaaaaaa\n")))
-    for path in ("facets", "queue", "progress", "mine", "export", "episode?id=lab/000001", "lanes?id=lab/000001"):
-        assert web.get(f"/api/{path}").status_code == 401, path
-    assert web.get("/media/lab/000001/front.mp4").status_code == 401
-    assert web.post("/api/decide", json={}).status_code == 401
-    assert web.post("/api/sign-in", json={"name": "ada", "token": "wrong"}).status_code == 401
-    assert "csrf" not in web.get("/").text
-    assert "data-me" not in web.get("/").text
-    own.store.close()
-
-
-def test_writes_come_from_our_page_or_a_program(web):
-    asked = body(spans(web), 0, "accept", drawn())
-    for headers in (
-        {"origin": "https://evil.example"},
-        {"origin": "null"},
-        {"sec-fetch-site": "cross-site"},
-        {"x-corpus-review": None},
-    ):
-        sent = {k: v for k, v in headers.items() if v is not None}
-        if None in headers.values():
-            del web.headers["x-corpus-review"]
-        assert web.post("/api/decide", json=asked, headers=sent).status_code == 403, headers
-        web.headers["x-corpus-review"] = "1"
-    form = {"content-type": "text/plain"}
-    assert web.post("/api/decide", content=json.dumps(asked), headers=form).status_code == 415
-    assert web.get("/api/queue", headers={"host": "evil.example"}).status_code == 421
-    assert web.delete("/api/queue").status_code == 405
-    assert web.post("/api/decide", json=asked, headers={"origin": "http://testserver"}).status_code == 200
-
-
-def test_large_bodies_and_climbing_paths_are_refused(web):
-    assert (
-        web.post("/api/decide", content=b"x" * 10_000_000, headers={"content-type": "application/json"}).status_code
-        == 413
-    )
-    chunks = (b" " * 1000 for _ in range(MOST_BYTES // 1000 + 2))
-    assert web.post("/api/decide", content=chunks, headers={"content-type": "application/json"}).status_code == 413
-    for path in ("/media/../plan.parquet", "/media/%2e%2e/plan.parquet", "/media//etc/passwd", "/static/..%2fapp.py",
-                 "/static/%2e%2e%2fapp.py", "/media/lab/000001/front.mp4/../../x"):  # fmt: skip
-        assert web.get(path).status_code == 404, path
-    assert web.get("/api/episode", params={"id": "../../etc"}).status_code == 422
-
-
-def test_words_of_people_stay_words(web):
-    assert send(web, 0, "caption", text="<script>alert(1)</script>\x1b[31m").status_code == 200
-    assert spans(web)[0]["text"] == "<script>alert(1)</script>\ufffd[31m"
-    assert send(web, 0, "caption", text="x" * 401).status_code == 422
-
-
-def test_every_answer_has_the_headers(web):
-    for path in ("/", "/api/queue", "/api/nothing", "/static/app.js"):
-        headers = web.get(path).headers
-        assert "default-src 'none'" in headers["content-security-policy"], path
-        assert headers["x-content-type-options"] == "nosniff"
-
-
-# -- ranges
-
-
-@pytest.mark.parametrize(
-    ("asked", "found"),
-    [
-        (None, (0, 100)),
-        ("bytes=0-9", (0, 10)),
-        ("bytes=90-", (90, 100)),
-        ("bytes=-10", (90, 100)),
-        ("bytes=50-500", (50, 100)),
-        ("bytes=100-", None),
-        ("bytes=9-3", None),
-        ("bytes=0-1,3-4", (0, 100)),
-        ("bytes=-", (0, 100)),
-        ("rows=1-2", (0, 100)),
-    ],
-)
-def test_ranges(asked, found):
-    assert span_of(asked, 100) == found
 
 
 def test_a_server_goes_on_while_its_parts_are_merged(own, web):

@@ -14,6 +14,8 @@ export const ACTS = {
     if (words) app.decide("flag", { comment: words });
   },
   edit: (app) => app.panel.edit(),
+  "edit-save": (app) => app.panel.edited(true),
+  "edit-leave": (app) => app.panel.edited(false),
   primitive: async (app) => {
     const name = await askPrimitive(app.facets.primitives, app.now.primitive);
     if (name && name !== app.now.primitive) app.decide("primitive", { primitive: name });

@@ -39,13 +39,13 @@ class App {
   }
 
   async start() {
-    this.facets = await get("facets");
-    this.version = this.facets.version;
-    this.queue.fill(this.facets);
     this.panel.digits();
-    const mine = await get("mine");
+    const asked = [get("facets"), get("mine"), this.queue.search()]; // none needs another's answer
+    const [facets, mine] = await Promise.all(asked);
+    this.facets = facets;
+    this.version = facets.version;
+    this.queue.fill(facets);
     this.done = inForce(mine);
-    await this.queue.search();
     if (!(await openNamed(this))) await this.queue.open();
     addEventListener("hashchange", () => openNamed(this));
     this.progress();

@@ -26,10 +26,11 @@ export class Panel {
     $("digits").replaceChildren(...DIGITS.map((name, n) => {
       const button = made("button", name);
       button.prepend(made("kbd", String((n + 1) % 10)), " ");
-      button.addEventListener("click", () => {
-        button.blur();
-        if (this.app.now && this.app.now.primitive !== name) this.app.decide("primitive", { primitive: name });
-      });
+      const key = String((n + 1) % 10); // a finger or the mouse on it is its key: held while it plays it labels
+      button.addEventListener("pointerdown", (event) => (button.setPointerCapture(event.pointerId), this.app.digit(key)));
+      for (const end of ["pointerup", "pointercancel"]) button.addEventListener(end, () => (button.blur(), this.app.released({ key })));
+      button.addEventListener("contextmenu", (event) => event.preventDefault());
+      button.addEventListener("click", (event) => event.detail === 0 && (this.app.digit(key), this.app.released({ key })));
       return button;
     }));
   }
@@ -102,7 +103,7 @@ export class Panel {
     if (!this.app.now) return;
     this.app.player.pause();
     $("editor").value = this.app.now.text;
-    $("editor").hidden = false;
+    $("editor").hidden = $("edited").hidden = false;
     $("caption").hidden = true;
     $("editor").focus();
     $("editor").select();
@@ -110,7 +111,7 @@ export class Panel {
 
   async edited(keep) {
     const text = $("editor").value.trim();
-    $("editor").hidden = true;
+    $("editor").hidden = $("edited").hidden = true;
     $("caption").hidden = false;
     $("editor").blur();
     if (keep && text && text !== this.app.now.text) await this.app.decide("caption", { text });

@@ -6,7 +6,8 @@ const LEFT = 74; // px of names
 const INK = { text: "#d5dae1", dim: "#8d97a5", line: "#333b47", play: "#ffffff", chosen: "#ffd166" };
 const STATE = { "": "#3a4452", accepted: "#1f6f4a", rejected: "#8a2f35", skipped: "#665324" };
 const LANES = ["#6cb6ff", "#f0a35e", "#c792ea", "#7fd1ae", "#e86f88", "#b5c26a"];
-const GRAB = 6; // px
+const GRAB = { mouse: 6, pen: 8, touch: 16 }; // px
+const STILL = 3; // px that a finger moves when it only touches
 
 export class Timeline {
   // on: seek(ms), choose(event), move(event, side, ms), hover(ms | null, x)
@@ -261,23 +262,25 @@ export class Timeline {
   spot(event) {
     const [x, y] = [event.offsetX, event.offsetY];
     const bar = this.placed?.bars.find((b) => y >= b.y - 1 && y < b.y + b.h + 1);
-    return { x, y, bar, ms: this.time(x) };
+    return { x, y, bar, ms: this.time(x), grab: GRAB[event.pointerType] ?? GRAB.mouse };
   }
 
   // An edge of the level under review that the pointer is on.
-  edge({ x, bar }) {
+  edge({ x, bar, grab }) {
     if (!bar || bar.level !== this.level || bar.track !== this.track) return null;
     const inner = this.of(bar).slice(1).map((e) => e.start_ms);
-    return inner.find((ms) => Math.abs(this.x(ms) - x) <= GRAB) ?? null;
+    const off = (ms) => Math.abs(this.x(ms) - x);
+    const nearest = inner.reduce((best, ms) => (off(ms) < off(best) ? ms : best), inner[0]);
+    return off(nearest) <= grab ? nearest : null;
   }
 
   down(event) {
     const spot = this.spot(event);
     this.above.setPointerCapture(event.pointerId);
     const edge = this.edge(spot);
-    if (edge != null) this.drag = { edge, to: null };
+    const found = spot.bar && this.of(spot.bar).find((e) => e.start_ms <= spot.ms && spot.ms < e.end_ms);
+    if (edge != null) this.drag = { edge, to: null, found, x: spot.x };
     else if (spot.bar) {
-      const found = this.of(spot.bar).find((e) => e.start_ms <= spot.ms && spot.ms < e.end_ms);
       if (found) this.on.choose(found);
       this.drag = null;
     } else {
@@ -289,7 +292,7 @@ export class Timeline {
   moved(event) {
     const spot = this.spot(event);
     if (this.drag?.seek) this.on.seek(spot.ms);
-    else if (this.drag) {
+    else if (this.drag && (this.drag.to != null || Math.abs(spot.x - this.drag.x) > STILL)) {
       const edges = this.about.edges_ms;
       this.drag.to = edges.reduce((best, e) => (Math.abs(e - spot.ms) < Math.abs(best - spot.ms) ? e : best), edges[0]);
       this.on.seek(this.drag.to);
@@ -302,6 +305,7 @@ export class Timeline {
   up() {
     const drag = this.drag;
     this.drag = null;
+    if (drag?.found && drag.to == null) return this.on.choose(drag.found); // an edge that was touched and not moved
     if (drag?.to != null && drag.to !== drag.edge) {
       const right = this.of({ level: this.level, track: this.track }).find((e) => e.start_ms === drag.edge);
       if (right) this.on.move(right, "start", drag.to);
