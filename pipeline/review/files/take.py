@@ -202,7 +202,7 @@ def _made(
             "comment": f"from {name}",
             "blind": False,
             "gold": False,
-            "machine": None,
+            "machine": standing.catalogue.said(place, step.before[0]),
         }
         if row["decision_id"] not in standing.decided:
             standing.add(row)
