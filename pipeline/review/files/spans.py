@@ -28,11 +28,12 @@ from stages import storage
 from stages.review.fold import Place
 from stages.review.given import Given, parted
 from stages.review.spans import Span
+from stages.sources.columns import runs
 from stages.sources.find import named
-from stages.sources.lerobot.labels import SUBTASKS, runs
 from stages.text import plain
 
 FORMATS = ("lerobot", "labelstudio")
+SUBTASKS = "subtask_index"  # LeRobot's column
 INDEX = ["episode_index", "frame_index", SUBTASKS]
 Standing = Callable[[Place], Sequence[Span]]
 Rows = list[dict[str, Any]]

@@ -8,16 +8,14 @@ https://huggingface.co/datasets/agibot-world/AgiBotWorld-Alpha and https://huggi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.episodes import Label
 from schemas.reasons import Quarantined, Reason
-from stages.sources.columns import values_of
+from stages.sources.columns import runs, values_of
 from stages.text import plain
 
 SUBTASKS = "subtask_index"
@@ -49,11 +47,6 @@ def labels_of(
     if SUBTASKS in table.column_names and subtasks:
         found += _runs(table, subtasks, level, where)
     return found
-
-
-def runs(values: npt.NDArray[Any]) -> Iterator[tuple[int, int]]:
-    """[first, last) of each stretch of equal values."""
-    return pairwise([0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)])
 
 
 def _runs(table: pa.Table, subtasks: Mapping[int, str], level: str, where: str) -> Iterator[Label]:

@@ -17,9 +17,9 @@ import pyarrow as pa
 from schemas.episodes import Label
 from schemas.reasons import Flag, Quarantined, Reason
 from stages import bounded
-from stages.sources.columns import values_of
+from stages.sources.columns import runs, values_of
 from stages.sources.lerobot.episodes import Place
-from stages.sources.lerobot.labels import labels_of, runs
+from stages.sources.lerobot.labels import labels_of
 from stages.sources.protocol import Episode, Stream
 from stages.text import plain
 
