@@ -52,7 +52,7 @@ serve-test: $(VENV)/.installed  ## Caption the sample through transformers serve
 review: $(VENV)/.installed  ## Open the review page of CORPUS: captions, boundaries, accept, reject, all by keys
 	$(BIN)/corpus review --corpus $(call quoted,$(CORPUS))
 
-review-test: $(VENV)/.installed  ## The review page in a headless Chromium (Debian's, or one that is fetched), servers killed; a few minutes
+review-test: $(VENV)/.installed  ## The review page in a headless Chromium (Debian's, or one that is fetched), servers killed; a quarter of an hour
 	@$(BIN)/python -c 'import playwright, axe_playwright_python' 2>/dev/null || \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/review/requirements.txt
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || $(BIN)/python -m playwright install chromium
