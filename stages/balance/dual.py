@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+import scipy
 
 from stages.balance.cells import Float, Labels
 
@@ -145,7 +145,7 @@ def _solved(curve: Float, slope: Float) -> Float:
     ridge = 0.0
     while True:
         try:
-            factor = cho_factor(scaled + ridge * np.eye(len(scaled)), check_finite=False)
-            return np.asarray(scale * cho_solve(factor, scale * slope, check_finite=False))
-        except LinAlgError:
+            factor = scipy.linalg.cho_factor(scaled + ridge * np.eye(len(scaled)), check_finite=False)
+            return np.asarray(scale * scipy.linalg.cho_solve(factor, scale * slope, check_finite=False))
+        except scipy.linalg.LinAlgError:
             ridge = max(1e-14, ridge * 100)

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
-from scipy.sparse.csgraph import breadth_first_order, connected_components, maximum_flow
+import scipy  # its parts come when they are asked for: most builds ask for none
 
 from stages.balance.cells import Clustering, Flags, Float, Labels, Pairs, Side
 
@@ -114,10 +113,12 @@ def _flow(pairs: Pairs, rows: Labels, columns: Labels, room: Labels) -> tuple[in
     tail = np.concatenate([np.full(left, source), pairs.vl, left + np.arange(right)])
     head = np.concatenate([np.arange(left), left + pairs.action, np.full(right, sink)])
     capacity = np.concatenate([rows, room, columns]).astype(np.int32)
-    graph = sp.csr_array((capacity, (tail, head)), shape=(sink + 1, sink + 1))
-    result = maximum_flow(graph, source, sink)
-    flow = sp.csr_array(result.flow)[pairs.vl, left + pairs.action]
-    return int(result.flow_value), np.asarray(flow.todense() if sp.issparse(flow) else flow, dtype=np.int64).ravel()
+    graph = scipy.sparse.csr_array((capacity, (tail, head)), shape=(sink + 1, sink + 1))
+    result = scipy.sparse.csgraph.maximum_flow(graph, source, sink)
+    flow = scipy.sparse.csr_array(result.flow)[pairs.vl, left + pairs.action]
+    return int(result.flow_value), np.asarray(
+        flow.todense() if scipy.sparse.issparse(flow) else flow, dtype=np.int64
+    ).ravel()
 
 
 def _reached(pairs: Pairs, flow: Labels, room: Labels, rows: Labels) -> Flags:
@@ -128,9 +129,9 @@ def _reached(pairs: Pairs, flow: Labels, room: Labels, rows: Labels) -> Flags:
     onward, back = flow < room, flow > 0
     tail = np.concatenate([np.full(len(spare), nodes), pairs.vl[onward], left + pairs.action[back]])
     head = np.concatenate([spare, left + pairs.action[onward], pairs.vl[back]])
-    graph = sp.csr_array((np.ones(len(tail), dtype=np.int32), (tail, head)), shape=(nodes + 1, nodes + 1))
+    graph = scipy.sparse.csr_array((np.ones(len(tail), dtype=np.int32), (tail, head)), shape=(nodes + 1, nodes + 1))
     reached = np.zeros(nodes + 1, dtype=bool)
-    reached[breadth_first_order(graph, nodes, return_predecessors=False)] = True
+    reached[scipy.sparse.csgraph.breadth_first_order(graph, nodes, return_predecessors=False)] = True
     return reached[:nodes]
 
 
@@ -148,8 +149,8 @@ def _named_cuts(
     inside, out = starved[own] & served[other], starved[own] & ~served[other]
     shape = (len(starved) + len(served),) * 2
     ends = (own[inside], len(starved) + other[inside])
-    graph = sp.csr_array((np.ones(int(inside.sum()), dtype=np.int32), ends), shape=shape)
-    part = connected_components(graph, directed=False)[1]
+    graph = scipy.sparse.csr_array((np.ones(int(inside.sum()), dtype=np.int32), ends), shape=shape)
+    part = scipy.sparse.csgraph.connected_components(graph, directed=False)[1]
     elsewhere = np.bincount(own[out], weights=room[out], minlength=len(starved))
     result = []
     for label in np.unique(part[: len(starved)][starved]):

@@ -10,8 +10,7 @@ sampling, so that a table that moves little is rounded much the same; the margin
 from __future__ import annotations
 
 import numpy as np
-import scipy.sparse as sp
-from scipy.optimize import Bounds, LinearConstraint, milp
+import scipy
 
 from stages.balance.cells import Float, Labels, Pairs, derived
 
@@ -67,7 +66,7 @@ def controlled(row: Labels, column: Labels, x: Float, samples: int, u: Float) ->
     given = np.concatenate([np.bincount(row, weights=base), np.bincount(column, weights=base)])
     which = np.concatenate([row[loose], left + column[loose], np.full(len(loose), left + right)])
     entries = (np.ones(3 * len(loose)), (which, np.tile(np.arange(len(loose)), 3)))
-    sums = sp.csr_array(entries, shape=(left + right + 1, len(loose)))
+    sums = scipy.sparse.csr_array(entries, shape=(left + right + 1, len(loose)))
     for slack in (
         min(WHOLE_MARGIN, IN_ALL / len(margin)),
         0.0,
@@ -75,7 +74,9 @@ def controlled(row: Labels, column: Labels, x: Float, samples: int, u: Float) ->
     ):  # the last: a float64 too far off what it should be
         low = np.append(np.floor(margin + slack) - given, samples - base.sum())
         high = np.append(np.ceil(margin - slack) - given, samples - base.sum())
-        result = milp(u[loose] - fraction[loose], constraints=LinearConstraint(sums, low, high), bounds=Bounds(0, 1))
+        within = scipy.optimize.LinearConstraint(sums, low, high)
+        bounds = scipy.optimize.Bounds(0, 1)
+        result = scipy.optimize.milp(u[loose] - fraction[loose], constraints=within, bounds=bounds)
         if result.x is not None:
             whole[loose] += np.rint(result.x).astype(np.int64)
             return whole

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
@@ -63,6 +62,8 @@ class Clustering:
 
     def assign(self, vectors: Matrix, layouts: Sequence[str] = ()) -> tuple[Labels, Matrix]:
         """(label int32[N], squared distance float32[N]) of the nearest centroid. ValueError for another width."""
+        import faiss  # here: a build that has nothing to do does without
+
         projected = self.projection(vectors, layouts)
         faiss.cvar.distance_compute_blas_threshold = ROW_BY_ROW
         index = faiss.IndexFlatL2(self.centroids.shape[1])

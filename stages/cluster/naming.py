@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from sklearn.feature_extraction.text import CountVectorizer
 
 from stages.cluster.model import Clustering
 
@@ -59,6 +58,8 @@ def named(labels: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
 
 def _names(documents: list[str]) -> list[str]:
     """The words that set each document apart; empty for one without any."""
+    from sklearn.feature_extraction.text import CountVectorizer  # here: a build that has nothing to do does without
+
     counter = CountVectorizer(lowercase=True, token_pattern=r"(?u)\b\w+\b", stop_words=EMPTY_WORDS, dtype=np.float64)
     try:
         counts = counter.fit_transform(documents).toarray()
