@@ -8,7 +8,7 @@ is noted in `lost`, and the others go on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -119,7 +119,7 @@ def survey(sources: Iterable[str], config: IngestConfig, formats: Sequence[Forma
             known = tuple(_ids(name, episodes)["episode_id"]) if episodes is not None else ()
             result.lost.append(Lost(name, place.uri, _refused(error, bool(known)), known))
             continue
-        result.datasets[name], result.layouts[name], result.listed[name] = dataset, guess.layout, episodes
+        result.datasets[name], result.layouts[name] = dataset, guess.layout
         result.findings[name] = guess.findings
         result.rights[name], untold = rights_of(
             name, place.uri, config.licences, config.attributions, config.links == "follow"
@@ -131,6 +131,7 @@ def survey(sources: Iterable[str], config: IngestConfig, formats: Sequence[Forma
         tables.append(_ids(name, episodes).select(list(EPISODES)))
         if config.video == "require":
             cameras.append(_cameras(name, dataset, episodes, config))
+        result.listed[name] = replace(episodes, cameras=episodes.cameras.clear())  # `cameras` has them
         for entry, why in dataset.lost_entries.items():
             refused = Quarantined(Reason.ENTRY_UNREADABLE, why)
             result.entries.append(Lost(name, place.uri, refused, (f"{name}/{entry}",)))
