@@ -176,6 +176,7 @@ def test_hostile_captions_do_nothing_on_a_page_or_a_screen(tmp_path, encode):
     assert "<script>" not in page
     assert page.count("&lt;script&gt;") >= 3
     assert "no video" in page
+    assert page.count('href="http://localhost:8500/#event=') == page.count('<p class="said">') > 0
     screen = run("lift <script>", "--corpus", corpus, "--html", tmp_path / "p.html").output
     assert "\x1b" not in screen
     assert "\u202e" not in screen
