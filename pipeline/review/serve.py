@@ -36,6 +36,7 @@ from stages import storage
 
 LOG = logging.getLogger("corpus.review")
 EVERY_S = 60.0  # decisions are published and learned from, and a new build is looked for
+LEARN_S = 10.0  # whether enough was judged since to learn from
 SHOWN = 5  # levels of gold that cannot be used
 
 
@@ -169,20 +170,23 @@ class Beside(threading.Thread):
         except Exception as error:  # the main thread raises it
             self.failed = error
             return self.end()
+        server.review.learn()  # else the page would say that nothing was judged yet
         self.server, self.app.app = server, answers(server)
         self.say(f"{len(server.review.catalogue)} events, read in {time.monotonic() - began:.1f} s")
         for line in told(server.review.gold):
             self.say(line)
-        built = _built(server.review.root)
-        server.review.learn()
-        while not self.ended.wait(self.every_s):
+        built, looked = _built(server.review.root), time.monotonic()
+        while not self.ended.wait(min(self.every_s, LEARN_S)):
+            server.review.learn()
+            if time.monotonic() - looked < self.every_s:
+                continue
+            looked = time.monotonic()
             try:
                 server.review.publish()
                 now = _built(server.review.root)
                 if now != built:
                     server.review.take(*read(Corpus(server.review.root)))
                     built = now
-                server.review.learn()
             except (storage.Unusable, OSError, Quarantined, record.DamagedPlan) as error:
                 LOG.error("%s; tried again in %g s", error, self.every_s)
 

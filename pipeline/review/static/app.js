@@ -2,6 +2,7 @@
 // the server's disk. While one is under way no other is taken, so that nobody accepts what they have not seen.
 
 import { drawn, get, post } from "./api.js";
+import { inForce } from "./history.js";
 import { Keys, DIGITS } from "./keys.js";
 import { Player } from "./player.js";
 import { Timeline } from "./timeline.js";
@@ -22,7 +23,7 @@ class App {
     this.timeline = new Timeline($("timeline"), {
       seek: (ms) => (this.player.pause(), this.player.seek(ms)),
       choose: (event) => this.choose(event),
-      move: (event, side, ms) => (this.choose(event), this.decide(side, { to_ms: ms }, side === "start" ? -1 : 1)),
+      move: (event, ms) => this.moved(event, ms),
       hover: (ms, x) => this.panel.peek(ms, x),
     });
     this.panel = new Panel(this);
@@ -44,8 +45,8 @@ class App {
     const [facets, mine] = await Promise.all(asked);
     this.facets = facets;
     this.version = facets.version;
-    this.queue.fill(facets);
     this.done = inForce(mine);
+    await this.queue.fill(facets);
     if (!(await openNamed(this))) await this.queue.open();
     addEventListener("hashchange", () => openNamed(this));
     this.progress();
@@ -111,6 +112,13 @@ class App {
     this.timeline.draw();
     this.panel.show();
     this.queue.mark();
+  }
+
+  // An edge was dragged to ms; event: the one that begins there. It is the end of the one that is looked at, or a start.
+  moved(event, ms) {
+    const end = this.now?.episode === event.episode && this.now.level === event.level && this.now.end_ms === event.start_ms;
+    if (!end) this.choose(event);
+    return end ? this.decide("end", { to_ms: ms }, 1) : this.decide("start", { to_ms: ms }, -1);
   }
 
   loop() {
@@ -375,19 +383,6 @@ class App {
     const run = ACTS[name];
     if (run && (this.now || /^(help|search|queue|next|undo|quality)/.test(name))) run(this);
   }
-}
-
-// One's own decisions that stand, oldest first: what was undone and done again stands.
-function inForce(newestFirst) {
-  const root = new Map();
-  const gone = new Set();
-  for (const row of newestFirst.toReversed()) {
-    const first = root.get(row.undoes) ?? row.undoes;
-    if (row.action !== "undo") continue;
-    root.set(row.decision_id, first);
-    if (!gone.delete(first)) gone.add(first);
-  }
-  return newestFirst.filter((r) => r.action !== "undo" && !gone.has(r.decision_id)).reverse();
 }
 
 const place = ({ episode, level, track }) => ({ episode, level, track });

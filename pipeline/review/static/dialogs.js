@@ -13,6 +13,7 @@ export function made(name, text = "", kind = "") {
 
 export function showHelp(keys, changed) {
   const box = $("help");
+  let told = "";
   const draw = () => {
     const columns = [made("div"), made("div"), made("div")];
     box.replaceChildren(...columns);
@@ -30,7 +31,8 @@ export function showHelp(keys, changed) {
           addEventListener("keydown", (event) => {
             event.preventDefault();
             event.stopImmediatePropagation();
-            if (event.key !== "Escape") keys.set(name, named(event));
+            const other = event.key === "Escape" ? null : keys.set(name, named(event));
+            told = other ? `${other[2]}: ${shown(keys.key(other[0]))} now.` : "";
             draw();
             changed();
           }, { once: true, capture: true });
@@ -44,11 +46,11 @@ export function showHelp(keys, changed) {
       "Drag an edge on the timeline to move it; the wheel zooms. A click on a key here gives it to another one (a foot pedal is a key).";
     const bottom = made("p", words, "bottom");
     const reset = made("button", "All keys as they were");
-    reset.addEventListener("click", () => (keys.reset(), draw(), changed()));
+    reset.addEventListener("click", () => (keys.reset(), (told = ""), draw(), changed()));
     const close = made("button", "Close (Esc)", "primary");
     close.addEventListener("click", () => box.close());
     const last = made("p", "", "bottom");
-    last.append(close, " ", reset);
+    last.append(close, " ", reset, " ", told);
     box.append(bottom, last);
   };
   draw();
@@ -93,7 +95,9 @@ export function askComment() {
   const text = box.querySelector("textarea");
   text.value = "";
   return new Promise((answer) => {
-    text.onkeydown = (event) => event.ctrlKey && event.key === "Enter" && box.close("save");
+    text.onkeydown = (event) => { // (a handler that returns false takes the key away)
+      if ((event.ctrlKey || event.metaKey) && event.key === "Enter") box.close("save");
+    };
     box.onclose = () => answer(box.returnValue === "save" ? text.value.trim() : "");
     box.returnValue = "";
     box.showModal();

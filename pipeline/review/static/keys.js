@@ -70,7 +70,10 @@ export class Keys {
     return this.own[name] ?? row?.[1] ?? "";
   }
 
+  // An action whose key that was has the other's from then on, and is returned: [name, key, words].
   set(name, key) {
+    const other = ACTIONS.flatMap(([, rows]) => rows).find(([n]) => n !== name && this.key(n) === key);
+    if (other) this.own[other[0]] = this.key(name);
     this.own[name] = key;
     try {
       localStorage.setItem(STORED, JSON.stringify(this.own));
@@ -78,6 +81,7 @@ export class Keys {
       // kept until the page is left
     }
     this.learn();
+    return other ?? null;
   }
 
   reset() {

@@ -36,6 +36,9 @@ export class Panel {
   }
 
   nothing() {
+    this.app.player.pause();
+    this.app.now = this.app.timeline.chosen = null; // no key or button is about an event that is not asked for
+    this.app.timeline.draw();
     $("caption").textContent = "Nothing is left here. Change the filter (/) for more.";
     $("what").textContent = "";
   }

@@ -24,24 +24,27 @@ export class Queue {
     });
   }
 
-  fill({ facets, missing }) {
-    this.fillOrder(missing);
+  async fill({ facets, missing }) {
+    const again = this.fillOrder(missing);
     for (const [name, id] of Object.entries(FILTERS)) {
       if (!(name in ANY)) continue;
       const found = facets[name] ?? [];
       $(id).replaceChildren(new Option(ANY[name], ""), ...found.map(([value, n]) => new Option(`${name === "vl" ? `cluster ${value}` : value.slice(0, 50)} (${n})`, value)));
     }
+    await again;
   }
 
   // What is worth asking first is known when enough was reviewed; from then on a page begins with it, unless its person
   // has chosen another order.
   fillOrder(missing) {
+    const asked = $("order").value;
     const worth = $("order").querySelector("[value=worth]");
     worth.disabled = missing > 0;
     worth.textContent = missing > 0 ? `worth asking first (${missing} to judge)` : "worth asking first";
     const own = localStorage.getItem("order");
     $("order").value = own && (own !== "worth" || !missing) ? own : missing ? "episode" : "worth";
     $("order").addEventListener("change", () => localStorage.setItem("order", $("order").value));
+    return $("order").value === asked ? null : this.search(); // the first rows were asked for at once, in another order
   }
 
   wanted(more = {}) {

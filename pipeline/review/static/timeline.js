@@ -10,7 +10,7 @@ const GRAB = { mouse: 6, pen: 8, touch: 16 }; // px
 const STILL = 3; // px that a finger moves when it only touches
 
 export class Timeline {
-  // on: seek(ms), choose(event), move(event, side, ms), hover(ms | null, x)
+  // on: seek(ms), choose(event), move(event, ms), hover(ms | null, x)
   constructor(box, on) {
     this.box = box;
     this.on = on;
@@ -308,7 +308,7 @@ export class Timeline {
     if (drag?.found && drag.to == null) return this.on.choose(drag.found); // an edge that was touched and not moved
     if (drag?.to != null && drag.to !== drag.edge) {
       const right = this.of({ level: this.level, track: this.track }).find((e) => e.start_ms === drag.edge);
-      if (right) this.on.move(right, "start", drag.to);
+      if (right) this.on.move(right, drag.to);
     }
     this.draw();
   }

@@ -161,3 +161,52 @@ def test_a_caption_with_html_is_words(page):
     assert page.run("document.getElementById('caption').textContent") == words
     assert page.run("document.querySelectorAll('main img, main b').length") == 0
     assert page.run("document.title") != "taken"
+
+
+def test_a_remark_takes_letters_and_is_kept_with_the_flag(page):
+    press(page, "c")
+    page.page.keyboard.type("odd one")
+    press(page, "Control+Enter")
+    (row,) = decided(page)
+    assert (row["action"], row["comment"]) == ("flag", "odd one")
+
+
+def test_where_nothing_is_left_no_key_is_about_an_event(page):
+    press(page, "/")
+    page.page.keyboard.type("zzzqq")
+    page.page.keyboard.press("Enter")
+    page.until("document.getElementById('caption').textContent.includes('Nothing is left')")
+    for key in ("a", "x", "1", "e", "p"):
+        page.page.keyboard.press(key)
+    page.page.wait_for_timeout(400)
+    assert decided(page) == []
+
+
+def test_a_key_that_is_taken_changes_places_with_the_other(page):
+    found = page.run("[review.keys.set('accept', 'x')[0], review.keys.key('accept'), review.keys.key('reject')]")
+    assert found == ["reject", "x", "a"]
+    page.run("review.keys.reset()")
+
+
+def test_the_end_of_an_event_that_is_dragged_is_its_end(page):
+    start, end = now(page)
+    edges = frames(page)
+    page.run(
+        f"review.timeline.on.move(review.events().find((e) => e.start_ms === {end}), {edges[edges.index(end) - 1]})"
+    )
+    page.page.wait_for_timeout(400)
+    (row,) = decided(page)
+    assert (row["action"], row["start_ms"]) == ("end", start)
+    press(page, "z")
+    assert now(page) == (start, end)
+
+
+def test_the_queue_is_in_the_order_that_is_shown(page):
+    page.run("localStorage.setItem('order', 'confidence')")
+    page.page.reload()
+    page.ready()
+    assert page.run("document.getElementById('order').value") == "confidence"
+    sure = page.run("review.queue.rows.map((e) => Math.min(e.confidence, e.sure ?? 1))")
+    assert sure == sorted(sure)
+    assert len(sure) > 100
+    page.run("localStorage.removeItem('order')")
