@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict
+from datetime import datetime
 
 from schemas.ids import sample_key
 from stages import storage
@@ -42,6 +43,16 @@ def read(root: str) -> list[Tombstone]:
 def whole(root: str) -> list[Tombstone]:
     """Those of which a copy is as it was written."""
     return sorted(_look(root)[0].values(), key=lambda t: (t.episode_id, t.at))
+
+
+def until_ms(root: str) -> dict[str, int]:
+    """{episode: ms since 1970 until which what was decided about it is forgotten too}: another recording may have the
+    name of one that is gone."""
+    found = dict[str, int]()
+    for stone in whole(root):
+        until = int(datetime.fromisoformat(stone.at).timestamp() * 1000) + 999
+        found[stone.episode_id] = max(until, found.get(stone.episode_id, 0))
+    return found
 
 
 def damaged(root: str) -> list[str]:

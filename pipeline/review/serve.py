@@ -71,7 +71,7 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
     root = storage.normalise(options.root)
     listening = _socket(options.host, options.port)
     port = listening.getsockname()[1]
-    corpus = Corpus(root)
+    built, corpus = _built(root), Corpus(root)
     store = Store(options.store or default_store(root))
     try:
         say(f"decisions are kept in {store.path} and published to {root}/decisions")
@@ -80,7 +80,7 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
         say(f"review at {url}   (Ctrl-C ends it)")
         if options.browser:
             threading.Timer(0.5, webbrowser.open, [url]).start()
-        beside = Beside(lambda: opened(corpus, store, access, options.gold, options.leads), options.every_s, say)
+        beside = Beside(lambda: opened(corpus, store, access, options.gold, options.leads), built, options.every_s, say)
         with suppress(KeyboardInterrupt):  # uvicorn raises it again when it has ended in order
             _run(beside, listening, hosts(options, port))
         if beside.failed is not None:
@@ -155,9 +155,10 @@ class Beside(threading.Thread):
     """Reads the corpus while the server is up already, then publishes and takes up new builds, every so often; what
     goes wrong then is logged and tried again. failed: why the corpus could not be read."""
 
-    def __init__(self, make: Callable[[], Server], every_s: float, say: Callable[[str], None]) -> None:
+    def __init__(self, make: Callable[[], Server], built: str, every_s: float, say: Callable[[str], None]) -> None:
+        """built: `_built` before anything of what `make` reads was read: a build may end meanwhile."""
         super().__init__(daemon=True)
-        self.make, self.every_s, self.say = make, every_s, say
+        self.make, self.built, self.every_s, self.say = make, built, every_s, say
         self.app, self.ended = Reading(), threading.Event()
         self.server: Server | None = None
         self.failed: Exception | None = None
@@ -170,25 +171,38 @@ class Beside(threading.Thread):
         except Exception as error:  # the main thread raises it
             self.failed = error
             return self.end()
-        server.review.learn()  # else the page would say that nothing was judged yet
+        self._try(self._learn, server)  # else the page would say that nothing was judged yet
         self.server, self.app.app = server, answers(server)
         self.say(f"{len(server.review.catalogue)} events, read in {time.monotonic() - began:.1f} s")
         for line in told(server.review.gold):
             self.say(line)
-        built, looked = _built(server.review.root), time.monotonic()
-        while not self.ended.wait(min(self.every_s, LEARN_S)):
-            server.review.learn()
-            if time.monotonic() - looked < self.every_s:
-                continue
-            looked = time.monotonic()
-            try:
-                server.review.publish()
-                now = _built(server.review.root)
-                if now != built:
-                    server.review.take(*read(Corpus(server.review.root)))
-                    built = now
-            except (storage.Unusable, OSError, Quarantined, record.DamagedPlan) as error:
-                LOG.error("%s; tried again in %g s", error, self.every_s)
+        due = time.monotonic()  # at once: a build may have ended while this one was read
+        while not self.ended.wait(max(0.0, min(due - time.monotonic(), LEARN_S))):
+            if time.monotonic() >= due:
+                due = time.monotonic() + self.every_s
+                self._try(self._publish, server)
+                self._try(self._take_up, server)
+            self._try(self._learn, server)
+
+    def _try(self, step: Callable[[Server], None], server: Server) -> None:
+        """What fails does not keep the rest: people go on deciding, and nobody else would publish."""
+        try:
+            step(server)
+        except Exception as error:
+            known = isinstance(error, storage.Unusable | OSError | Quarantined | record.DamagedPlan)
+            LOG.error("%s; tried again in %g s", error, self.every_s, exc_info=None if known else error)
+
+    def _publish(self, server: Server) -> None:
+        server.review.publish()
+
+    def _take_up(self, server: Server) -> None:
+        now = _built(server.review.root)
+        if now != self.built:
+            server.review.take(*read(Corpus(server.review.root)))
+            self.built = now
+
+    def _learn(self, server: Server) -> None:
+        server.review.learn()
 
 
 def _run(beside: Beside, listening: socket.socket, names: set[str]) -> None:

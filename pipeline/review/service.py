@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from pipeline.corpus import decisions, tombstones
@@ -362,10 +361,9 @@ class Review:
     def forget(self) -> None:
         """What `corpus forget` took out of the corpus goes from the store too: up to when that was asked for, since
         another recording may have the name of one that is gone."""
-        for stone in tombstones.whole(self.root):
-            until = int(datetime.fromisoformat(stone.at).timestamp() * 1000) + 999
+        for episode, until in tombstones.until_ms(self.root).items():
             with self.lock:
-                if self.store.forget(stone.episode_id, until):
+                if self.store.forget(episode, until):
                     self._fold()
 
     def publish(self) -> int:

@@ -25,6 +25,7 @@ ACTIONS = (
 STATES = ("", "accepted", "rejected", "skipped")  # empty: nobody has judged it
 OWN = ("span", "primitive", "text")  # what of a span a person has set
 DECISION_ID = re.compile(r"[0-9a-f]{32}")
+LATEST_MS = 10**13  # in the year 2286
 SPAN = pa.struct(
     [
         pa.field("start_ms", pa.int64(), nullable=False),  # from the episode's first source timestamp
@@ -129,6 +130,19 @@ def _ids_are_ids(table: pa.Table) -> list[str]:
     return [f"{name!r} is no decision's id" for name in names if not DECISION_ID.fullmatch(name)]
 
 
+def _numbers_can_be(table: pa.Table) -> list[str]:
+    """Times have the 13 digits that a part is named and found by; what the machine was sure of is a share."""
+    complaints = []
+    for row in table.select(["decision_id", "time_ms", "spent_ms", "machine"]).to_pylist():
+        if not 0 <= row["time_ms"] < LATEST_MS:
+            complaints.append(f"{row['decision_id']}: {row['time_ms']} is no time in ms since 1970")
+        if not 0 <= row["spent_ms"] < LATEST_MS:
+            complaints.append(f"{row['decision_id']}: {row['spent_ms']} ms cannot have been spent")
+        if row["machine"] is not None and not 0 <= row["machine"]["sure"] <= 1:  # NaN is none either
+            complaints.append(f"{row['decision_id']}: sure {row['machine']['sure']} is not within 0 and 1")
+    return complaints
+
+
 def _gold_is_blind(table: pa.Table) -> list[str]:
     rows = table.select(["decision_id", "blind", "gold"]).to_pylist()
     return [f"{r['decision_id']}: gold, and not blind" for r in rows if r["gold"] and not r["blind"]]
@@ -174,6 +188,7 @@ DECISIONS: Table[DecisionRow] = Table(
         _undo_names_one,
         _ids_are_ids,
         _gold_is_blind,
+        _numbers_can_be,
     ),
 )
 

@@ -55,12 +55,11 @@ FORMATS: dict[str, Callable[[Rows], bytes]] = {"jsonl": jsonl, "csv": to_csv, "p
 
 
 def read(form: str, blob: bytes) -> Iterator[tuple[str, DecisionRow | None, str]]:
-    """(where in the file, a decision, why it is none). Raises ValueError, pa.ArrowException, csv.Error for a file that
-    is none of the format at all."""
+    """(where in the file, a decision just as a part of the corpus gives it back, why it is none). Raises ValueError,
+    pa.ArrowException, csv.Error for a file that is none of the format at all."""
     for where, found in _READ[form](blob):
         try:
-            row = found()
-            DECISIONS.build([row])
+            row: DecisionRow = DECISIONS.build([found()]).to_pylist()[0]
         except (
             SchemaError,
             KeyError,
@@ -68,6 +67,7 @@ def read(form: str, blob: bytes) -> Iterator[tuple[str, DecisionRow | None, str]
             ValueError,
             AttributeError,
             OverflowError,
+            RecursionError,
             pa.ArrowException,
         ) as error:
             yield where, None, plain(f"it is no decision: {error}", 300)

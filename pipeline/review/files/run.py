@@ -10,7 +10,7 @@ import os
 import time
 from contextlib import ExitStack
 
-from pipeline.corpus import decisions
+from pipeline.corpus import decisions, tombstones
 from pipeline.corpus.view import Corpus
 from pipeline.review.catalogue import Catalogue, events_of
 from pipeline.review.files import rows, spans
@@ -28,8 +28,12 @@ def bring(
         if not dry or os.path.exists(path):
             kept = Store(path)
             stack.callback(kept.close)
+        forgotten = tombstones.until_ms(corpus.root)
+        if kept is not None and not dry:
+            for episode, until in forgotten.items():
+                kept.forget(episode, until)  # of a server that was killed: nothing of it may be published below
         decided = {r["decision_id"]: r for r in [*decisions.read(corpus.root), *(kept.all() if kept else ())]}
-        standing = Standing(Catalogue(events_of(corpus)), decided.values())
+        standing = Standing(Catalogue(events_of(corpus)), decided.values(), forgotten)
         if file.lower().rpartition(".")[2] in rows.FORMATS:
             taken = take_rows(standing, file)
         else:

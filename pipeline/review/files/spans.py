@@ -30,7 +30,7 @@ from stages.review.given import Given, parted
 from stages.review.spans import Span
 from stages.sources.columns import runs
 from stages.sources.find import named
-from stages.text import plain
+from stages.text import NAME, plain
 
 FORMATS = ("lerobot", "labelstudio")
 SUBTASKS = "subtask_index"  # LeRobot's column
@@ -101,7 +101,7 @@ def read(name: str, level: str, track: str) -> Iterator[Said]:
             yield from _lerobot(uri, source, level, track)
     except FileNotFoundError as error:
         raise LabelError(f"{name}: there is no such file: {error}") from error
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (OSError, ValueError, OverflowError, RecursionError, pa.ArrowException) as error:
         raise LabelError(f"{name} cannot be read: {plain(error, 300)}") from error
 
 
@@ -121,7 +121,8 @@ def _label_studio(tasks: Any, uri: str) -> Iterator[Said]:
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise LabelError(f"{uri}, {where}: no task of ours: {type(error).__name__} {error}") from error
         if done:  # nobody has said anything of a task that has predictions alone
-            yield Said((place[0], place[1], place[2]), spans, by.get("email", "") if isinstance(by, dict) else "")
+            said = by.get("email") if isinstance(by, dict) else None
+            yield Said((place[0], place[1], place[2]), spans, plain(said or "", NAME))
 
 
 def _lerobot(uri: str, source: str | None, level: str, track: str) -> Iterator[Said]:
@@ -141,12 +142,17 @@ def _lerobot(uri: str, source: str | None, level: str, track: str) -> Iterator[S
 
 
 def _table(uri: str, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-    return pq.read_table(pa.BufferReader(storage.read_bytes(storage.join(uri, name))), columns=columns)
+    table = pq.read_table(pa.BufferReader(storage.read_bytes(storage.join(uri, name))), columns=columns)
+    if lacking := set(columns or ()) - set(table.column_names):
+        raise ValueError(f"{name} has no column {', '.join(sorted(lacking))}")
+    return table
 
 
 def _subtasks(table: pa.Table) -> dict[int, str]:
     """{index: words}: a column `subtask`, or the index that pandas writes under a name of its own."""
-    words = next(n for n in table.column_names if n != SUBTASKS)
+    words = next((n for n in table.column_names if n != SUBTASKS), "")
+    if lacking := {SUBTASKS, words} - set(table.column_names):
+        raise ValueError(f"meta/subtasks.parquet has no column {SUBTASKS if SUBTASKS in lacking else 'of words'}")
     return dict(zip(table[SUBTASKS].to_pylist(), table[words].to_pylist(), strict=True))
 
 

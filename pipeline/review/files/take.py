@@ -12,7 +12,7 @@ import csv
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -48,8 +48,11 @@ class Taken:
 class Standing:
     """What stands in a corpus under decisions, those of this import among them."""
 
-    def __init__(self, catalogue: Catalogue, decided: Iterable[DecisionRow]) -> None:
-        self.catalogue = catalogue
+    def __init__(
+        self, catalogue: Catalogue, decided: Iterable[DecisionRow], forgotten: Mapping[str, int] | None = None
+    ) -> None:
+        """forgotten: {episode: ms since 1970 until which nothing of it may come back}."""
+        self.catalogue, self.forgotten = catalogue, forgotten or {}
         self.decided: dict[str, DecisionRow] = {}
         self.touched: dict[Place, list[Touched]] = {}
         self.last_ms = 0
@@ -121,6 +124,8 @@ def _objection(standing: Standing, here: Sequence[DecisionRow], row: DecisionRow
     first, last = row["before"][0]["start_ms"], row["before"][-1]["end_ms"]
     if not tiles:
         return "there is no such episode, level or track here"
+    if row["time_ms"] <= standing.forgotten.get(row["episode_id"], -1):
+        return "the episode that had this name then was forgotten on request"
     if first < tiles[0].start or last > tiles[-1].end:
         return f"it is about {first} to {last} ms, and the episode has {tiles[0].start} to {tiles[-1].end}"
     if row["seen"] != seen(of_rows(row["before"])):

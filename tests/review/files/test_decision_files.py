@@ -134,3 +134,41 @@ def test_a_file_of_something_else_is_refused_as_a_whole(tmp_path, name, blob):
         take_rows(empty(), str(tmp_path / name))
     with pytest.raises(LabelError, match="there is no such file"):
         take_rows(empty(), str(tmp_path / f"none{name}"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"time_ms": 1_700_000_000_000_000}, "is no time in ms"),  # microseconds: its part would not be found again
+        ({"time_ms": -5}, "is no time in ms"),
+        ({"time_ms": 2**63 - 1}, "is no time in ms"),
+        ({"spent_ms": -1}, "cannot have been spent"),
+        ({"machine": {"primitive": "reach", "sure": float("nan"), "said_by": "", "doubt": False}}, "sure nan"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(changed, why, tmp_path):
+    taken = take_rows(empty(), file(tmp_path, [state(0, "accepted") | changed]))
+    assert (taken.new, len(taken.refused)) == ([], 1)
+    assert why in taken.refused[0]
+
+
+def test_whole_numbers_that_were_written_as_floats_are_whole_numbers(tmp_path):
+    own = state(0, "accepted")
+    path = tmp_path / "d.jsonl"
+    path.write_text(json.dumps(own | {"time_ms": float(own["time_ms"]), "spent_ms": 0.0}))
+    (taken,) = take_rows(empty(), str(path)).new
+    assert (taken, type(taken["time_ms"])) == (own, int)
+
+
+def test_json_that_never_ends_is_told(tmp_path):
+    path = tmp_path / "d.jsonl"
+    path.write_text("[" * 200_000)
+    assert "it is no decision" in take_rows(empty(), str(path)).refused[0]
+
+
+def test_what_was_forgotten_does_not_come_back_by_a_file(tmp_path):
+    old, new = state(0, "accepted"), state(1, "accepted")
+    here = Standing(Catalogue(events()), (), {EPISODE: old["time_ms"]})
+    taken = take_rows(here, file(tmp_path, [old, new]))
+    assert taken.new == [new]  # about another recording of the same name
+    assert "was forgotten on request" in taken.refused[0]

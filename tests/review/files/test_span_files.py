@@ -253,3 +253,39 @@ def test_the_server_gives_the_same_files(corpus, tmp_path):
             assert archive.read(name) == (tmp_path / "out" / name).read_bytes()
     assert web.get("/api/export", params={"format": "exe"}).status_code == 422
     store.close()
+
+
+@pytest.mark.parametrize("end", ["Infinity", "NaN", "1e999"])
+def test_ranges_that_are_no_numbers_are_told(end, corpus, tmp_path):
+    run(corpus, "export", tmp_path / "ls.json", "--level", "L1")
+    tasks = annotated(tmp_path / "ls.json")
+    tasks[0]["annotations"][0]["result"][0]["value"]["ranges"][0]["end"] = "END"
+    (tmp_path / "ls.json").write_text(json.dumps(tasks).replace('"END"', end))
+    assert "cannot be read" in run(corpus, "import", tmp_path / "ls.json", code=2)
+
+
+def test_who_is_no_text_does_not_spoil_the_store(corpus, tmp_path):
+    run(corpus, "export", tmp_path / "ls.json", "--level", "L1")
+    tasks = annotated(tmp_path / "ls.json")
+    tasks[0]["annotations"][0] |= {"completed_by": {"email": 5}}
+    tasks[0]["annotations"][0]["result"][0]["meta"]["text"] = ["Other words."]
+    (tmp_path / "ls.json").write_text(json.dumps(tasks))
+    run(corpus, "import", tmp_path / "ls.json")
+    assert [r["actor"] for r in decisions.read(str(corpus))] == ["5"]
+
+
+def test_an_import_publishes_nothing_of_what_was_forgotten(corpus, tmp_path):
+    store = Store(str(tmp_path / "s.sqlite"))  # of a server that was killed before it had published
+    store.add([row([s], [s.set(state="accepted")]) | {"episode_id": FIRST[0]} for s in standing(corpus).spans(FIRST)])
+    store.close()
+    assert CliRunner().invoke(main, ["forget", FIRST[0], "--corpus", str(corpus)]).exit_code == 0
+    (tmp_path / "none.jsonl").write_text("")
+    run(corpus, "import", tmp_path / "none.jsonl")
+    assert decisions.read(str(corpus)) == []
+
+
+@pytest.mark.parametrize("columns", [{"subtask_index": [0]}, {"subtask": ["reach"]}])
+def test_a_folder_that_lacks_columns_is_told(columns, corpus, tmp_path):
+    (tmp_path / "logs" / "meta").mkdir(parents=True)
+    pl.DataFrame(columns).write_parquet(tmp_path / "logs" / "meta" / "subtasks.parquet")
+    assert "has no column" in run(corpus, "import", tmp_path / "logs", code=2)

@@ -52,7 +52,7 @@ def test_a_corpus_that_cannot_be_read_ends_the_server():
     def make():
         raise OSError("gone")
 
-    beside = serve.Beside(make, 60, print)
+    beside = serve.Beside(make, "", 60, print)
     beside.end = ended.set
     beside.start()
     assert ended.wait(10)
@@ -98,3 +98,26 @@ def test_spans_as_the_machine_had_them_are_kept_from_the_first_touch_on(own):
     assert own.catalogue.machine(PLACE) == machine
     assert len(own.catalogue) == 8
     assert own.catalogue.facets["primitive"] == [("grasp", 2), ("lift", 2), ("place", 2), ("reach", 2)]
+
+
+def test_a_build_that_ends_while_the_corpus_is_read_is_taken_up(own, monkeypatch):
+    """And a step that goes wrong, however it does, keeps no other."""
+    taken, published = threading.Event(), threading.Event()
+    built = ["one"]
+    monkeypatch.setattr(serve, "_built", lambda root: built[0])
+    monkeypatch.setattr(serve, "Corpus", lambda root: root)
+    monkeypatch.setattr(serve, "read", lambda corpus: (Catalogue(events(3)), Frames()))
+    monkeypatch.setattr(own, "take", lambda *read: taken.set())
+    monkeypatch.setattr(own, "publish", lambda: published.set() or 1 / 0)
+
+    def make():
+        built[0] = "two"
+        return Server(own, Access(b"k", None, "ada"), "L1", "corpus")
+
+    beside = serve.Beside(make, "one", 60, lambda _: None)
+    beside.start()
+    assert taken.wait(10)
+    assert published.is_set()
+    beside.ended.set()
+    beside.join(10)
+    assert (beside.built, beside.failed) == ("two", None)
