@@ -56,10 +56,27 @@ def read(root: str, but: Collection[str] = ()) -> list[DecisionRow]:
     while (names := parts(root)) != seen:  # until none has come or gone while they were listed and read
         for name in names:
             if name not in done:
-                found |= {row["decision_id"]: row for row in _part(root, name)}
+                _take(found, _part(root, name), root)
         done.update(names)
         seen = names
     return sorted(found.values(), key=lambda r: (r["time_ms"], r["decision_id"]))
+
+
+def _take(found: dict[str, DecisionRow], rows: Sequence[DecisionRow], root: str) -> None:
+    """Rows among those that were found, each id once. Ids of an import are hashes of what is done: two machines that
+    took up one file at a time say the same, each at its own time, and the earlier one counts. Raises
+    DamagedDecisions."""
+    for row in rows:
+        other = found.setdefault(row["decision_id"], row)
+        if other is not row and {**other, **_when(row)} != row:
+            raise DamagedDecisions(f"{root}/{FOLDER} has two decisions of the id {row['decision_id']}")
+        if row["time_ms"] < other["time_ms"]:
+            found[row["decision_id"]] = row
+
+
+def _when(row: DecisionRow) -> dict[str, object]:
+    """What two of one id may differ in."""
+    return {"time_ms": row["time_ms"], "machine": row["machine"]}
 
 
 def to_merge(root: str, now_ms: int) -> list[list[str]]:
@@ -84,12 +101,9 @@ def merge(root: str, now_ms: int) -> tuple[int, int]:
     for group in to_merge(root, now_ms):
         rows: dict[str, DecisionRow] = {}
         for name in group:
-            for row in _part(root, name):
-                if rows.setdefault(row["decision_id"], row) != row:
-                    raise DamagedDecisions(f"{root}/{FOLDER} has two decisions of the id {row['decision_id']}")
-        ordered = sorted(rows.values(), key=lambda r: (r["time_ms"], r["decision_id"]))
-        made = publish(root, ordered)
-        if _part(root, made) != ordered:
+            _take(rows, _part(root, name), root)
+        made = publish(root, list(rows.values()))
+        if {row["decision_id"]: row for row in _part(root, made)} != rows:  # a part is in order of ids, not of time
             raise DamagedDecisions(f"{root}/{FOLDER}/{made} does not hold what was written to it")
         for name in set(group) - {made}:
             storage.remove(storage.join(root, FOLDER, name))

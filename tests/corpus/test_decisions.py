@@ -160,3 +160,23 @@ def test_a_listing_in_which_the_merged_part_is_not_yet_is_not_believed(tmp_path,
 
     monkeypatch.setattr(decisions, "parts", parts)
     assert decisions.read(str(tmp_path)) == before
+
+
+def test_ids_that_are_drawn_rise_with_nothing(tmp_path):
+    rows = [{**row([MACHINE[0]], [MACHINE[0]]), "time_ms": t, "decision_id": c * 32} for t, c in enumerate("dabc")]
+    for one in rows:
+        decisions.publish(str(tmp_path), [one])
+    assert decisions.merge(str(tmp_path), NOW) == (4, 1)
+    assert decisions.read(str(tmp_path)) == rows
+
+
+def test_of_an_import_on_two_machines_at_once_the_earlier_counts(tmp_path):
+    first = {**row([MACHINE[0]], [MACHINE[0]]), "time_ms": 7}
+    decisions.publish(str(tmp_path), [first])
+    decisions.publish(str(tmp_path), [first | {"time_ms": 9}])
+    assert decisions.read(str(tmp_path)) == [first]
+    assert decisions.merge(str(tmp_path), NOW) == (2, 1)
+    assert decisions.read(str(tmp_path)) == [first]
+    decisions.publish(str(tmp_path), [first | {"actor": "somebody else"}])
+    with pytest.raises(decisions.DamagedDecisions, match="two decisions of the id"):
+        decisions.merge(str(tmp_path), NOW)
