@@ -22,6 +22,7 @@ PLAN, MANIFEST = "plan.parquet", "manifest.json"
 SCHEMA = {"stage": pl.String, "item": pl.String, "fingerprint": pl.String}
 Manifest = dict[str, Any]
 AT_ONCE = 50_000  # rows
+OF_POLARS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)  # the second of text that is none
 
 
 class NoCorpus(FileNotFoundError):
@@ -86,7 +87,7 @@ def _parsed(blob: bytes, root: str) -> tuple[pl.DataFrame, Manifest]:
         metadata = file.schema_arrow.metadata or {}
         text = metadata[b"manifest"].decode()
         whole = metadata[b"digest"].decode() == _digest(plan, text)
-    except (OSError, pa.ArrowException, KeyError, TypeError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+    except (OSError, pa.ArrowException, KeyError, TypeError, UnicodeDecodeError, *OF_POLARS) as error:
         raise DamagedPlan(f"{where} cannot be read: {error}; {_cure(root)}") from error
     if not whole:
         raise DamagedPlan(f"{where} is not as it was written: {_cure(root)}")
@@ -116,14 +117,15 @@ def _bytes(uri: str) -> bytes | None:
 
 def _hashes(root: str) -> list[str]:
     """sha256 of the plans that the copy of the manifest knows; empty where it is damaged itself."""
-    return list((copy(root) or {}).get("plan_sha256", []))
+    found = (copy(root) or {}).get("plan_sha256")
+    return [h for h in found if isinstance(h, str)] if isinstance(found, list) else []
 
 
 def copy(root: str) -> Manifest | None:
     """The manifest as people see it, with the hashes of the plan; None where it is not as it was written."""
     try:
         value: Manifest = json.loads(storage.read_bytes(storage.join(root, MANIFEST)))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) and value.get("sha256") == own_hash(value) else None
 

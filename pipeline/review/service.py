@@ -256,7 +256,7 @@ class Review:
         level, found = wanted.get("level"), list[dict[str, Any]]()
         if not self.gold.answers or wanted.get("track") not in (None, "", "all"):
             return found
-        like = {**wanted, "gold": True, "state": None, "flagged": False}
+        like = {**wanted, "gold": True, "state": None, "flagged": False, "primitive": None}
         places = [p for k in LEVELS if level in (None, k) for p in self.gold.of(actor, k, self.catalogue.size(k))]
         if wanted.get("episode"):
             places = [p for p in self.gold.answers if p[0] == wanted["episode"] and level in (None, p[1])]
@@ -266,12 +266,13 @@ class Review:
             if starts:
                 spans = self.catalogue.dressed(place, self.spans(place, actor))
                 found += [s for s in spans if s["start_ms"] in starts or "span" in s["own"]]
-        state = wanted.get("state") or None
+        state, primitive = wanted.get("state") or None, wanted.get("primitive") or None
         return [
             e
             for e in found
             if (state is None or e["state"] == ("" if state == "open" else state))
             and (e["flagged"] or not wanted.get("flagged"))
+            and primitive in (None, e["primitive"])  # what it is now, as of any other event
         ]
 
     def gold_scores(self) -> dict[str, Score]:

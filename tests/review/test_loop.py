@@ -383,3 +383,16 @@ def test_decisions_of_older_versions_are_read(tmp_path):
     own.store.add([body_of])
     assert (own.store.get(f"{2:032x}")["gold"], own.publish()) == (False, 1)
     own.store.close()
+
+
+def test_gold_is_found_by_what_it_is_called_now(tmp_path):
+    own = review(tmp_path, events(3), Gold({PLACE: RIGHT}))
+    web = client(own)
+    for number, episode in enumerate((FIRST, SECOND)):  # one of them is gold, and nothing tells which
+        rows = web.get("/api/queue", params={"episode": episode, "level": "L1"}).json()["events"]
+        asked = body(rows, 1, "primitive", f"{number + 1:032x}", primitive="press")
+        assert web.post("/api/decide", json=asked).status_code == 200
+    for primitive, episodes in (("press", {FIRST, SECOND}), ("grasp", {"lab/000003"})):
+        rows = web.get("/api/queue", params={"level": "L1", "primitive": primitive}).json()
+        assert ({r["episode"] for r in rows["events"]}, rows["total"]) == (episodes, len(episodes))
+    own.store.close()

@@ -23,6 +23,7 @@ from stages.text import plain
 Rows = Sequence[DecisionRow]
 TYPES = {"jsonl": "application/jsonl", "csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 FORMULA = ("=", "+", "-", "@", "\t", "'")  # what a cell must not begin with: a spreadsheet would reckon
+MOST_CELL = 2**31 - 1  # of what a cell may hold: spans of a long stretch are over the 128 kB that csv would take
 NAMES = frozenset(c.name for c in DECISIONS.columns)
 
 
@@ -85,6 +86,7 @@ def _of_jsonl(blob: bytes) -> Found:
 
 
 def _of_csv(blob: bytes) -> Found:
+    csv.field_size_limit(MOST_CELL)
     table = csv.DictReader(io.StringIO(blob.decode("utf-8-sig"), newline=""))
     if lacking := NAMES - set(table.fieldnames or ()) - set(LATER):
         raise ValueError(f"no columns {', '.join(sorted(lacking))}")

@@ -11,7 +11,7 @@ from pipeline.review.files import rows
 from pipeline.review.files.take import Standing, take_rows
 from stages.review.fold import fold
 from stages.review.overlay import overlays
-from stages.review.spans import seen
+from stages.review.spans import Span, seen
 from tests.review.files.test_given import WORK, worked
 from tests.review.rows import EPISODE, MACHINE, row
 from tests.review.server import events
@@ -57,6 +57,13 @@ def test_odd_texts_come_back_as_they_were(form, tmp_path):
     own = [row([MACHINE[0]], [MACHINE[0].set("text", text=t)], "caption") | {"comment": t} for t in texts]
     found = list(rows.read(form, rows.FORMATS[form](own)))
     assert sorted((r for _, r, _ in found), key=lambda r: r["time_ms"]) == own
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_many_spans_come_back_as_they_were(form):
+    before = [Span(10 * n, 10 * n + 10, "reach", "The arm reaches.") for n in range(1200)]
+    own = row(before, [Span(0, 12_000, "reach", own=("span",))], "label")
+    assert next(rows.read(form, rows.FORMATS[form]([own])))[1:] == (own, "")
 
 
 def test_an_undo_comes_back_as_one(tmp_path):
