@@ -28,16 +28,16 @@ def bring(
         if not dry or os.path.exists(path):
             kept = Store(path)
             stack.callback(kept.close)
-        forgotten = tombstones.until_ms(corpus.root)
+        forgotten, now = tombstones.until_ms(corpus.root), int(time.time() * 1000)
         if kept is not None and not dry:
             for episode, until in forgotten.items():
                 kept.forget(episode, until)  # of a server that was killed: nothing of it may be published below
         decided = {r["decision_id"]: r for r in [*decisions.read(corpus.root), *(kept.all() if kept else ())]}
-        standing = Standing(Catalogue(events_of(corpus)), decided.values(), forgotten)
+        standing = Standing(Catalogue(events_of(corpus)), decided.values(), forgotten, now)
         if file.lower().rpartition(".")[2] in rows.FORMATS:
             taken = take_rows(standing, file)
         else:
-            where, now = (level or corpus.level(), track), int(time.time() * 1000)
+            where = level or corpus.level(), track
             taken = take_spans(standing, spans.Placed(corpus), file, where, actor or getpass.getuser(), now)
         if kept is not None and not dry:
             kept.add(taken.new)

@@ -20,7 +20,7 @@ import pyarrow as pa
 from pipeline.labels import LabelError
 from pipeline.review.catalogue import Catalogue
 from pipeline.review.files import rows, spans
-from schemas.review.decisions import DecisionRow
+from schemas.review.decisions import LATEST_MS, DecisionRow
 from stages import storage
 from stages.review.fold import Place, Touched, after, laid_over, place_of
 from stages.review.given import Step, steps
@@ -28,6 +28,7 @@ from stages.review.spans import Span, of_rows, over, seen
 from stages.text import plain
 
 ROUNDS = 3  # what is left after the first is a word that the machine has about just the new borders
+AHEAD_MS = 24 * 60 * 60 * 1000  # that another machine's clock may be ahead
 
 
 @dataclass(slots=True)
@@ -49,10 +50,14 @@ class Standing:
     """What stands in a corpus under decisions, those of this import among them."""
 
     def __init__(
-        self, catalogue: Catalogue, decided: Iterable[DecisionRow], forgotten: Mapping[str, int] | None = None
+        self,
+        catalogue: Catalogue,
+        decided: Iterable[DecisionRow],
+        forgotten: Mapping[str, int] | None = None,
+        now_ms: int = LATEST_MS,
     ) -> None:
-        """forgotten: {episode: ms since 1970 until which nothing of it may come back}."""
-        self.catalogue, self.forgotten = catalogue, forgotten or {}
+        """forgotten: {episode: ms since 1970 until which nothing of it may come back}; now_ms: by this clock."""
+        self.catalogue, self.forgotten, self.now_ms = catalogue, forgotten or {}, now_ms
         self.decided: dict[str, DecisionRow] = {}
         self.touched: dict[Place, list[Touched]] = {}
         self.last_ms = 0
@@ -128,6 +133,8 @@ def _objection(standing: Standing, here: Sequence[DecisionRow], row: DecisionRow
         return "the episode that had this name then was forgotten on request"
     if first < tiles[0].start or last > tiles[-1].end:
         return f"it is about {first} to {last} ms, and the episode has {tiles[0].start} to {tiles[-1].end}"
+    if row["time_ms"] > standing.now_ms + AHEAD_MS:
+        return "it is of a time that has not come yet, and whatever is decided from now on would be later than that"
     if row["seen"] != seen(of_rows(row["before"])):
         return "its fingerprint is not that of the spans that it says were there"
     if row["undoes"] is not None and row["undoes"] not in standing.decided:

@@ -179,3 +179,10 @@ def test_what_was_forgotten_does_not_come_back_by_a_file(tmp_path):
     taken = take_rows(here, file(tmp_path, [old, new]))
     assert taken.new == [new]  # about another recording of the same name
     assert "was forgotten on request" in taken.refused[0]
+
+
+def test_what_was_decided_in_times_to_come_is_refused(tmp_path):
+    soon, late = state(0, "accepted") | {"time_ms": 1_000 + 3_600_000}, state(1, "accepted") | {"time_ms": 9 * 10**12}
+    taken = take_rows(Standing(Catalogue(events()), (), now_ms=1_000), file(tmp_path, [soon, late]))
+    assert taken.new == [soon]
+    assert "has not come yet" in taken.refused[0]
