@@ -308,7 +308,7 @@ def gold(on: On, who: Who) -> wire.Gold:
     return wire.Gold(events=events, people={p: wire.Score(**asdict(s)) for p, s in on.review.gold_scores().items()})
 
 
-@ROUTES.get("/api/export", response_class=Response)
+@ROUTES.get("/api/export", response_class=Response, responses={403: {"description": "only who is in charge exports"}})
 def exported(
     on: On,
     who: Who,
@@ -316,10 +316,13 @@ def exported(
     level: wire.Level | None = None,
     track: wire.Track = "all",
 ) -> Response:
-    """All decisions, in order of time, those about gold for who may see them; or the spans of a level and track as
-    people left them: LeRobot's subtask columns in a zip, Label Studio's JSON."""
+    """All decisions, in order of time (where there is gold for who is in charge alone: what lacks there of one's own
+    would be the gold); or the spans of a level and track as people left them: LeRobot's subtask columns in a zip, Label
+    Studio's JSON."""
     if format in flat.FORMATS:
-        decided = on.review.decisions(on.leads_it(who))
+        if on.review.gold.answers and not on.leads_it(who):
+            raise HTTPException(403, "while there is gold only who is in charge exports decisions")
+        decided = on.review.store.all()
         return _file(f"decisions.{format}", flat.FORMATS[format](decided), flat.TYPES[format])
     found = spans.files(on.review.episodes.corpus, format, [level or on.level], track, on.review.spans)
     if format == "lerobot":

@@ -354,11 +354,6 @@ class Review:
             rows = self.store.of(actor, most)
         return [{**row, "blind": False, "gold": False} if row["gold"] else row for row in rows]
 
-    def decisions(self, gold: bool) -> list[DecisionRow]:
-        """All, in order of time; gold: those about gold too."""
-        with self.lock:
-            return [row for row in self.store.all() if gold or not row["gold"]]
-
     def forget(self) -> None:
         """What `corpus forget` took out of the corpus goes from the store too: up to when that was asked for, since
         another recording may have the name of one that is gone."""
