@@ -150,16 +150,17 @@ def _fitted(plan: Plan, wanted: pl.DataFrame) -> None:
     columns = {
         "episode_id": made["episode_id"].to_arrow(),
         "embedded": made["fingerprint"].to_arrow(),
-        "settings": [plan.settings(FIT)] * made.height,
+        "settings": [fingerprint(plan.settings(FIT), "")] * made.height,  # no centroids are given
         "events": np.full(made.height, 2 * EVENTS),
     }
     table, blob = pa.table(columns).cast(FITTED.schema), {"model": ("models/clusters-0123456789abcdef.npz", b"")}
     plan.states[FIT.name].add(plan.ledger.publish(FIT.name, items, {FITTED: table}, {"seconds": 1.0}, blob))
 
 
-def _commits(stage: str, wanted: pl.DataFrame, table: str, media: bool) -> Iterator[Commit]:
+def _commits(stage: str, wanted: pl.DataFrame, table: str, media: bool, first: int = 0) -> Iterator[Commit]:
+    """first: number of the first unit; one of a number that is there already takes its place."""
     counts = {"episodes": 1.0, "rows": 200.0, "hours": 10 / 3600, "events": 2.0 * EVENTS}
-    for number, rows in enumerate(wanted.iter_slices(PER_PART)):
+    for number, rows in enumerate(wanted.iter_slices(PER_PART), first):
         unit = f"{number:016x}"
         files = {table: PartFile(f"tables/{table}/{unit}-00000000.parquet", rows.height, 1000, "0" * 64)}
         items = []
@@ -250,7 +251,7 @@ def one_more(source: Path, corpus: Path) -> int:
         if stage is FIT:
             assert missing.is_empty(), "one more episode is no reason to fit anew"
             continue
-        for commit in _commits(stage.name, missing, stage.writes[0].name, False):
+        for commit in _commits(stage.name, missing, stage.writes[0].name, False, 2**32):
             plan.states[stage.name].add(commit)
     return units
 
