@@ -150,7 +150,7 @@ def worked(page: Page, hand: Hand, shot: Path) -> list[tuple]:
     start, end = page.run("[review.now.start_ms, review.now.end_ms]")
     (x, y), (to, _) = hand.timeline(end), hand.timeline((start + end) / 2)
     hand.drag(x, y, to)
-    did("start", lambda after: start < after[0]["end_ms"] < end and after[0]["end_ms"] == after[1]["start_ms"])
+    did("end", lambda after: start < after[0]["end_ms"] < end and after[0]["end_ms"] == after[1]["start_ms"])
     hand.at(*hand.timeline((3 * start + end) / 4))  # choose the event before that edge
     page.until(f"review.now.start_ms === {start}")
     for _ in range(2):
