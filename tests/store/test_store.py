@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -22,10 +23,12 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pyarrow.fs as pafs
 import pytest
 
+from pipeline.corpus.view import Corpus
 from stages import storage
 from tests.corpora import contents
 from tests.faults.builds import arguments, dataset, start
@@ -150,6 +153,18 @@ def corpus(*words: str, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
+MOVED = (".nv-meta/split.yaml", ".nv-meta/.info.json")  # they say where tars lie: a bucket has no links
+
+
+def held(folder: Path) -> dict[str, Any]:
+    """What a corpus holds, wherever its tars lie; their hashes are the manifest's."""
+    found = {k: v for k, v in contents(folder).items() if k not in (*MOVED, "manifest.json")}
+    found = {k: v for k, v in found.items() if not k.endswith((".tar", ".tar.idx"))}
+    manifest = json.loads((folder / "shards" / Corpus(str(folder)).manifest["release"] / "manifest.json").read_text())
+    manifest["files"] = {k: v for k, v in manifest["files"].items() if k not in MOVED}
+    return {**found, "manifest.json": {k: v for k, v in manifest.items() if k != "sha256"}}
+
+
 def building(uri: str, stage: str) -> subprocess.Popen[str]:
     """A build that has come to a first commit of a stage."""
     process, end = start(arguments(LOGS, uri)), time.monotonic() + 120
@@ -163,7 +178,7 @@ def building(uri: str, stage: str) -> subprocess.Popen[str]:
 def test_a_corpus_in_a_bucket_is_the_one_on_a_disk(on_disk, mirror):
     uri = "s3://robots/whole"
     corpus(*arguments(LOGS, uri))
-    assert contents(mirror(uri)) == contents(on_disk)
+    assert held(mirror(uri)) == held(on_disk)
     assert "no fault" in corpus("verify", "--corpus", uri)
     before = storage.listing(uri)
     assert "nothing to do" in corpus(*arguments(LOGS, uri))
@@ -171,7 +186,7 @@ def test_a_corpus_in_a_bucket_is_the_one_on_a_disk(on_disk, mirror):
     assert {n for n in before if before[n] != again.get(n)} <= {"plan.parquet", "manifest.json"}
     assert "now" in corpus("compact", "--corpus", uri)
     corpus("gc", "--corpus", uri)
-    assert contents(mirror(uri)) == contents(on_disk)
+    assert held(mirror(uri)) == held(on_disk)
 
 
 @pytest.mark.parametrize("stage", ["observe", "embed", "shard"])
@@ -182,7 +197,7 @@ def test_a_killed_build_goes_on(on_disk, mirror, stage):
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     corpus(*arguments(LOGS, uri))
-    assert contents(mirror(uri)) == contents(on_disk)
+    assert held(mirror(uri)) == held(on_disk)
     assert "no fault" in corpus("verify", "--corpus", uri)
 
 
@@ -203,7 +218,7 @@ def test_damage_is_found_and_mended(on_disk, mirror):
         corpus("verify", "--corpus", uri, code=1)
         corpus("repair", "--corpus", uri)
         assert "no fault" in corpus("verify", "--corpus", uri)
-        assert contents(mirror(uri)) == contents(on_disk)
+        assert held(mirror(uri)) == held(on_disk)
 
 
 def test_an_episode_is_forgotten_in_a_bucket_too(on_disk, mirror, tmp_path):
@@ -216,8 +231,8 @@ def test_an_episode_is_forgotten_in_a_bucket_too(on_disk, mirror, tmp_path):
     shutil.copytree(on_disk, tmp_path / "disk", symlinks=True)
     corpus("forget", gone, "--corpus", str(tmp_path / "disk"))
     corpus(*arguments(LOGS, tmp_path / "disk"))
-    linked = {k: v for k, v in contents(tmp_path / "disk").items() if not k.endswith(".tar")}  # a bucket has no links
-    assert contents(mirror(uri)) == linked
+    linked = {k: v for k, v in held(tmp_path / "disk").items() if not k.endswith(".tar")}  # a bucket has no links
+    assert held(mirror(uri)) == linked
 
 
 @pytest.mark.parametrize("stage", ["observe", "embed"])
@@ -236,7 +251,7 @@ def test_a_store_that_goes_away_stops_the_build_and_sets_nothing_aside(line, on_
     assert "cannot be used: AWS Error NETWORK_CONNECTION" in output.splitlines()[-1]
     assert "Traceback" not in output
     assert "quarantine empty" in corpus(*arguments(LOGS, uri))
-    assert contents(mirror(uri)) == contents(on_disk)
+    assert held(mirror(uri)) == held(on_disk)
 
 
 def test_a_bucket_that_is_not_there_is_named(line):
