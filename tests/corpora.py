@@ -15,6 +15,8 @@ def contents(corpus: Path) -> dict[str, str]:
     found["quarantine"] = repr(opened.quarantine().to_dicts())  # it holds pictures, which JSON cannot
     release = f"{corpus}/shards/{opened.manifest['release']}"
     for path in sorted([*glob.glob(f"{release}/*"), *glob.glob(f"{release}/.nv-meta/*", include_hidden=True)]):
+        if path.endswith(".tmp"):  # half a file that a kill left, which gc takes away
+            continue
         found[os.path.relpath(path, release)] = Path(path).read_bytes()
     for path in sorted(glob.glob(f"{corpus}/media/**/*.mp4", recursive=True)):
         found[os.path.relpath(path, corpus)] = Path(path).read_bytes()

@@ -149,7 +149,7 @@ class Soak:
     def _wound(self, corpus: Path, seed: int) -> None:
         path, done = plant(corpus, seed)
         self.last = (path.relative_to(corpus).parts[0] if path.parent != corpus else "plan, manifest", done)
-        name = str(path.relative_to(corpus))
+        name = str(path.resolve().relative_to(corpus.resolve()))  # a tar of a release is a link: what it leads to
         faults = faults_of(str(corpus))
         assert any(name.startswith(f.where) for f in faults), f"{name}, {done}: not found; verify says {faults[:3]}"
         self.run("repair", "--corpus", str(corpus))

@@ -1,4 +1,7 @@
-"""A review of six made-up episodes, and a browser's worth of it."""
+"""A review of made-up episodes and a client of it; a corpus for a browser to look at."""
+
+import os
+import shutil
 
 import pytest
 
@@ -15,3 +18,12 @@ def own(tmp_path):
 @pytest.fixture
 def web(own):
     return client(own)
+
+
+@pytest.fixture(scope="module")
+def corpus(request, tmp_path_factory):
+    """A copy of the sample's corpus that nobody has decided about; REVIEW_CORPUS names one that is built already."""
+    built = os.environ.get("REVIEW_CORPUS") or request.getfixturevalue("sample_corpus")
+    place = tmp_path_factory.mktemp("reviewed") / "corpus"
+    shutil.copytree(built, place, symlinks=True, ignore=shutil.ignore_patterns("shards", "decisions"))
+    return place

@@ -28,15 +28,6 @@ MOST_BYTES = 300_000
 KEYS = {"accept": "a", "reject": "x", "skip": "s", "flag": "f", "split": "b", "merge": "m", "undo": "z", "redo": "y"}
 
 
-@pytest.fixture(scope="module")
-def corpus(request, tmp_path_factory):
-    """A copy of the sample's corpus; REVIEW_CORPUS names one that is built already."""
-    built = os.environ.get("REVIEW_CORPUS") or request.getfixturevalue("sample_corpus")
-    place = tmp_path_factory.mktemp("page") / "corpus"
-    shutil.copytree(built, place, symlinks=True, ignore=shutil.ignore_patterns("shards", "decisions"))
-    return place
-
-
 def get(url):
     with urllib.request.urlopen(url) as answer:
         return json.loads(answer.read())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import urllib.request
 from pathlib import Path
@@ -15,15 +14,6 @@ from tests.review.running import Running
 
 pytestmark = [pytest.mark.review, pytest.mark.timeout(600)]
 PEDAL = "F13"  # what many foot pedals send
-
-
-@pytest.fixture(scope="module")
-def corpus(request, tmp_path_factory):
-    """A copy of the sample's corpus; REVIEW_CORPUS names one that is built already."""
-    built = os.environ.get("REVIEW_CORPUS") or request.getfixturevalue("sample_corpus")
-    place = tmp_path_factory.mktemp("keys") / "corpus"
-    shutil.copytree(built, place, symlinks=True, ignore=shutil.ignore_patterns("shards", "decisions"))
-    return place
 
 
 @pytest.fixture

@@ -92,15 +92,6 @@ def act(name: str) -> str:
     return f"#side [data-act={name}]"
 
 
-@pytest.fixture(scope="module")
-def corpus(request, tmp_path_factory):
-    """A copy of the sample's corpus; REVIEW_CORPUS names one that is built already."""
-    built = os.environ.get("REVIEW_CORPUS") or request.getfixturevalue("sample_corpus")
-    place = tmp_path_factory.mktemp("hands") / "corpus"
-    shutil.copytree(built, place, symlinks=True, ignore=shutil.ignore_patterns("shards", "decisions"))
-    return place
-
-
 @pytest.mark.parametrize("screen", SCREENS)
 def test_all_that_is_done_to_an_event_by_pointer_alone(corpus, tmp_path, screen):
     from playwright.sync_api import sync_playwright
