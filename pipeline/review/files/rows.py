@@ -126,6 +126,8 @@ def _of_parquet(blob: bytes) -> Found:
 
 def _row(row: Any) -> DecisionRow:
     """Just the columns of a decision, also of one that was written before some of them were."""
+    if lacking := sorted(NAMES - set(LATER) - set(row)):
+        raise ValueError(f"it has no {', '.join(lacking)}")
     return cast(DecisionRow, {name: row[name] if name not in LATER else row.get(name, LATER[name]) for name in NAMES})
 
 
