@@ -198,12 +198,10 @@ def _row(
         status = said.status if said else "ok"
         named = scene.task.held or scene.task.thing
         if named and named in text and "task: " not in text:
-            fields = Fields(verb=event["primitive"], thing=re.sub(r"^(the|this|that) ", "", named), arm=_arm(scene))
+            fields = replace(fields, thing=re.sub(r"^(the|this|that) ", "", named))
     else:
         text, source, status, model = compose.of_children(scene, thing), "composed", "ok", "composed/1"
-        fields = Fields(
-            verb=event["primitive"], thing=thing if thing and thing in text.split("task: ")[0] else "", arm=_arm(scene)
-        )
+        fields = replace(fields, thing=thing if thing and thing in text.split("task: ")[0] else "")
     paid = said.tokens if said and event["event_id"] in (told.events if told else {}) else (0, 0)
     sure = said.confidence if said and said.fields else math.nan
     return {
