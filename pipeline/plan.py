@@ -69,8 +69,7 @@ class Plan:
         found = stage.items(self) if stage.items else self._items(stage)
         if "fingerprint" not in found.columns:
             columns = [found[c] for c in found.columns if c.startswith("input") or c == "also"]
-            prints = each_fingerprint(self.settings(stage), *columns)
-            found = found.with_columns(fingerprint=pl.Series(prints, dtype=pl.String))
+            found = found.with_columns(fingerprint=each_fingerprint(self.settings(stage), *columns))
         if stage.again:
             found = self._another_try(stage, found)
         if stage.serving:

@@ -38,6 +38,7 @@ from stages.fingerprint import fingerprint
 WIDE = 1000  # bytes of a row from which a table is parted into row groups: a reader fetches the episodes it wants
 AT_ONCE = 50_000  # rows of a checkpoint that are unpacked together
 LOOKS = 5  # while a build folds commits
+READERS = 8
 FOLDED = 64  # JSON commits of a stage that are left as they are; more are folded into a checkpoint
 CHECKPOINT = re.compile(r"checkpoint-(\d{6,})-([0-9a-f]{16})(-copy)?\.parquet")
 
@@ -123,12 +124,8 @@ class Ledger:
         """Raises FileNotFoundError where a file goes while they are read."""
         names = self._names(stage)
         units = [n.removesuffix(".json") for n in names if n.endswith(".json")]
-        with ThreadPoolExecutor(8) as pool:
-            blobs = pool.map(lambda unit: self._read(f"ledger/{stage}/{unit}.json"), units)
-            commits = dict(zip(units, map(from_json, blobs), strict=True))
         checkpoints = sorted((n for n in names if CHECKPOINT.fullmatch(n)), key=_newest_first)
-        damaged, whole, number = [u for u, commit in commits.items() if commit is None], None, 0
-        unread, read = [], -1
+        damaged, unread, whole, number, read = [], [], None, 0, -1
         for name in checkpoints:
             number = max(number, _parsed(name)[0])
             blob = self._read(f"ledger/{stage}/{name}")
@@ -139,8 +136,21 @@ class Ledger:
                 whole, read = blob, _parsed(name)[0]
                 damaged += [twin for twin in [_twin(name)] if twin not in names]  # one copy is none
         unread = [name for name in unread if _parsed(name)[0] > read]  # a whole one of its number says the same
-        beside = [commit for commit in commits.values() if commit is not None]
-        return _Found(State(stage, beside, whole), [c.unit for c in beside], checkpoints, damaged, unread, number)
+        state, beside = State(stage, checkpoint=whole), []
+        for unit, commit in zip(units, self._commits(stage, units), strict=True):
+            if commit is None:
+                damaged.append(unit)
+            else:
+                beside.append(commit.unit)
+                state.add(commit)
+        return _Found(state, beside, checkpoints, damaged, unread, number)
+
+    def _commits(self, stage: str, units: Sequence[str]) -> Iterator[Commit | None]:
+        """A few at a time; None where a file is not as it was written. Raises FileNotFoundError."""
+        with ThreadPoolExecutor(READERS) as pool:
+            for start in range(0, len(units), FOLDED):
+                some = units[start : start + FOLDED]
+                yield from map(from_json, pool.map(lambda u: self._read(f"ledger/{stage}/{u}.json"), some))
 
     def _read(self, path: str) -> bytes:
         """A file of the ledger; nothing where the disk cannot give it back. Raises FileNotFoundError."""

@@ -18,6 +18,7 @@ from pipeline.corpus.commit import OK, QUARANTINED, RETRY, ROWS, Commit, from_ro
 KEY = ["item", "fingerprint"]
 FILE = ["unit", "name", "path", "rows", "bytes", "sha256"]
 STATUS, UNIT = pl.Enum([OK, QUARANTINED, RETRY]), pl.Categorical()  # few values, many rows
+AT_ONCE = 50_000  # rows of commits that are held as objects
 RANK = {OK: 0, QUARANTINED: 1, RETRY: 2}  # what was set aside for good was not tried again
 
 
@@ -27,13 +28,19 @@ class State:
 
     def __init__(self, stage: str, commits: Iterable[Commit] = (), checkpoint: bytes | None = None) -> None:
         self.stage, self._checkpoint = stage, checkpoint
-        self._new: list[Commit] = list(commits)
+        self._new: list[Commit] = []
+        self._size = 0  # rows that _new will be
         self._beside = pl.DataFrame(schema=ROWS)
         self._items: pl.DataFrame | None = None
+        for commit in commits:
+            self.add(commit)
 
     def add(self, commit: Commit) -> None:
         self._new.append(commit)
+        self._size += len(commit.items) + len(commit.files)
         self._items = None
+        if self._size > AT_ONCE:  # as objects they take ten times the room
+            self._beside_all()
 
     def rows(
         self, kind: str | None = None, columns: Sequence[str] = tuple(ROWS), where: pl.Expr | None = None
@@ -130,7 +137,7 @@ class State:
         if self._new:
             newest = {commit.unit: commit for commit in self._new}  # a unit that was done again
             before = self._beside.filter(~pl.col("unit").is_in(list(newest)))
-            self._beside, self._new = pl.concat([before, to_rows(newest.values())]), []
+            self._beside, self._new, self._size = pl.concat([before, to_rows(newest.values())]), [], 0
         return self._beside
 
     def units(self) -> list[str]:

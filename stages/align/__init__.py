@@ -43,11 +43,9 @@ class AlignWork(Inputs):
 
 def _decisions(plan: Plan) -> pl.DataFrame:
     """A source's decision counts, not the votes for it: one more episode must not redo all others."""
-    import polars as pl
-
     votes = plan.rows(LAG_VOTES, ["source", "lag_frames", "weak", "disagrees"])
     also = each_fingerprint("", votes["lag_frames"], votes["weak"], votes["disagrees"])
-    return votes.select("source", pl.Series("also", also, pl.String))
+    return votes.select("source", also=also)
 
 
 def _work(plan: Plan, items: Sequence[str], inputs: Inputs) -> AlignWork:

@@ -46,7 +46,7 @@ def _items(plan: Plan) -> pl.DataFrame:
     }
     frame = found.episodes.select("episode_id", "source", "identity")
     also = each_fingerprint("", frame["source"].replace_strict(shared, return_dtype=pl.String), frame["identity"])
-    return frame.select(pl.col("episode_id").alias("item"), "episode_id", "source", pl.Series("also", also, pl.String))
+    return frame.select(pl.col("episode_id").alias("item"), "episode_id", "source", also=also)
 
 
 def _work(plan: Plan, items: Sequence[str], _: Inputs) -> IngestWork:

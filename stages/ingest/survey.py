@@ -63,7 +63,7 @@ class Survey:
     findings: dict[str, tuple[Finding, ...]] = field(default_factory=dict)  # what was told of a layout, not known
     listed: dict[str, Episodes] = field(default_factory=dict)
     episodes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=EPISODES))
-    cameras: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=OF_CAMERAS | PLACED))
+    cameras: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={**OF_CAMERAS, **PLACED}))
     lost: list[Lost] = field(default_factory=list)
     entries: list[Lost] = field(default_factory=list)  # of a source's list of episodes, whose others go on
     forgotten: tuple[Tombstone, ...] = ()

@@ -67,6 +67,8 @@ def _items(plan: Plan) -> pl.DataFrame:
     hang on the file alone, so that no other change decodes it again."""
     import polars as pl
 
+    from stages.sources.places import same_file
+
     shared = fingerprint("observe", VERSION, plan.config(OBSERVE))
     alive = plan.alive(INGEST).select("episode_id", "source")
     cameras = plan.survey.cameras.filter(pl.col("uri").is_not_null())
@@ -79,8 +81,7 @@ def _items(plan: Plan) -> pl.DataFrame:
     )
     own = (_json(cameras[c]) for c in ("from_s", "to_s", "fps", "column", "first", "frames", "whole", "claimed"))
     prints = each_json_fingerprint(shared, cameras["file"], *own)
-    group = pl.concat_str("uri", pl.lit("#"), "column").cast(pl.Categorical())
-    return cameras.select("item", "episode_id", "source", group=group, fingerprint=pl.Series(prints, dtype=pl.String))
+    return cameras.select("item", "episode_id", "source", group=same_file(), fingerprint=prints)
 
 
 def _json(column: pl.Series) -> pl.Series:

@@ -14,11 +14,17 @@ OWN = {"fps": "fps", "frames": "frames"}
 SLACK = 1.5  # frames by which two episodes may overlap: drift, not a claim
 
 
+def same_file() -> pl.Expr:
+    """A number for each file with pictures, or column of one (of columns uri, column); null where there is no file."""
+    uri, column = (pl.col(c).cast(pl.Categorical()).to_physical().cast(pl.UInt64) for c in ("uri", "column"))
+    return uri * 2**32 + column
+
+
 def placed(cameras: pl.DataFrame) -> pl.DataFrame:
     """cameras: item, uri (null: no file), column, from_s, to_s, fps, frames, ...; in the same order."""
     ends = pl.coalesce("to_s", pl.col("from_s") + pl.col("frames") / pl.col("fps"), pl.lit(float("inf")))
-    file = pl.concat_str("uri", pl.lit("#"), "column").cast(pl.Categorical()).to_physical()
-    narrow = cameras.select(n=pl.int_range(pl.len(), dtype=pl.UInt32), file=file, start="from_s", end=ends, **OWN)
+    number = pl.int_range(pl.len(), dtype=pl.UInt32)
+    narrow = cameras.select(n=number, file=same_file(), start="from_s", end=ends, **OWN)
     frames, slack = pl.col("frames"), SLACK / pl.col("fps")
     ordered = narrow.sort("file", "start", "n").with_columns(
         first=(frames.cum_sum() - frames).over("file"),

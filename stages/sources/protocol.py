@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from polars.datatypes import DataTypeClass
 
 from schemas.episodes import Label
 from schemas.ids import episode_id
@@ -218,9 +219,10 @@ class Format(Protocol):
 
 
 TABLE = {"key": pl.String, "recording": pl.String, "named": pl.Boolean, "identity": pl.String}
-CAMERAS = {
-    "key": pl.String, "camera": pl.String, "uri": pl.String, "size": pl.Int64, "mtime_ns": pl.Int64,
-    "from_s": pl.Float64, "to_s": pl.Float64, "fps": pl.Float64, "frames": pl.Int64, "column": pl.String,
+WORD = pl.Categorical()  # few values, many rows
+CAMERAS: dict[str, DataTypeClass | pl.DataType] = {
+    "key": pl.String, "camera": WORD, "uri": WORD, "size": pl.Int64, "mtime_ns": pl.Int64,
+    "from_s": pl.Float64, "to_s": pl.Float64, "fps": pl.Float64, "frames": pl.Int64, "column": WORD,
 }  # fmt: skip
 
 

@@ -129,7 +129,6 @@ def write_ledger(source: Path, corpus: Path) -> None:
             (_voted if stage is VOTE else _fitted)(plan, wanted)
         else:
             for commit in _commits(stage.name, wanted, stage.writes[0].name, stage.scope is Scope.CAMERA):
-                plan.states[stage.name].add(commit)
                 ledger.write(commit)
             ledger.fold(stage.name)
         plan.states[stage.name] = ledger.state(stage.name)
@@ -185,18 +184,19 @@ def _release(plan: Plan) -> None:
     count = len(episodes) * EVENTS
     ids = [f"{e}/L1/{i * 1000:07d}" for e in episodes for i in range(EVENTS)]
     tars = [f"train-{n:06d}.tar" for n in range(-(-count // PER_TAR))]
+    event = np.arange(count)
     columns = {
         "event_id": ids,
-        "episode_id": np.repeat(episodes, EVENTS),
+        "episode_id": _each(event // EVENTS, episodes),
         "key": [sample_key(i) for i in ids],
         "split": ["train"] * count,
         "status": ["sampled"] * count,
-        "shards": pa.ListArray.from_arrays(np.arange(count + 1, dtype=np.int32), np.repeat(tars, PER_TAR)[:count]),
+        "shards": pa.ListArray.from_arrays(np.arange(count + 1, dtype=np.int32), _each(event // PER_TAR, tars)),
         "robot": ["metaworld_sawyer"] * count,
         "level": ["L1"] * count,
         "n_frames": np.full(count, 25),
-        "vl_cluster": np.arange(count, dtype=np.int32) % 1000,
-        "action_cluster": np.arange(count, dtype=np.int32) % 999,
+        "vl_cluster": (event % 1000).astype(np.int32),
+        "action_cluster": (event % 999).astype(np.int32),
         "inclusion": np.ones(count),
         "repeats": np.ones(count, dtype=np.int64),
         "weight": np.ones(count),
@@ -234,6 +234,11 @@ def _release(plan: Plan) -> None:
     record_plan(plan, name, complete=True)
     for made in (reports.NAME, after.NAME):  # the command would make them, from tables that are not there
         Path(ledger.root, made).touch()
+
+
+def _each(number: np.ndarray, names: list[str]) -> pa.Array:
+    """Names by their numbers, in one chunk however many there are."""
+    return pa.DictionaryArray.from_arrays(number, names).cast(pa.string())
 
 
 def one_more(source: Path, corpus: Path) -> int:

@@ -273,7 +273,15 @@ def test_fingerprints_hash_values_not_order():
 
 
 def test_columns_hash_as_values_do():
-    assert each_fingerprint("s", ["a", "b"], [1, 2]) == [fingerprint("s", "a", 1), fingerprint("s", "b", 2)]
+    found = each_fingerprint("s", pl.Series(["a", "b"]), pl.Series([1, 2]))
+    assert found.to_list() == [fingerprint("s", "a", 1), fingerprint("s", "b", 2)]
+
+
+@pytest.mark.parametrize("texts", [["a", "b"], ["a", 'b"'], ["ä", None], []])
+def test_columns_of_text_hash_as_values_do(texts):
+    column = pl.Series(texts, dtype=pl.String)
+    expected = [fingerprint("s", text, "x") for text in texts]
+    assert each_fingerprint("s", column, pl.Series(["x"] * len(texts), dtype=pl.String)).to_list() == expected
 
 
 # -- what a worker makes of a bad item

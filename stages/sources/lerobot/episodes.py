@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from array import array
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ class Listed:
         self.source, self.uri, self.rows, self.locate = source, uri, rows, locate
         self.total, self.tasks = total, tasks
         self.cameras = [_Declared.of(f, *of, calibrations.get(f)) for f, of in cameras.items()]
-        self.kept: list[int] = []  # numbers of the rows that could be placed
+        self.kept = array("q")  # numbers of the rows that could be placed
         self.unlisted: list[int] = []  # indices that info.json counts and nothing describes
         self.more = 0
         self._rows_of: Counter[str] = Counter()  # rows of the episodes in each data file
@@ -131,8 +132,8 @@ class Listed:
     def _note_unlisted(self) -> None:
         """Episodes that info.json counts and nothing describes: a quarantine row each, not silence; of very many the
         last row says how many more there are."""
-        known = {self.rows.indices[n] for n in self.kept}
-        lacking = max(0, self.total - len(known))  # deleted episodes leave gaps: what is listed counts
+        lacking = max(0, self.total - len(self.kept))  # deleted episodes leave gaps: what is listed counts
+        known = set(self.rows.indices[self.kept].tolist()) if lacking else set()
         self.unlisted = list(islice((i for i in range(self.total) if i not in known), min(UNLISTED, lacking)))
         self.more = lacking - len(self.unlisted)
 
