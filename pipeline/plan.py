@@ -59,6 +59,7 @@ class Plan:
                 self.labels[episode] = (*overlay.labels, *self.labels.get(episode, ()))
         self.wanted: dict[str, pl.DataFrame] = {}
         self.states: dict[str, State] = {}
+        self._answers: dict[str, tuple[pl.DataFrame, State, int, pl.DataFrame]] = {}
 
     def config(self, stage: Stage[C, Any]) -> C:
         return self.all_config.of(stage)
@@ -91,12 +92,28 @@ class Plan:
 
     def missing(self, stage: Stage[Any, Any]) -> pl.DataFrame:
         """Wanted items without a commit, or whose failure may pass."""
-        found = self.states[stage.name].of(self.wanted[stage.name])
-        return found.filter(pl.col("status").is_null() | (pl.col("status") == RETRY)).drop("status", "unit")
+        status = self._answer(stage)["status"]
+        return self.wanted[stage.name].filter(status.is_null() | (status == RETRY))
 
     def alive(self, stage: Stage[Any, Any]) -> pl.DataFrame:
         """Items that a stage has done and not set aside."""
-        return self.states[stage.name].of(self.wanted[stage.name]).filter(status=OK).drop("status", "unit")
+        return self._done(stage).drop("unit")
+
+    def _done(self, stage: Stage[Any, Any]) -> pl.DataFrame:
+        """The same with the unit that did each."""
+        found = self._answer(stage)
+        return self.wanted[stage.name].with_columns(found["unit"]).filter((found["status"] == OK).fill_null(False))
+
+    def _answer(self, stage: Stage[Any, Any]) -> pl.DataFrame:
+        """status, unit of a stage's wanted items, in their order. Kept in place of the names in its state, which take
+        ten times the room."""
+        wanted, state = self.wanted[stage.name], self.states[stage.name]
+        held = self._answers.get(stage.name)
+        if held is None or held[0] is not wanted or held[1] is not state or held[2] != state.changes:
+            held = wanted, state, state.changes, state.of(wanted).select("status", "unit")
+            self._answers[stage.name] = held
+            state.let_go()
+        return held[3]
 
     def prints(self, stage: Stage[Any, Any], items: Sequence[str]) -> Mapping[str, str]:
         rows = self.wanted[stage.name].filter(pl.col("item").is_in(list(items)))
@@ -145,13 +162,13 @@ class Plan:
 
     def file(self, stage: Stage[Any, Any], name: str) -> tuple[str, str] | None:
         state = self.states[stage.name]
-        units = state.of(self.alive(stage)).select("unit")
+        units = self._done(stage).select("unit")
         found = state.files.filter(name=name).join(units, on="unit", how="semi").select("path", "sha256").rows()
         return found[0] if found else None
 
     def rows(self, table: Table[Any], columns: Sequence[str], items: pl.DataFrame | None = None) -> pl.DataFrame:
         stage = writer_of(self.stages, table)
-        parts = self.states[stage.name].parts(table.name, self.alive(stage) if items is None else items)
+        parts = self.states[stage.name].parts(table.name, self._done(stage) if items is None else items)
         found = parts.group_by("path").agg("item")
         whole = stage.scope is Scope.CORPUS
         return frame(
@@ -205,7 +222,7 @@ class Plan:
 
     def _located(self, writer: Stage[Any, Any], table: str, split: pl.DataFrame) -> pl.DataFrame:
         """number, path, item (of the writer's) of a table that units need."""
-        parts = self.states[writer.name].parts(table, self.alive(writer))
+        parts = self.states[writer.name].parts(table, self._done(writer))
         if writer.scope is Scope.CORPUS:
             return (
                 split.select("number")
@@ -223,7 +240,7 @@ class Plan:
         """number, path, sha256 of the proxies of units' episodes: what is read is held against it."""
         observe = next(s for s in self.stages if s.scope is Scope.CAMERA)
         state = self.states[observe.name]
-        live = state.of(self.alive(observe)).select("episode_id", "unit").unique(maintain_order=True)
+        live = self._done(observe).select("episode_id", "unit").unique(maintain_order=True)
         own = split.select("episode_id", "number").unique(maintain_order=True)
         files = state.files.filter(pl.col("name").str.starts_with("media/") & pl.col("name").str.ends_with(".mp4"))
         files = files.with_columns(episode_id=pl.col("path").str.extract(r"^media/(.*)/[^/]*$", 1))

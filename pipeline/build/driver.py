@@ -289,7 +289,7 @@ def record_plan(plan: Plan, release: str | None, complete: bool) -> None:
     nothing away from what an earlier one made.
     """
     root = plan.ledger.root
-    frames = [w.select(pl.lit(name).alias("stage"), "item", "fingerprint") for name, w in plan.wanted.items()]
+    frames = [record.rows_of(name, wanted) for name, wanted in plan.wanted.items()]
     lost = [(SURVEY, item, print_) for lost in plan.survey.refused for item, print_ in lost.items()]
     frames.append(pl.DataFrame(lost, schema=record.SCHEMA, orient="row"))
     if any(s.name not in plan.wanted for s in plan.stages) or release is None:

@@ -53,11 +53,12 @@ def build(
     except BuildFailedError as error:
         click.echo(f"corpus: {error}", err=True)
         sys.exit(1)
-    done, found = any(result.computed.values()), result.plan.survey
+    done = any(result.computed.values()) or not storage.exists(storage.join(storage.normalise(root), after.NAME))
+    found = result.plan.survey if done else None
     del result  # the plan of a large corpus: what follows reads the corpus
     corpus = Corpus(root)
     try:
-        if done or not storage.exists(corpus.ledger.path(after.NAME)):
+        if found is not None:
             after.write(after.of_build(found, corpus, config.of(INGEST).certainty), corpus)
         if done or not storage.exists(corpus.ledger.path(reports.NAME)):
             reports.write(corpus)

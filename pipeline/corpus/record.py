@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 from stages import storage
 
 PLAN, MANIFEST = "plan.parquet", "manifest.json"
-SCHEMA = {"stage": pl.String, "item": pl.String, "fingerprint": pl.String}
+SCHEMA: dict[str, pl.DataType] = {"stage": pl.Categorical(), "item": pl.String(), "fingerprint": pl.String()}
+FILED = pa.schema([(name, pa.large_string()) for name in SCHEMA])
 Manifest = dict[str, Any]
 AT_ONCE = 50_000  # rows
 OF_POLARS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)  # the second of text that is none
@@ -33,12 +34,17 @@ class DamagedPlan(ValueError):
     """plan.parquet is there and is not what was written."""
 
 
+def rows_of(stage: str, wanted: pl.DataFrame) -> pl.DataFrame:
+    """What a stage wants (item, fingerprint, ...) as rows of the plan."""
+    return wanted.select(pl.lit(stage, SCHEMA["stage"]).alias("stage"), "item", "fingerprint")
+
+
 def write(root: str, plan: pl.DataFrame, manifest: Manifest) -> None:
     """Publish both, the copy first: it names the bytes of the plan before and after, so that a plan is known to be
     whole before it is parsed, whichever was there when a build was killed. Raises storage.Unusable."""
     text = json.dumps(manifest, sort_keys=True)
     metadata = {"manifest": text, "digest": _digest(plan, text)}
-    schema, sink = pl.DataFrame(schema=SCHEMA).to_arrow().schema.with_metadata(metadata), io.BytesIO()
+    schema, sink = FILED.with_metadata(metadata), io.BytesIO()
     with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
         for piece in plan.select(list(SCHEMA)).iter_slices(AT_ONCE):
             writer.write_table(piece.to_arrow().cast(schema))
@@ -105,7 +111,7 @@ def _group(file: pq.ParquetFile, number: int) -> pl.DataFrame:
     table.validate(full=True)
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)
-    return frame
+    return frame.cast(SCHEMA)  # type: ignore[arg-type]
 
 
 def _bytes(uri: str) -> bytes | None:
@@ -153,6 +159,6 @@ def _digest(plan: pl.DataFrame, manifest: str) -> str:
         for number, piece in enumerate(plan[column].to_frame().iter_slices(AT_ONCE)):
             if piece[column].null_count():
                 raise TypeError(f"{column} has nulls")
-            digest.update(b"\n" * (number > 0) + piece[column].str.join("\n").item().encode())
+            digest.update(b"\n" * (number > 0) + piece[column].cast(pl.String).str.join("\n").item().encode())
         digest.update(b"\0")
     return digest.hexdigest()

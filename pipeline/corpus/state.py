@@ -32,12 +32,14 @@ class State:
         self._size = 0  # rows that _new will be
         self._beside = pl.DataFrame(schema=ROWS)
         self._items: pl.DataFrame | None = None
+        self.changes = 0  # grows with every commit that is added
         for commit in commits:
             self.add(commit)
 
     def add(self, commit: Commit) -> None:
         self._new.append(commit)
         self._size += len(commit.items) + len(commit.files)
+        self.changes += 1
         self._items = None
         if self._size > AT_ONCE:  # as objects they take ten times the room
             self._beside_all()
@@ -62,8 +64,9 @@ class State:
     def items(self) -> pl.DataFrame:
         """item, fingerprint, status, unit; each item and fingerprint once."""
         if self._items is None:
-            found = self.rows("item", ["name", "fingerprint", "status", "unit"]).rename({"name": "item"})
-            found = found.with_columns(pl.col("status").cast(STATUS), pl.col("unit").cast(UNIT))
+            narrow = (pl.col("name").alias("item"), "fingerprint", pl.col("status").cast(STATUS), pl.col("unit").cast(UNIT))
+            pieces = self._pieces("item", ["name", "fingerprint", "status", "unit"])
+            found = pl.concat([piece.select(narrow) for piece in pieces])
             if found["item"].n_unique() < found.height:
                 number = pl.int_range(pl.len(), dtype=pl.Int64)
                 rank = pl.col("status").replace_strict(RANK, default=len(RANK))
@@ -72,6 +75,10 @@ class State:
                 found = found.sort("number").drop("rank", "number")
             self._items = found
         return self._items
+
+    def let_go(self) -> None:
+        """Forget `items` until they are asked for again."""
+        self._items = None
 
     @property
     def files(self) -> pl.DataFrame:
@@ -85,7 +92,21 @@ class State:
 
     def of(self, wanted: pl.DataFrame) -> pl.DataFrame:
         """`wanted` (item, fingerprint, ...) with status and unit; null where nothing is committed."""
-        return wanted.join(self.items, on=KEY, how="left", maintain_order="left")
+        at = self._places(wanted)
+        if at is None:
+            return wanted.join(self.items, on=KEY, how="left", maintain_order="left")
+        return wanted.with_columns(self.items["status"].gather(at), self.items["unit"].gather(at))
+
+    def _places(self, wanted: pl.DataFrame) -> pl.Series | None:
+        """Where in `items` each wanted item is, null where it is not; None where hashes do not tell. A join of numbers
+        takes a fifth of the room that one of names takes."""
+        items = self.items
+        own, theirs = _hashed(wanted), _hashed(items)
+        if theirs["hash"].n_unique() < theirs.height:
+            return None
+        at = own.join(theirs.with_row_index("at"), on="hash", how="left", maintain_order="left")["at"]
+        same = [(items[c].gather(at) == wanted[c]).all() for c in KEY]  # nulls do not count
+        return at if all(same) else None
 
     def status(self, item: str, fingerprint: str) -> str | None:
         """ok, quarantined, retry, or None where nothing is committed."""
@@ -93,10 +114,10 @@ class State:
         return str(found[0]) if found else None
 
     def parts(self, table: str, wanted: pl.DataFrame) -> pl.DataFrame:
-        """item, path: the parts of a table that hold wanted items (item, fingerprint, ...)."""
-        found = wanted.join(self.items, on=KEY, how="inner", maintain_order="left")
+        """item, path: the parts of a table that hold wanted items (item, fingerprint, ...; unit where it is known)."""
+        found = wanted if "unit" in wanted.columns else self.of(wanted).drop("status")
         return found.join(self.files_of(table), on="unit", how="inner", maintain_order="left").drop(
-            "status", "unit", "fingerprint"
+            "unit", "fingerprint"
         )
 
     def with_figure(self, name: str) -> pl.DataFrame:
@@ -148,6 +169,10 @@ class State:
         """Commits as objects, by unit, all of them or some."""
         rows = self.rows().sort("unit", maintain_order=True)
         return from_rows(self.stage, rows if units is None else rows.filter(pl.col("unit").is_in(list(units))))
+
+
+def _hashed(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.select(hash=pl.col("item").hash(1) ^ pl.col("fingerprint").hash(2))
 
 
 def grouped(parts: pl.DataFrame) -> dict[str, list[str]]:

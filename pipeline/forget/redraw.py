@@ -93,7 +93,7 @@ def planned(corpus: Corpus) -> Plan:
 def _recorded(corpus: Corpus, plan: Plan, release: str | None) -> None:
     """The tars and fates of the new release in place of the old one's; everything else as it was."""
     own = [SHARD.name, SAMPLES.name]
-    drawn = [plan.wanted[name].select(pl.lit(name).alias("stage"), "item", "fingerprint") for name in own if release]
+    drawn = [record.rows_of(name, plan.wanted[name]) for name in own if release]
     rows = pl.concat([corpus.plan.filter(~pl.col("stage").is_in(own)), *drawn])
     manifest: dict[str, Any] = {**corpus.manifest, "release": release}
     serving = {k: v for k, v in manifest["serving"].items() if k != SAMPLES.name}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from stages.sources.protocol import Camera, Dataset
 
 VERSION = 3
+AT_ONCE = 50_000  # cameras of episodes whose texts are held together
 
 __all__ = ["OBSERVE", "VERSION", "File", "ObserveConfig", "ObserveWork", "Span", "span_of"]
 
@@ -67,12 +68,19 @@ def _items(plan: Plan) -> pl.DataFrame:
     hang on the file alone, so that no other change decodes it again."""
     import polars as pl
 
-    from stages.sources.places import same_file
-
     shared = fingerprint("observe", VERSION, plan.config(OBSERVE))
     alive = plan.alive(INGEST).select("episode_id", "source")
     cameras = plan.survey.cameras.filter(pl.col("uri").is_not_null())
     cameras = cameras.join(alive, on="episode_id", maintain_order="left")
+    return pl.concat([_printed(shared, some) for some in cameras.iter_slices(AT_ONCE)] or [_printed(shared, cameras)])
+
+
+def _printed(shared: str, cameras: pl.DataFrame) -> pl.DataFrame:
+    """Some items, with what each hangs on."""
+    import polars as pl
+
+    from stages.sources.places import same_file
+
     # a file is written as JSON once, however many episodes lie in it
     files = cameras.select("uri", "size", "mtime_ns").unique(maintain_order=True)
     known = [json.dumps({"mtime_ns": m, "size": s, "uri": u}, separators=(",", ":")) for u, s, m in files.rows()]
