@@ -19,7 +19,7 @@ from pipeline.config import CorpusConfig
 from pipeline.corpus import record
 from pipeline.corpus.commit import OK, RETRY
 from pipeline.corpus.ledger import Ledger
-from pipeline.corpus.state import KEY, State
+from pipeline.corpus.state import KEY, State, looked_up
 from pipeline.corpus.tables import frame
 from pipeline.stages import STAGES, Stages, before, writer_of
 from schemas.episodes import Label
@@ -297,7 +297,7 @@ class Plan:
         """episode_id and its cameras' fingerprints as one text, of episodes all of whose cameras are done, or that have
         none."""
         cameras = self.survey.cameras.select("item", "episode_id")
-        done = cameras.join(alive.select("item", "fingerprint"), on="item", how="left", maintain_order="left")
+        done = looked_up(cameras, alive.select("item", "fingerprint"), ["item"])
         each = done.group_by("episode_id", maintain_order=True).agg(
             pl.col("fingerprint").is_not_null().all().alias("all"), pl.col("fingerprint").str.join(" ").alias(column)
         )

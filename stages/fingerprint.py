@@ -28,7 +28,7 @@ def each_fingerprint(shared: str, *columns: pl.Series) -> pl.Series:
     frame = pl.DataFrame({str(n): c for n, c in enumerate(columns)})
     if all(c.dtype == pl.String and not _escapes(c) for c in columns):
         quoted = (pl.concat_str(pl.lit('"'), pl.col(name), pl.lit('"')) for name in frame.columns)
-        return _digests(frame, _array(shared, quoted))
+        return _digests(frame, _array(shared, (q.fill_null("null") for q in quoted)))
     found = (_digest(json.dumps((shared, *row), separators=(",", ":"))) for row in frame.iter_rows())
     return pl.Series(found, dtype=pl.String)
 
@@ -41,7 +41,7 @@ def each_json_fingerprint(shared: str, *columns: pl.Series) -> pl.Series:
 
 def _escapes(column: pl.Series) -> bool:
     """Whether JSON writes some text otherwise than between quotes."""
-    return bool(column.null_count() or column.str.contains(r"[^0-9A-Za-z /@_.\-]").any())
+    return bool(column.str.contains(r"[^0-9A-Za-z /@_.\-]").any())
 
 
 def _array(shared: str, values: Iterable[pl.Expr]) -> pl.Expr:

@@ -174,7 +174,7 @@ def _regular(uri: str) -> None:
         raise NotAFile(f"{uri} is {what}, a file is expected")
 
 
-def write_bytes(uri: str, data: bytes) -> None:
+def write_bytes(uri: str, data: bytes | memoryview) -> None:
     """Publish a whole file atomically."""
     if not is_local(uri):
         fs, path = filesystem(uri)

@@ -48,7 +48,7 @@ def write(root: str, plan: pl.DataFrame, manifest: Manifest) -> None:
     with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
         for piece in plan.select(list(SCHEMA)).iter_slices(AT_ONCE):
             writer.write_table(piece.to_arrow().cast(schema))
-    blob, before = sink.getvalue(), _bytes(storage.join(root, PLAN))
+    blob, before = sink.getbuffer(), _bytes(storage.join(root, PLAN))
     hashes = sorted({hashlib.sha256(b).hexdigest() for b in (blob, before) if b is not None})
     del before
     copied = {**manifest, "plan_sha256": hashes}

@@ -147,12 +147,13 @@ class Listed:
     def _episode(self, row: Mapping[str, Any], counted: bool) -> Episode:
         index = int(row["episode_index"])
         expected, file, why = self.locate.data(row)
-        cameras = tuple([self._camera(row, of, (expected, file, why)) for of in self.cameras])
         length = row.get("length")
+        length = None if length is None else int(metadata.number(length, "length", 0, ROWS))
+        cameras = tuple([self._camera(row, of, (expected, file, why), length) for of in self.cameras])
         known = file is not None and file.uri not in self._unknown
         place = Place(
             index=index,
-            length=None if length is None else int(metadata.number(length, "length", 0, ROWS)),
+            length=length,
             expected=expected,
             file=file,
             spans=action_spans(row),
@@ -167,9 +168,7 @@ class Listed:
                 marks.setdefault("split", name)
         return Episode(self.source, key, recording, task, cameras, place, marks)
 
-    def _camera(self, row: Mapping[str, Any], of: _Declared, data: Placed) -> Camera:
-        length = row.get("length")
-        frames = None if length is None else int(metadata.number(length, "length", 0, ROWS))
+    def _camera(self, row: Mapping[str, Any], of: _Declared, data: Placed, frames: int | None) -> Camera:
         if not of.video:  # its pictures are in the rows themselves
             place, file, why = data
             index = int(row["episode_index"])
