@@ -7,11 +7,13 @@ next one. Fingerprints chain: a stage's holds those of the stages whose tables i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, TypeVar
 
+import numpy as np
 import polars as pl
 from pydantic import BaseModel
 
@@ -33,6 +35,7 @@ from stages.work import Inputs, Unit
 C = TypeVar("C", bound=BaseModel)
 CORPUS = "corpus"  # the one item of a stage that sees the corpus as a whole
 FILES_PER_UNIT = 8
+AT_ONCE = 50_000  # rows of cameras that are grouped together
 UNITS_PER_WORKER = 16  # where there is so much: a stage ends with its last unit, and others wait for a long one
 SCHEMA = {"item": pl.String, "fingerprint": pl.String, "episode_id": pl.String, "source": pl.String}
 
@@ -298,13 +301,18 @@ class Plan:
         none."""
         cameras = self.survey.cameras.select("item", "episode_id")
         done = looked_up(cameras, alive.select("item", "fingerprint"), ["item"])
-        each = done.group_by("episode_id", maintain_order=True).agg(
-            pl.col("fingerprint").is_not_null().all().alias("all"), pl.col("fingerprint").str.join(" ").alias(column)
+        print_ = pl.col("fingerprint")
+        each = pl.concat(
+            some.group_by("episode_id", maintain_order=True).agg(
+                print_.is_not_null().all().alias("all"), print_.str.join(" ").alias(column)
+            )
+            for some in _by_episode(done)
         )
-        none = self.survey.episodes.join(cameras, on="episode_id", how="anti").select(
-            "episode_id", pl.lit("").alias(column)
-        )
-        return pl.concat([each.filter("all").drop("all"), none])
+        found = [each.filter("all").drop("all")]
+        if each.height < self.survey.episodes.height:
+            none = self.survey.episodes.join(cameras, on="episode_id", how="anti")
+            found.append(none.select("episode_id", pl.lit("").alias(column)))
+        return pl.concat(found)
 
     def _of_all(self, inputs: Sequence[Stage[Any, Any]], by: str | None) -> pl.DataFrame:
         """One row for all that these stages have done, or one a source (`by`), with a hash of the fingerprints."""
@@ -321,6 +329,18 @@ class Plan:
             {"source": names, **{c: [prints[n] for n in names] for c, prints in columns.items()}},
             schema={"source": pl.String, **dict.fromkeys(columns, pl.String)},
         )
+
+
+def _by_episode(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Rows some at a time, those of an episode together: groups of all of them at once take ten times their room."""
+    episode = rows["episode_id"]
+    first = (episode != episode.shift(1)).fill_null(True).arg_true().to_numpy()
+    if not rows.height or len(first) > episode.n_unique():  # episodes whose rows lie apart
+        yield rows
+        return
+    edges = np.unique(np.searchsorted(first, np.arange(0, rows.height, AT_ONCE), side="right") - 1)
+    for start, end in pairwise([*first[edges].tolist(), rows.height]):
+        yield rows.slice(start, end - start)
 
 
 def _by_group(missing: pl.DataFrame, units: int, most: int) -> pl.DataFrame:

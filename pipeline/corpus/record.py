@@ -23,6 +23,7 @@ SCHEMA: dict[str, pl.DataType] = {"stage": pl.Categorical(), "item": pl.String()
 FILED = pa.schema([(name, pa.large_string()) for name in SCHEMA])
 Manifest = dict[str, Any]
 AT_ONCE = 50_000  # rows
+HASHED = 2**25  # bytes that are read together
 OF_POLARS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)  # the second of text that is none
 
 
@@ -48,10 +49,9 @@ def write(root: str, plan: pl.DataFrame, manifest: Manifest) -> None:
     with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
         for piece in plan.select(list(SCHEMA)).iter_slices(AT_ONCE):
             writer.write_table(piece.to_arrow().cast(schema))
-    blob, before = sink.getbuffer(), _bytes(storage.join(root, PLAN))
-    hashes = sorted({hashlib.sha256(b).hexdigest() for b in (blob, before) if b is not None})
-    del before
-    copied = {**manifest, "plan_sha256": hashes}
+    blob = sink.getbuffer()
+    hashes = {hashlib.sha256(blob).hexdigest(), *_hash_of(storage.join(root, PLAN))}
+    copied = {**manifest, "plan_sha256": sorted(hashes)}
     copied["sha256"] = own_hash(copied)
     storage.write_bytes(storage.join(root, MANIFEST), json.dumps(copied, indent=1, sort_keys=True).encode())
     storage.write_bytes(storage.join(root, PLAN), blob)
@@ -119,6 +119,18 @@ def _bytes(uri: str) -> bytes | None:
         return storage.read_bytes(uri)
     except OSError:
         return None
+
+
+def _hash_of(uri: str) -> list[str]:
+    """sha256 of a file, read in pieces; none where it is not there or cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with storage.opened(uri) as (file, _):
+            while piece := file.read(HASHED):
+                digest.update(piece)
+    except OSError:
+        return []
+    return [digest.hexdigest()]
 
 
 def _hashes(root: str) -> list[str]:

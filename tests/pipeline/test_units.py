@@ -1,7 +1,11 @@
 """How items become units: worked out by hand."""
 
 import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from pipeline import plan
 from pipeline.plan import FILES_PER_UNIT, _by_group
 
 
@@ -26,3 +30,17 @@ def test_there_are_as_many_units_as_asked_for_where_there_are_files_enough():
 def test_a_unit_has_a_bounded_number_of_files():
     assert [u.split(":")[0] for u in split("abcdef", units=1, most=4)] == ["abcd", "ef"]
     assert len(split("abcdef", units=1, most=1)) == 6
+
+
+@pytest.mark.parametrize("together", [1, 2, 3, 100])
+@given(lengths=st.lists(st.integers(1, 5), max_size=6), apart=st.booleans())
+def test_cameras_of_an_episode_are_not_parted(together, lengths, apart):
+    episodes = [f"s/{n}" for n, length in enumerate(lengths) for _ in range(length)]
+    episodes = [*episodes, *episodes] if apart else episodes
+    rows = pl.DataFrame({"episode_id": episodes, "n": range(len(episodes))}, {"episode_id": pl.String, "n": pl.Int64})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "AT_ONCE", together)
+        found = list(plan._by_episode(rows))
+    assert pl.concat(found).equals(rows)
+    held = [e for some in found for e in some["episode_id"].unique()]
+    assert len(held) == len(set(held))
