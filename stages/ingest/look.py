@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.reasons import Quarantined
-from stages.ingest.checks import finite
+from stages.ingest.checks import LEAST_STEP_S, finite
 from stages.sources.protocol import Dataset, Episode
 
 Float = npt.NDArray[np.float64]
@@ -37,10 +37,10 @@ class Look:
 
     def together(self, columns: Iterable[str]) -> list[tuple[Float, dict[str, Float]]]:
         """(times float64[T] in s, {column: float64[T, D]}) of each episode in which all are sound, on one clock: that
-        of the first column."""
+        of the first column. An episode whose clocks do not run forward tells nothing of how things move."""
         wanted, found = list(columns), []
         for values, times in self._looked():
-            if not wanted or any(c not in values for c in wanted):
+            if not wanted or any(c not in values or not _runs(times[c]) for c in wanted):
                 continue
             time = times[wanted[0]]
             own = {c: values[c] if times[c] is time else _at(time, times[c], values[c]) for c in wanted}
@@ -93,6 +93,10 @@ class Look:
                 rows += log.rows
                 self._read.append((values, times))
         return self._read
+
+
+def _runs(time: Float) -> bool:
+    return bool((np.diff(time) >= LEAST_STEP_S).all())
 
 
 def _at(time: Float, own: Float, values: Float) -> Float:

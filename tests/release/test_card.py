@@ -121,10 +121,10 @@ def test_the_licence_of_the_front_matter(licences, front):
 @given(st.text() | st.text(alphabet="\\`*_{}[]()#+-.!|<>&~:/@$^=\"' \n1ahtpsw"))
 def test_an_escaped_text_renders_as_itself(text):
     shown = plain(text)
-    for page in (f"- {escaped(text, 2000)}\n", f"|x|\n|---|\n| {escaped(text, 2000)} |\n"):
+    for page, head in ((f"- {escaped(text, 2000)}\n", ""), (f"|x|\n|---|\n| {escaped(text, 2000)} |\n", "x")):
         rendered = MARKDOWN.render(page)
         assert set(re.findall(r"<(\w+)", rendered)) <= {"ul", "li", "table", "thead", "tbody", "tr", "th", "td"}
-        words = html.unescape(re.sub(r"</?\w+>", "", rendered)).strip().removeprefix("x").strip()
+        words = html.unescape(re.sub(r"</?\w+>", "", rendered)).strip().removeprefix(head).strip()
         assert words == (shown.strip() or "-")
 
 

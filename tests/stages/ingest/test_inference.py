@@ -342,3 +342,23 @@ def test_columns_shuffled_renamed_rescaled_and_split_are_never_lost_nor_turned_r
     found = infer(changed, other, found_state, found_action, SURE)
     check(found, turned)
     assert found.layout.moves
+
+
+@pytest.mark.parametrize(
+    "clock",
+    [np.full(160, 1e15), np.zeros(160), np.arange(160)[::-1] / FPS, 1e12 + np.arange(160) * 1e-5],
+    ids=["huge", "stands still", "runs back", "too far for its steps"],
+)
+def test_an_episode_whose_clock_does_not_run_tells_nothing_of_motion(clock):
+    columns = {"observation.state": LOGS, "action": LOGS[1:] + LOGS[:1]}
+    names = dict.fromkeys(columns, SO)
+    expected = guess({c: v[:4] for c, v in columns.items()}, names)
+    dataset, look = looked(columns, names)
+    look._read[4] = (look._read[4][0], dict.fromkeys(columns, clock))
+    found = infer(dataset, look, *state_and_action(dataset.features, "d"), SURE)
+    assert found is not None
+    assert expected is not None
+    assert [f.because for f in found.findings] == [f.because for f in expected.findings]
+    assert [(s.kind, s.arm, s.origin) for s in found.layout.streams] == [
+        (s.kind, s.arm, s.origin) for s in expected.layout.streams
+    ]
