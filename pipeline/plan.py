@@ -225,29 +225,30 @@ class Plan:
 
     def _located(self, writer: Stage[Any, Any], table: str, split: pl.DataFrame) -> pl.DataFrame:
         """number, path, item (of the writer's) of a table that units need."""
-        parts = self.states[writer.name].parts(table, self._done(writer))
+        state, done = self.states[writer.name], self._done(writer)
         if writer.scope is Scope.CORPUS:
             return (
                 split.select("number")
                 .unique()
-                .join(parts.select("path").unique(), how="cross")
+                .join(state.parts(table, done).select("path").unique(), how="cross")
                 .with_columns(item=pl.lit("*"))
             )
         on = next((c for c in ("episode_id", "source") if split[c].null_count() == 0), None)
         if on is None:  # a unit that sees the corpus as a whole
-            return parts.with_columns(number=pl.lit(split["number"][0]))
+            return state.parts(table, done).with_columns(number=pl.lit(split["number"][0]))
         own = split.select(on, "number").unique(maintain_order=True)
-        return parts.join(own, on=on, how="inner", maintain_order="left")
+        return state.parts(table, done.join(own, on=on, how="inner", maintain_order="left"))
 
     def _proxies(self, split: pl.DataFrame) -> pl.DataFrame:
         """number, path, sha256 of the proxies of units' episodes: what is read is held against it."""
         observe = next(s for s in self.stages if s.scope is Scope.CAMERA)
         state = self.states[observe.name]
-        live = self._done(observe).select("episode_id", "unit").unique(maintain_order=True)
         own = split.select("episode_id", "number").unique(maintain_order=True)
-        files = state.files.filter(pl.col("name").str.starts_with("media/") & pl.col("name").str.ends_with(".mp4"))
+        found = self._done(observe).select("episode_id", "unit").join(own, on="episode_id", maintain_order="left")
+        found = found.unique(maintain_order=True)
+        proxy = pl.col("name").str.starts_with("media/") & pl.col("name").str.ends_with(".mp4")
+        files = state.files_of(found["unit"].unique().to_list(), proxy)
         files = files.with_columns(episode_id=pl.col("path").str.extract(r"^media/(.*)/[^/]*$", 1))
-        found = live.join(own, on="episode_id", maintain_order="left")
         return found.join(files, on=["unit", "episode_id"], maintain_order="left").select("number", "path", "sha256")
 
     def settings(self, stage: Stage[Any, Any]) -> str:

@@ -85,10 +85,15 @@ class State:
         """unit, name, path, rows, bytes, sha256 of all files that commits name."""
         return self.rows("file", FILE).with_columns(pl.col("unit").cast(UNIT))
 
-    def files_of(self, name: str) -> pl.DataFrame:
+    def files_named(self, name: str) -> pl.DataFrame:
         """unit, path of the files of one name: a table's parts."""
         pieces = self._pieces("file", ["unit", "name", "path"])
         return pl.concat([p.filter(name=name).select(pl.col("unit").cast(UNIT), "path") for p in pieces])
+
+    def files_of(self, units: Sequence[str], which: pl.Expr) -> pl.DataFrame:
+        """The same as `files` of some units, those that `which` is true of."""
+        pieces = (piece.filter(pl.col("unit").is_in(list(units)), which) for piece in self._pieces("file", FILE))
+        return pl.concat([piece.with_columns(pl.col("unit").cast(UNIT)) for piece in pieces])
 
     def of(self, wanted: pl.DataFrame) -> pl.DataFrame:
         """`wanted` (item, fingerprint, ...) with status and unit; null where nothing is committed."""
@@ -102,7 +107,7 @@ class State:
     def parts(self, table: str, wanted: pl.DataFrame) -> pl.DataFrame:
         """item, path: the parts of a table that hold wanted items (item, fingerprint, ...; unit where it is known)."""
         found = wanted if "unit" in wanted.columns else self.of(wanted).drop("status")
-        return found.join(self.files_of(table), on="unit", how="inner", maintain_order="left").drop(
+        return found.join(self.files_named(table), on="unit", how="inner", maintain_order="left").drop(
             "unit", "fingerprint"
         )
 

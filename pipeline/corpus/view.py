@@ -119,7 +119,7 @@ class Corpus:
         pieces = [frame(self.root, QUARANTINE, {}, columns)]
         by_episode = {s.name for s in by_parts(self.stages)}
         for stage in self.ledgers:
-            files = self.state(stage).files_of(QUARANTINE.name)
+            files = self.state(stage).files_named(QUARANTINE.name)
             if files.is_empty():
                 continue
             # an item counts in one commit; an older one that covers others too has stale rows

@@ -155,7 +155,7 @@ def _refused(plan: Plan, stage: str) -> Iterable[tuple[str, str]]:
     """(reason, episode) of a stage's wanted items that are in quarantine."""
     state = plan.states[stage]
     bad = state.of(plan.wanted[stage]).filter(pl.col("status") != OK)
-    files = state.files_of(QUARANTINE.name).join(bad, on="unit", how="semi")
+    files = state.files_named(QUARANTINE.name).join(bad, on="unit", how="semi")
     for unit, path in files.iter_rows():
         items = bad.filter(unit=unit)["item"].to_list()
         rows = frame(plan.ledger.root, QUARANTINE, {path: ["*"]}, ["item", "episode_id", "event_id", "reason"])
