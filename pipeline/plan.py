@@ -276,6 +276,8 @@ class Plan:
             return found
         also = stage.also(self)
         on = next((c for c in ("episode_id", "source") if c in also.columns), None)
+        if on is None and also.height == 1:
+            return found.with_columns(pl.lit(value).alias(name) for name, value in also.row(0, named=True).items())
         if on is None:
             return found.join(also, how="cross")
         return found.join(also, on=on, how="left", maintain_order="left")
