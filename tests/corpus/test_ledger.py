@@ -277,7 +277,7 @@ def test_columns_hash_as_values_do():
     assert found.to_list() == [fingerprint("s", "a", 1), fingerprint("s", "b", 2)]
 
 
-@pytest.mark.parametrize("texts", [["a", "b"], ["a", 'b"'], ["ä", None], []])
+@pytest.mark.parametrize("texts", [["a", "b"], ["a", None], [None], ["a", 'b"'], ["ä", None], []])
 def test_columns_of_text_hash_as_values_do(texts):
     column = pl.Series(texts, dtype=pl.String)
     expected = [fingerprint("s", text, "x") for text in texts]

@@ -166,7 +166,7 @@ class Soak:
             found = broken_inputs.batch(self.folder / "broken", seeds)
             each = (time.monotonic() - begun) / len(found)
             for what, fault in found:
-                yield Case("input", what.split(" ", 1)[-1].split("/")[0], what, fault, each)
+                yield Case("input", what.split(" ", 1)[-1].split("/")[0].split(":")[0], what, fault, each)
 
     def properties(self) -> Iterator[Case]:
         command = [sys.executable, "-m", "pytest", "-m", "hypothesis", "-q", "-p", "no:cacheprovider", "tests"]
@@ -211,7 +211,7 @@ def markdown(cases: list[Case], seconds: float) -> str:
     good = Counter((c.part, c.group) for c in cases if not c.fault)
     lines += [f"| {part} | {group} | {n} | {good[part, group]} |" for (part, group), n in count.items()]
     lines += [f"| all | | {len(cases)} | {sum(good.values())} |", ""]
-    lines += [f"Failed: {c.part} {c.group} {c.what}: {c.fault}" for c in cases if c.fault]
+    lines += [f"- Failed: {c.part} {c.group} {c.what}: {' '.join(c.fault.split())}"[:400] for c in cases if c.fault]
     return "\n".join(lines).rstrip() + "\n"
 
 
