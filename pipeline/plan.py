@@ -311,11 +311,9 @@ class Plan:
             )
             for some in _by_episode(done)
         )
-        found = [each.filter("all").drop("all")]
-        if each.height < self.survey.episodes.height:
-            none = self.survey.episodes.join(cameras, on="episode_id", how="anti")
-            found.append(none.select("episode_id", pl.lit("").alias(column)))
-        return pl.concat(found)
+        every = looked_up(self.survey.episodes.select("episode_id"), each.select("episode_id", "all"), ["episode_id"])
+        none = every.filter(pl.col("all").is_null()).select("episode_id", pl.lit("").alias(column))
+        return pl.concat([each.filter("all").drop("all"), none])
 
     def _of_all(self, inputs: Sequence[Stage[Any, Any]], by: str | None) -> pl.DataFrame:
         """One row for all that these stages have done, or one a source (`by`), with a hash of the fingerprints."""

@@ -17,6 +17,7 @@ import polars as pl
 
 from pipeline.corpus.view import Corpus
 from pipeline.labels import LabelError
+from schemas.ids import EPISODE, episode_id, episode_key
 from stages.text import plain
 
 IOU = 0.5
@@ -115,7 +116,7 @@ def _recorded(table: pl.DataFrame) -> Iterable[TrueEvent]:
     episodes = {(e["dataset"], e["episode_index"]): e for e in table.filter(kind="episode").to_dicts()}
     for row in table.filter(kind="event").to_dicts():
         of = episodes[row["dataset"], row["episode_index"]]
-        name = f"{row['dataset']}/{row['episode_index']:06d}"
+        name = episode_id(row["dataset"], int(row["episode_index"]))
         bare = row["phase"] == "idle"
         yield TrueEvent(
             name, row["start_frame"], row["end_frame"], row["phase"], "" if bare else of["object"],
@@ -130,7 +131,7 @@ def _marked(table: pl.DataFrame) -> Iterable[TrueEvent]:
         colour = next((w for w in words if w in COLOURS), "")
         noun = " ".join(w for w in words if w not in COLOURS)
         source = row.get("source") or row["set"]
-        name = f"{source}/{int(row['episode']):06d}"
+        name = EPISODE.format(source, episode_key(int(row["episode"])))
         yield TrueEvent(
             name, row["start_frame"], row["end_frame"], row["verb"], noun, colour, row["to"] or "", row["arm"] or ""
         )

@@ -17,6 +17,7 @@ TOGETHER = 8  # episodes of a source that follow each other are laid down, and d
 SOURCE_NAME = re.compile(r"[A-Za-z0-9_\-]+")
 # of an episode in its source: no dash, so that sample keys are one to one with events
 KEY = re.compile(r"[A-Za-z0-9_]+")
+EPISODE, CAMERA = "{}/{}", "{}@{}"  # source and key; episode and camera: for columns too (polars.format)
 SOURCE_OF = r"^([^/]*)/"  # for columns: the source of an id that begins with an episode's
 OF_ONE_ARM = r"/L[0-3]\.(left|right)/"  # for columns: in the id of an event of one arm alone
 EPISODE_OF = r"^([^/@]*/[^/@]*)"  # for columns: the episode of a camera's or an event's id
@@ -36,7 +37,7 @@ def episode_id(source: str, key: int | str) -> str:
         raise ValueError(f"source name {source!r}: use letters, digits, '_' and '-' only")
     if not KEY.fullmatch(text):
         raise ValueError(f"episode key {text!r}: use letters, digits and '_' only")
-    return f"{source}/{text}"
+    return EPISODE.format(source, text)
 
 
 def source_of(name: str) -> str:
@@ -49,9 +50,15 @@ def key_of(episode: str) -> str:
     return episode.split("/", 1)[1]
 
 
+def number_of(episode: str) -> int | None:
+    """3 of `cr5_banana/000003`; None for an episode whose source names it by other than digits."""
+    key = key_of(episode)
+    return int(key) if key.isascii() and key.isdigit() else None
+
+
 def camera_id(episode: str, camera: str) -> str:
     """`cr5_banana/000003@wrist`."""
-    return f"{episode}@{camera}"
+    return CAMERA.format(episode, camera)
 
 
 def episode_of(name: str) -> str:
@@ -61,16 +68,31 @@ def episode_of(name: str) -> str:
 
 def event_id(episode: str, level: str, start_s: float, track: str = "all") -> str:
     """`cr5_banana/000003/L1/0004250`; start_s in seconds from the episode's first source timestamp."""
+    return event_at(episode, level, round(start_s * 1000), track)
+
+
+def event_at(episode: str, level: str, start_ms: int, track: str = "all") -> str:
+    """The same, start_ms in whole milliseconds."""
     tier = level if track == "all" else f"{level}.{track}"
-    return f"{episode}/{tier}/{round(start_s * 1000):07d}"
+    return f"{episode}/{tier}/{start_ms:07d}"
+
+
+def start_ms_of(event: str) -> int:
+    """4250 of `cr5_banana/000003/L1/0004250`. Raises ValueError."""
+    return int(_parts(event)[4])
 
 
 def level_of(event: str) -> str:
     """L1 of `cr5_banana/000003/L1.left/0004250`."""
+    return str(_parts(event)[2])
+
+
+def _parts(event: str) -> tuple[str, ...]:
+    """Source, key, level, track (None: all), start."""
     match = _EVENT.fullmatch(event)
     if match is None:
         raise ValueError(f"{event!r} is no event id")
-    return match[3]
+    return match.groups()
 
 
 def sample_key(event: str) -> str:

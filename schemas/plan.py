@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from schemas.ids import sample_key
+from schemas.ids import event_at, sample_key
 
 VERSION = 1
 Numbers = npt.NDArray[Any]
@@ -74,7 +74,7 @@ class Plan:
 
     def event_id(self, row: int) -> str:
         code = {c: self.names[c][self.numbers[c][row]] for c in ("episode", "level")}
-        return f"{code['episode']}/{code['level']}/{int(self.numbers['start_ms'][row]):07d}"
+        return event_at(code["episode"], code["level"], int(self.numbers["start_ms"][row]))
 
     def key(self, row: int) -> str:
         """Of the sample in its tar."""

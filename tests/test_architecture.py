@@ -60,9 +60,26 @@ def test_dependencies_point_one_way():
             assert package == package_of(module) or ORDER[package] < own, f"{module} imports {imported}"
 
 
-def test_no_model_of_ours_imports_ray():
+def test_no_stage_imports_ray_and_models_need_a_bare_machine():
     for path in ROOT.glob("stages/**/*.py"):
         assert not any(n.startswith("ray") for n in _names(path)), path
+    for path in (*ROOT.glob("stages/models/*.py"), *ROOT.glob("stages/train/model/*.py")):
+        found = {n.split(".")[0] for n in _names(path)} & {
+            "av",
+            "decord",
+            "faiss",
+            "polars",
+            "pyarrow",
+            "ray",
+            "sklearn",
+        }
+        assert not found, f"{path}: {found}"
+
+
+def test_what_key_json_holds_is_read_without_anything_installed():
+    words = "import sys, schemas.sample; print(*{'numpy', 'polars', 'pyarrow', 'torch'} & set(sys.modules))"
+    told = subprocess.run([sys.executable, "-c", words], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert told.stdout.split() == []
 
 
 def _names(path: Path) -> Iterator[str]:

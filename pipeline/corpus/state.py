@@ -126,7 +126,7 @@ class State:
         """name, value: the figures of items (`live`: item, fingerprint, unit), added up, a piece of the ledger at a
         time."""
         own = self._named([pl.col("unit").cast(UNIT)])
-        known = live.select(*KEY, "unit", counts=pl.lit(True))
+        known = live.select(*KEY, "unit", counts=pl.lit(True)).unique()
         counts = looked_up(own, known, [*KEY, "unit"])["counts"].fill_null(False)
         del own
         sums, start = [], 0
@@ -157,7 +157,10 @@ class State:
 
     def _beside_all(self) -> pl.DataFrame:
         if self._new:
-            newest = {commit.unit: commit for commit in self._new}  # a unit that was done again
+            newest: dict[str, Commit] = {}
+            for commit in self._new:
+                newest.pop(commit.unit, None)  # a unit that was done again stands where it was done last
+                newest[commit.unit] = commit
             before = self._beside.filter(~pl.col("unit").is_in(list(newest)))
             self._beside, self._new, self._size = pl.concat([before, to_rows(newest.values())]), [], 0
         return self._beside

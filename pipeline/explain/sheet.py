@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pipeline.corpus.view import Corpus
 from pipeline.explain import UnknownEpisode
 from pipeline.report.pictures import stills
+from schemas.ids import episode_of
 
 PICTURES = 6  # of an event and camera: its first frame, its last, and evenly between
 HEIGHT = 150  # of a picture, px
@@ -40,7 +41,7 @@ def drawn(corpus: Corpus, number: int, level: str, source: str | None, seed: int
 
 def sheet(corpus: Corpus, wanted: Sequence[str]) -> bytes:
     """PNG. Raises UnknownEpisode for an event that is not there."""
-    episodes = sorted({"/".join(name.split("/")[:2]) for name in wanted})
+    episodes = sorted({episode_of(name) for name in wanted})
     rows = {e["event_id"]: e for e in corpus.table("events", episodes, list(EVENT)).to_dicts()}
     missing = [name for name in wanted if name not in rows]
     if missing:

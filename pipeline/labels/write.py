@@ -21,8 +21,9 @@ import pyarrow.parquet as pq
 
 from pipeline.corpus.view import Corpus
 from pipeline.labels import label_studio
+from pipeline.labels.read import LabelError
 from pipeline.labels.returned import exported
-from schemas.ids import key_of, source_of
+from schemas.ids import number_of, source_of
 from stages import storage
 
 FORMATS = ("csv", "json", "jsonl", "parquet", "agibot", "lerobot", "labelstudio")
@@ -152,7 +153,10 @@ def lerobot_of(corpus: Corpus, rows: Rows) -> dict[str, bytes]:
             for row in spans:
                 for frame in range(shown[row["start_frame"]], shown[row["end_frame"]]):
                     index[frame] = words[row["caption"]]
-            columns["episode_index"] += [int(key_of(episode))] * len(index)
+            number = number_of(episode)
+            if number is None:
+                raise LabelError(f"{episode}: LeRobot's columns number episodes, and {source} names them by words")
+            columns["episode_index"] += [number] * len(index)
             columns["frame_index"] += range(len(index))
             columns["subtask_index"] += index
         files[f"{source}/subtask_index.parquet"] = _parquet(pa.table(columns))

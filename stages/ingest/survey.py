@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from schemas.ids import camera_id, episode_id, episode_of, source_of
+from schemas.ids import CAMERA, EPISODE, camera_id, episode_id, episode_of, source_of
 from schemas.reasons import Quarantined, Reason
 from stages import storage
 from stages.fingerprint import fingerprint
@@ -113,6 +113,7 @@ def survey(sources: Iterable[str], config: IngestConfig, formats: Sequence[Forma
         try:
             dataset, episodes = place.format.load(name, place.uri, config.links == "follow")
             guess = layout_of(dataset, episodes, config)
+            shown = _cameras(name, dataset, episodes, config)
         except storage.Unusable:
             raise
         except Exception as error:  # whatever is wrong with a source must not cost the others
@@ -130,7 +131,7 @@ def survey(sources: Iterable[str], config: IngestConfig, formats: Sequence[Forma
             result.notes[name].append(f"it holds the same files as {twin}: one recording may be in train and in val")
         tables.append(_ids(name, episodes).select(list(EPISODES)))
         if config.video == "require":
-            cameras.append(_cameras(name, dataset, episodes, config))
+            cameras.append(shown)
         result.listed[name] = replace(episodes, cameras=episodes.cameras.clear())  # `cameras` has them
         for entry, why in dataset.lost_entries.items():
             refused = Quarantined(Reason.ENTRY_UNREADABLE, why)
@@ -140,17 +141,18 @@ def survey(sources: Iterable[str], config: IngestConfig, formats: Sequence[Forma
 
 
 def _ids(name: str, episodes: Episodes) -> pl.DataFrame:
-    return episodes.table.with_columns(episode_id=pl.concat_str(pl.lit(f"{name}/"), "key"), source=pl.lit(name))
+    return episodes.table.with_columns(episode_id=pl.format(EPISODE, pl.lit(name), "key"), source=pl.lit(name))
 
 
 def _cameras(name: str, dataset: Dataset, episodes: Episodes, config: IngestConfig) -> pl.DataFrame:
     used = [c for c in episodes.cameras["camera"].unique() if uses(config, c)]
-    episode = pl.concat_str(pl.lit(f"{name}/"), "key")
+    episode = pl.format(EPISODE, pl.lit(name), "key")
     return (
-        episodes.cameras.filter(pl.col("camera").is_in(used))
+        episodes.cameras.cast(CAMERAS)  # type: ignore[arg-type]
+        .filter(pl.col("camera").is_in(used))
         .select(
             episode.alias("episode_id"),
-            pl.concat_str(episode, pl.lit(camera_id("", "")), "camera").alias("item"),
+            pl.format(CAMERA, episode, "camera").alias("item"),
             *(c for c in OF_CAMERAS if c not in ("episode_id", "item")),
         )
         .with_columns(pl.col("fps").fill_null(dataset.fps))

@@ -68,18 +68,18 @@ def _items(plan: Plan) -> pl.DataFrame:
     hang on the file alone, so that no other change decodes it again."""
     import polars as pl
 
+    from stages.sources.places import same_file
+
     shared = fingerprint("observe", VERSION, plan.config(OBSERVE))
     alive = plan.alive(INGEST).select("episode_id", "source")
     cameras = plan.survey.cameras.filter(pl.col("uri").is_not_null())
-    cameras = cameras.join(alive, on="episode_id", maintain_order="left")
+    cameras = cameras.join(alive, on="episode_id", maintain_order="left").with_columns(group=same_file())
     return pl.concat([_printed(shared, some) for some in cameras.iter_slices(AT_ONCE)] or [_printed(shared, cameras)])
 
 
 def _printed(shared: str, cameras: pl.DataFrame) -> pl.DataFrame:
     """Some items, with what each hangs on."""
     import polars as pl
-
-    from stages.sources.places import same_file
 
     # a file is written as JSON once, however many episodes lie in it
     files = cameras.select("uri", "size", "mtime_ns").unique(maintain_order=True)
@@ -89,7 +89,7 @@ def _printed(shared: str, cameras: pl.DataFrame) -> pl.DataFrame:
     )
     own = (_json(cameras[c]) for c in ("from_s", "to_s", "fps", "column", "first", "frames", "whole", "claimed"))
     prints = each_json_fingerprint(shared, cameras["file"], *own)
-    return cameras.select("item", "episode_id", "source", group=same_file(), fingerprint=prints)
+    return cameras.select("item", "episode_id", "source", "group", fingerprint=prints)
 
 
 def _json(column: pl.Series) -> pl.Series:

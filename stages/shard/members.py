@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from schemas.ids import file_part, sample_key
+from schemas.ids import file_part, sample_key, start_ms_of
 from schemas.plan import Plan, build
 from schemas.sample import Sample
 from stages.shard.sample import Clip
@@ -35,7 +35,7 @@ def plan_row(meta: Sample, frame: int, recovery: str | None, clips: Sequence[Cli
         "recovery": recovery or "",
         "split": meta["split"],
         "layout": meta["layout"],
-        "start_ms": int(meta["event_id"].rsplit("/", 1)[1]),
+        "start_ms": start_ms_of(meta["event_id"]),
         "start_s": meta["start_s"],
         "end_s": meta["end_s"],
         "frame": frame,

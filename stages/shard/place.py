@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from schemas.ids import TOGETHER, episode_of, key_of, source_of, unit_hash
+from schemas.ids import TOGETHER, episode_of, number_of, source_of, unit_hash
 from stages.fingerprint import fingerprint
 from stages.shard.config import ShardConfig
 from stages.shard.deal import deal, tar_count
@@ -145,8 +145,8 @@ def _dealt(kind: str, wanted: pl.DataFrame, made: Made, config: ShardConfig, kep
 def _neighbours(episode: str) -> str:
     """A name that TOGETHER episodes which follow each other in their source share: they lie in the same row groups of
     the tables, so that a tar reads a few of those, however many episodes a part holds."""
-    key = key_of(episode)
-    return f"{source_of(episode)}/{int(key) // TOGETHER}" if key.isdigit() else episode
+    number = number_of(episode)
+    return episode if number is None else f"{source_of(episode)}/{number // TOGETHER}"
 
 
 def weights(rows: pl.DataFrame, tars: Sequence[tuple[str, Tar]]) -> pl.DataFrame:

@@ -15,7 +15,8 @@ SLACK = 1.5  # frames by which two episodes may overlap: drift, not a claim
 
 
 def same_file() -> pl.Expr:
-    """A number for each file with pictures, or column of one (of columns uri, column); null where there is no file."""
+    """A number for each file with pictures, or column of one (of columns uri, column); null where there is no file. It
+    tells files apart within one frame."""
     uri, column = (pl.col(c).cast(pl.Categorical()).to_physical().cast(pl.UInt64) for c in ("uri", "column"))
     return uri * 2**32 + column
 

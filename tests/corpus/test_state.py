@@ -57,16 +57,19 @@ def test_an_item_has_the_best_that_was_committed_of_it_last(hashed, commits, fol
     assert found.rows() == [(*pair, *best.get(pair, (None, None))) for pair in wanted]
 
 
-@given(commits=COMMITS, folded=st.integers(0, 5), wanted=st.lists(PAIRS, max_size=8, unique=True))
-def test_figures_of_items_add_up_over_those_that_count(commits, folded, wanted):
+@pytest.mark.parametrize("hashed", HASHES)
+@given(commits=COMMITS, folded=st.integers(0, 5), wanted=st.lists(PAIRS, max_size=8))
+def test_figures_of_items_add_up_once_each_over_those_that_count(hashed, commits, folded, wanted):
     made = named(commits)
     own = state_of(made, folded)
     live = own.of(frame(wanted)).drop_nulls("unit").select("item", "fingerprint", "unit")
     expected: Counter[str] = Counter()
-    for name, print_, unit in live.iter_rows():
+    for name, print_, unit in live.unique().iter_rows():
         (item,) = (i for i in made[int(unit)].items if (i.name, i.fingerprint) == (name, print_))
         expected.update(dict(item.counts))
-    assert dict(own.totals(live).iter_rows()) == dict(expected)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(state, "_hashed", HASHES[hashed])
+        assert dict(own.totals(live).iter_rows()) == dict(expected)
 
 
 @given(commits=COMMITS, held=st.integers(0, 12))
@@ -75,5 +78,8 @@ def test_commits_that_became_rows_say_what_they_said(commits, held):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(state, "AT_ONCE", held)
         piecemeal = State("s", made)
+    assert len(piecemeal._new) <= held
     assert {c.unit: c for c in piecemeal.commits()} == {c.unit: c for c in made}
+    every = frame([(i.name, i.fingerprint) for items in commits for i in items])
+    assert piecemeal.of(every).equals(State("s", made).of(every))  # whenever they became rows
     assert piecemeal.changes == len(made)

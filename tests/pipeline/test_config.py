@@ -28,6 +28,7 @@ def test_defaults_then_file_then_overrides(tmp_path):
         ("", ["shard.alpha=x: y: z"], "the value is not YAML"),
         ("", ["shard.alpha"], "expected stage.key=value"),
         ("", ["shard.alpha.deep=1"], "shard.alpha"),
+        ("", ["run.gpus={observe: 1}"], "run.gpus: observe can use no GPU; stages that can: caption, embed"),
         ("embed: {levels: [L0]}", [], "shard.level is L1, embed.levels are ['L0'] without it"),
     ],
 )

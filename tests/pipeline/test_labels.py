@@ -13,6 +13,7 @@ from pipeline.cli import main
 from pipeline.corpus.compact import compact as merge
 from pipeline.corpus.view import Corpus
 from pipeline.labels import LabelError, read, write
+from pipeline.labels.write import lerobot_of
 from schemas.episodes import Label
 from tests.datasets import Episode, write_dataset
 
@@ -282,6 +283,14 @@ def test_agibot_and_lerobot_come_back_too(build, cut, tmp_path):
     names = pl.read_parquet(tmp_path / "lerobot/logs/meta/subtasks.parquet")
     assert set(index["subtask_index"]) <= set(names["subtask_index"])
     assert index.filter(episode_index=0)["subtask_index"].rle().len() == expected.height
+
+
+def test_lerobots_columns_have_no_place_for_an_episode_that_is_named_by_words(monkeypatch):
+    row = {"episode_id": "lab/first_try", "start_frame": 0, "end_frame": 2, "caption": "reach"}
+    frames = {"lab/first_try": [0, 1, 2]}
+    monkeypatch.setitem(lerobot_of.__globals__, "source_frames", lambda corpus, episodes: frames)
+    with pytest.raises(LabelError, match="lab/first_try: LeRobot's columns number episodes"):
+        lerobot_of(None, [row])
 
 
 def test_only_what_people_marked_can_be_asked_for(cut, tmp_path):

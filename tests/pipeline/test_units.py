@@ -44,3 +44,5 @@ def test_cameras_of_an_episode_are_not_parted(together, lengths, apart):
     assert pl.concat(found).equals(rows)
     held = [e for some in found for e in some["episode_id"].unique()]
     assert len(held) == len(set(held))
+    if not apart:
+        assert all(some.height < together + 5 for some in found)

@@ -12,12 +12,15 @@ from schemas.ids import (
     camera_id,
     episode_id,
     episode_of,
+    event_at,
     event_id,
     key_of,
     level_of,
+    number_of,
     sample_key,
     source_of,
     split_of,
+    start_ms_of,
     unit_hash,
 )  # fmt: skip
 from schemas.reasons import Quarantined, Reason
@@ -54,7 +57,15 @@ def test_ids_are_split_as_they_are_built(source, key, level, track, ms):
     event = event_id(episode, level, ms / 1000, track)
     assert (source_of(episode), key_of(episode)) == (source, key)
     assert (source_of(event), episode_of(event), level_of(event)) == (source, episode, level)
+    assert event_at(episode, level, start_ms_of(event), track) == event
+    assert start_ms_of(event) == ms
     assert episode_of(camera_id(episode, "cam.left/x")) == episode
+
+
+def test_an_episode_has_a_number_where_its_key_is_one():
+    assert number_of("cr5_banana/000003") == 3
+    assert number_of("lab/first_try") is None
+    assert number_of("lab/\u0663") is None  # a digit, and of no number of ours
 
 
 @pytest.mark.parametrize("key", ["a-b", "a.b", "a/b", "a@b", ""])

@@ -28,6 +28,7 @@ from pipeline.recorder.tasks import TASKS, VAGUE_PHRASES, EpisodePlan
 from schemas.alignments import ALIGNMENTS, AlignmentRow
 from schemas.episodes import EPISODES, EpisodeRow
 from schemas.events import EVENTS, EventRow
+from schemas.ids import episode_id
 from schemas.signals import SIGNALS, SignalRow
 from schemas.table import Table
 from stages.caption.vlm.asking import asking
@@ -137,7 +138,7 @@ def _segmented(folder: Path, count: int) -> list[Rows | None]:
     episodes, signals, alignments, events = of(EPISODES), of(SIGNALS), of(ALIGNMENTS), of(EVENTS)
     found: list[Rows | None] = []
     for number in range(count):
-        name = f"recorded/{number:06d}"
+        name = episode_id("recorded", number)
         own = both_arms(events.get(name, []))
         found.append(Rows(episodes[name][0], signals[name], alignments[name][0], own) if own else None)
     return found

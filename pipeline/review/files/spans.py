@@ -23,7 +23,7 @@ from pipeline.corpus.view import Corpus
 from pipeline.labels import LabelError, label_studio
 from pipeline.labels.write import label_studio_of, lerobot_of, source_frames
 from pipeline.review.episode import Episodes
-from schemas.ids import episode_id, event_id, key_of, source_of
+from schemas.ids import episode_id, event_id, number_of, source_of
 from stages import storage
 from stages.review.fold import Place
 from stages.review.given import Given, parted
@@ -180,8 +180,9 @@ class Placed:
         self.corpus, self.episodes, self.places = corpus, Episodes(corpus), set(places(corpus))
         self.numbered: dict[str, list[str]] = {}
         for episode in {p[0] for p in self.places}:
-            if key_of(episode).isdigit():
-                self.numbered.setdefault(episode_id(source_of(episode), int(key_of(episode))), []).append(episode)
+            number = number_of(episode)
+            if number is not None:
+                self.numbered.setdefault(episode_id(source_of(episode), number), []).append(episode)
 
     def place(self, place: Place) -> Place | None:
         """A place of the corpus; None where it has no such one."""

@@ -3,6 +3,7 @@ changed."""
 
 from collections import Counter
 
+import numpy as np
 import polars as pl
 
 from schemas.ids import unit_hash
@@ -41,6 +42,29 @@ def test_each_copy_lies_in_a_tar_of_its_own():
     assert all(len(set(tar.events)) == len(tar.events) for tar in tars)
     for tar in tars:  # neither by name nor by cluster
         assert list(tar.events) == sorted(tar.events, key=lambda e: unit_hash(f"within:{e}", 0))
+
+
+def test_val_weighs_one():
+    rows = rows_of(dict.fromkeys(HUNDRED, 1), "val")
+    tars = place(rows, [], (), made_of(rows), ShardConfig())
+    assert {(tar.kind, weight) for tar in tars for weight in tar.weights} == {("val", 1.0)}
+    assert set(weights(rows, [(f"val-{n}.tar", tar) for n, tar in enumerate(tars)])["weight"]) == {1.0}
+
+
+def test_episodes_are_dealt_in_an_order_that_is_drawn_eight_neighbours_together(monkeypatch):
+    rows = rows_of(dict.fromkeys((f"s/{i:06d}/L1/0" for i in range(40)), 1))
+    rows = rows.with_columns(vl_cluster=pl.int_range(40, dtype=pl.Int32))  # tells which event it is
+    dealt: list[int] = []
+
+    def deal(vl, action, row, count):
+        dealt.extend(vl.tolist())
+        return np.zeros(len(vl), dtype=np.int64)
+
+    monkeypatch.setattr("stages.shard.place.deal", deal)
+    place(rows, [], (), made_of(rows), ShardConfig())
+    groups = sorted(range(5), key=lambda n: unit_hash(f"order:s/{n}", 0))
+    assert groups != sorted(groups)
+    assert dealt == [8 * group + i for group in groups for i in range(8)]
 
 
 def test_with_an_index_each_event_lies_in_one_tar():
