@@ -89,8 +89,8 @@ class Plan:
             left = found.join(open_ones, on=["item", "fingerprint"], how="semi")["item"].implode()
             if not len(left[0]):
                 return found
-            print_ = pl.col("fingerprint").map_elements(lambda p: fingerprint(p, stage.again), pl.String)
-            again = pl.when(pl.col("item").is_in(left)).then(print_).otherwise(pl.col("fingerprint"))
+            digest = pl.col("fingerprint").map_elements(lambda p: fingerprint(p, stage.again), pl.String)
+            again = pl.when(pl.col("item").is_in(left)).then(digest).otherwise(pl.col("fingerprint"))
             found = found.with_columns(fingerprint=again)
 
     def missing(self, stage: Stage[Any, Any]) -> pl.DataFrame:
@@ -123,8 +123,8 @@ class Plan:
         return dict(rows.select("item", "fingerprint").iter_rows())
 
     def last(self, stage: Stage[Any, Any]) -> pl.DataFrame:
-        print_ = self._serving.get(stage.name)
-        pairs = [] if print_ is None else [(CORPUS, print_)]
+        digest = self._serving.get(stage.name)
+        pairs = [] if digest is None else [(CORPUS, digest)]
         return pl.DataFrame(pairs, schema={"item": pl.String, "fingerprint": pl.String}, orient="row")
 
     @cached_property
@@ -148,8 +148,8 @@ class Plan:
         done = self._serving
         for stage in self.stages:
             if stage.name in self.wanted and stage.scope is Scope.CORPUS:
-                for print_ in self.alive(stage)["fingerprint"].to_list():  # one at most
-                    done[stage.name] = print_
+                for digest in self.alive(stage)["fingerprint"].to_list():  # one at most
+                    done[stage.name] = digest
         return done
 
     def done(self, stage: Stage[Any, Any], items: pl.DataFrame) -> bool:
@@ -304,10 +304,10 @@ class Plan:
         none."""
         cameras = self.survey.cameras.select("item", "episode_id")
         done = looked_up(cameras, alive.select("item", "fingerprint"), ["item"])
-        print_ = pl.col("fingerprint")
+        digest = pl.col("fingerprint")
         each = pl.concat(
             some.group_by("episode_id", maintain_order=True).agg(
-                print_.is_not_null().all().alias("all"), print_.str.join(" ").alias(column)
+                digest.is_not_null().all().alias("all"), digest.str.join(" ").alias(column)
             )
             for some in _by_episode(done)
         )

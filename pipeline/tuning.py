@@ -92,7 +92,7 @@ def written(model: SegmentModel) -> str:
     return head + yaml.safe_dump(model.model_dump(mode="json"), sort_keys=False, width=110)
 
 
-def told(model: SegmentModel) -> list[str]:
+def summary(model: SegmentModel) -> list[str]:
     """Lines for people: what was tried, what won, what it says."""
     names = {"untuned": "untuned", "scale": "scale and delay alone", "weights": "weights of evidence"}
     lines = ["boundary F1 at 0.5 s on episodes left out, with 95 % intervals:"]

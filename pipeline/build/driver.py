@@ -290,7 +290,7 @@ def record_plan(plan: Plan, release: str | None, complete: bool) -> None:
     """
     root = plan.ledger.root
     frames = [record.rows_of(name, wanted) for name, wanted in plan.wanted.items()]
-    lost = [(SURVEY, item, print_) for lost in plan.survey.refused for item, print_ in lost.items()]
+    lost = [(SURVEY, item, digest) for lost in plan.survey.refused for item, digest in lost.items()]
     frames.append(pl.DataFrame(lost, schema=record.SCHEMA, orient="row"))
     if any(s.name not in plan.wanted for s in plan.stages) or release is None:
         with suppress(record.NoCorpus, record.DamagedPlan):

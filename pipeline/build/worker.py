@@ -114,7 +114,7 @@ def publish(unit: Unit[Any], context: Context, outcome: Outcome, counts: dict[st
     ]
     declared = {t.name: t for t in context.stage.writes}
     tables = {declared[name]: rows for name, rows in outcome.rows.items()} | {QUARANTINE: refused}
-    items = [Item(name, print_, _status(outcome, name), outcome.counts.get(name, {})) for name, print_ in unit.items]
+    items = [Item(name, digest, _status(outcome, name), outcome.counts.get(name, {})) for name, digest in unit.items]
     files = {name: PartFile(f.path, 0, f.bytes, f.sha256) for name, f in outcome.files.items()}
     return Ledger(context.root).publish(unit.stage, items, tables, counts, outcome.blobs, files)
 

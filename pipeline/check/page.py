@@ -1,6 +1,6 @@
 """What `corpus check` saw, as one HTML page: verdicts, signals, first cuts, pictures.
 
-In: verdicts and what was looked at. Out: text; everything it shows is inside it.
+In: verdicts and what was seen at. Out: text; everything it shows is inside it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pipeline.check.look import Looked
+from pipeline.check.inspection import Inspection
 from pipeline.check.plots import course, figure
 from pipeline.check.verdict import Verdict
 from stages.ingest.inference.arms import Finding
 
 
-def render(found: Sequence[tuple[Verdict, Looked | None, Sequence[Finding]]]) -> str:
+def render(found: Sequence[tuple[Verdict, Inspection | None, Sequence[Finding]]]) -> str:
     """One section a source."""
     template = (files("pipeline.check") / "templates" / "check.html.j2").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
@@ -30,23 +30,23 @@ def render(found: Sequence[tuple[Verdict, Looked | None, Sequence[Finding]]]) ->
         {
             "verdict": verdict,
             "findings": [str(f) for f in findings],
-            "looked": looked,
-            "plots": _plots(looked) if looked else [],
-            "cuts": _cuts(looked) if looked else [],
-            "strips": [(n, [_jpeg(p) for p in pictures]) for n, pictures in looked.pictures.items()] if looked else [],
+            "seen": seen,
+            "plots": _plots(seen) if seen else [],
+            "cuts": _cuts(seen) if seen else [],
+            "strips": [(n, [_jpeg(p) for p in pictures]) for n, pictures in seen.pictures.items()] if seen else [],
         }
-        for verdict, looked, findings in found
+        for verdict, seen, findings in found
     ]
     return environment.from_string(template).render(version=version("event-corpus"), sources=sources)
 
 
-def _plots(looked: Looked) -> list[tuple[str, str, str]]:
+def _plots(seen: Inspection) -> list[tuple[str, str, str]]:
     """(stream, what is shown, SVG)."""
-    if looked.episode is None:
+    if seen.episode is None:
         return []
-    span = looked.episode["t0"], looked.episode["t1"]
+    span = seen.episode["t0"], seen.episode["t1"]
     found = []
-    for name, signal in looked.signals.items():
+    for name, signal in seen.signals.items():
         if signal.kind in ("state", "action", "extra", "orientation"):
             continue
         text, values = course(signal)
@@ -54,10 +54,10 @@ def _plots(looked: Looked) -> list[tuple[str, str, str]]:
     return found
 
 
-def _cuts(looked: Looked) -> list[tuple[str, float, float]]:
+def _cuts(seen: Inspection) -> list[tuple[str, float, float]]:
     """(primitive, start in percent, length in percent) of the first episode's L1 events."""
-    end = max((e["end_s"] for e in looked.events), default=0.0)
-    return [(e["primitive"], 100 * e["start_s"] / end, 100 * (e["end_s"] - e["start_s"]) / end) for e in looked.events]
+    end = max((e["end_s"] for e in seen.events), default=0.0)
+    return [(e["primitive"], 100 * e["start_s"] / end, 100 * (e["end_s"] - e["start_s"]) / end) for e in seen.events]
 
 
 def _jpeg(picture: npt.NDArray[np.uint8]) -> str:

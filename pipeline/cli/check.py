@@ -15,7 +15,7 @@ from pipeline.cli.errors import mendable
 from stages.text import printable
 
 if TYPE_CHECKING:
-    from pipeline.check.look import Looked
+    from pipeline.check.inspection import Inspection
     from pipeline.check.verdict import Verdict
     from stages.ingest.inference.arms import Finding
     from stages.ingest.survey import Survey
@@ -46,31 +46,31 @@ def check(
     """Read a bounded part of each source and say what a build would make of it: green, yellow or red, why, and what to
     type next. Writes nothing but what is asked for. Exits with 0, 2 on red, 1 on yellow with --strict."""
     from pipeline.check import page
-    from pipeline.check.look import look
+    from pipeline.check.inspection import inspect
     from pipeline.check.verdict import Figures, lines, of_source, rights_for_nobody, rights_lines, worst
     from stages.ingest import INGEST
     from stages.ingest.survey import survey
 
     config = configs.load(path, overrides)
     found, certainty = survey(sources, config.of(INGEST)), config.of(INGEST).certainty
-    told: list[tuple[Verdict, Looked | None, Sequence[Finding]]] = []
+    told: list[tuple[Verdict, Inspection | None, Sequence[Finding]]] = []
     for lost in found.lost:
         verdict = of_source(lost.source, None, (), (), Figures(), certainty, lost.error.message)
         told.append((verdict, None, ()))
         _say(lines(verdict))
     for name, dataset in found.datasets.items():
-        looked = look(found, name, config)
+        seen = inspect(found, name, config)
         layout, findings = found.layouts[name], found.findings[name]
         notes = [*found.notes[name], *dataset.notes, *dataset.lost_entries.values()]
         rights = found.rights[name]
-        verdict = of_source(name, layout, findings, notes, looked.figures, certainty, rights=rights)
-        told.append((verdict, looked, findings))
+        verdict = of_source(name, layout, findings, notes, seen.figures, certainty, rights=rights)
+        told.append((verdict, seen, findings))
         how = f"profile {layout.profile}" if not layout.inferred else "no profile fits"
-        _say([f"source     {name}: {looked.listed} episodes, {dataset.format}, robot {dataset.robot}, {how}"])
+        _say([f"source     {name}: {seen.listed} episodes, {dataset.format}, robot {dataset.robot}, {how}"])
         _say(rights_lines(rights))
         _say(f"           told: {finding}" for finding in findings)
-        _say(_streams(looked))
-        _say(_aside(looked))
+        _say(_streams(seen))
+        _say(_aside(seen))
         _say(lines(verdict))
     cameras = set(found.cameras["camera"]) | {c.name for own in found.listed.values() for c in own.make(0).cameras}
     _say(f"config     {line}" for line in rights_for_nobody(config.of(INGEST), found))
@@ -86,33 +86,33 @@ def check(
     sys.exit(1 if strict and level == "yellow" else CODES[level])
 
 
-def _streams(looked: Looked) -> Iterator[str]:
+def _streams(seen: Inspection) -> Iterator[str]:
     """What was found in the first sound episode, with its course over time."""
     from pipeline.check.plots import course, spark
 
-    if looked.episode is None:
+    if seen.episode is None:
         return
-    yield f"           episode {looked.episode['episode_key']}, {looked.episode['t1'] - looked.episode['t0']:.1f} s"
-    for name, signal in looked.signals.items():
+    yield f"           episode {seen.episode['episode_key']}, {seen.episode['t1'] - seen.episode['t0']:.1f} s"
+    for name, signal in seen.signals.items():
         if signal.kind in ("extra", "orientation"):
             continue
         text, values = course(signal)
         yield f"           {name:<24} {signal.values.shape[1]:>3} wide: {text}"
         yield f"           {'':<24} {spark(values)}"
-    shares = looked.figures
+    shares = seen.figures
     if shares.seconds:
         rest, unknown = shares.idle / shares.seconds, shares.unknown / shares.seconds
-        first = ", ".join(e["primitive"] for e in looked.events[:12])
+        first = ", ".join(e["primitive"] for e in seen.events[:12])
         yield f"           L1 events: {rest:.0%} of the time at rest, {unknown:.0%} unknown; of this episode: {first}"
-    for (mark, value), number in sorted(looked.marks.items())[:12]:
-        yield f"           mark {mark} = {value}: {number} of {looked.figures.episodes} episodes read (ingest.where)"
-    if looked.told:
-        yield f"           {looked.told} of {looked.figures.episodes} bring spans of their own (instructions), as L2"
+    for (mark, value), number in sorted(seen.marks.items())[:12]:
+        yield f"           mark {mark} = {value}: {number} of {seen.figures.episodes} episodes read (ingest.where)"
+    if seen.told:
+        yield f"           {seen.told} of {seen.figures.episodes} bring spans of their own (instructions), as L2"
 
 
-def _aside(looked: Looked) -> Iterator[str]:
+def _aside(seen: Inspection) -> Iterator[str]:
     """How many of the episodes that were read each check would set aside."""
-    figures = looked.figures
+    figures = seen.figures
     for reason, number in sorted(figures.aside.items(), key=lambda r: -r[1]):
         said = f"{number} of {figures.episodes} read, {reason}: {figures.examples[reason]}"
         yield f"           would be set aside: {said}"

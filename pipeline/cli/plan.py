@@ -79,13 +79,13 @@ def plan(
 def budget(corpora: tuple[str, ...], samples: int, out: str, file: str | None, values: tuple[str, ...]) -> None:
     """Agree on one balance over corpora that share centroids, from their releases' cells.parquet alone."""
     from pipeline import config
-    from pipeline.release.budget import NotComparable, budgets, told
+    from pipeline.release.budget import NotComparable, budgets, cells_of
     from stages.balance.figures import gini
     from stages.shard import SHARD
 
     asked = config.load(file, values).of(SHARD)
     try:
-        found, agreed = budgets([told(root) for root in corpora], samples, asked)
+        found, agreed = budgets([cells_of(root) for root in corpora], samples, asked)
     except (NotComparable, ValueError) as error:
         raise click.ClickException(str(error)) from error
     for number, (root, own) in enumerate(zip(corpora, found, strict=True)):

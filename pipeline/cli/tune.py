@@ -53,7 +53,7 @@ def tune_segment(root: str, files: tuple[str, ...], reviewed: bool, level: str |
         click.echo(f"not used: {len(lesson.refused) - SHOWN} more")
     model = tune(lesson.episodes, lesson.level, lesson.config)
     storage.write_bytes(storage.normalise(target), tuning.written(model).encode())
-    for line in tuning.told(model):
+    for line in tuning.summary(model):
         click.echo(printable(line))
     if model.kind == "nothing":
         click.echo(f"{target} changes nothing")

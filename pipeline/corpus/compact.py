@@ -71,7 +71,7 @@ def small_parts(corpus: Corpus, episodes: int) -> int:
 
 def _groups(corpus: Corpus, stage: str, commits: Sequence[Commit], episodes: int) -> Iterator[list[Small]]:
     """Neighbouring small commits (half a part or less), as many as fit in one part; two at least."""
-    wanted = {item: (print_, unit) for item, print_, _, unit in corpus.done(stage).iter_rows()}
+    wanted = {item: (digest, unit) for item, digest, _, unit in corpus.done(stage).iter_rows()}
     small = []
     for commit in commits:
         if any(i.name not in wanted for i in commit.items):

@@ -26,7 +26,7 @@ class NotComparable(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class CorpusCells:
     """What a corpus tells the others: its cells, sha256 of its centroids, level and trees of its clusters."""
 
     root: str
@@ -36,7 +36,7 @@ class Told:
     groups: dict[str, list[int]]
 
 
-def told(root: str) -> Told:
+def cells_of(root: str) -> CorpusCells:
     """Raises NotComparable, NoCorpus."""
     corpus = Corpus(root)
     release = corpus.manifest["release"]
@@ -50,10 +50,10 @@ def told(root: str) -> Told:
         pl.read_parquet(storage.read_bytes(storage.join(folder, f"{n}.parquet"))) for n in ("cells", "clusters")
     )
     groups = {s: clusters.filter(space=s).sort("cluster")["group"].to_list() for s in ("vl", "action")}
-    return Told(root, cells, about["clusters_sha256"], about["config"]["shard"]["level"], groups)
+    return CorpusCells(root, cells, about["clusters_sha256"], about["config"]["shard"]["level"], groups)
 
 
-def budgets(corpora: Sequence[Told], samples: int, config: ShardConfig) -> tuple[list[pl.DataFrame], Agreement]:
+def budgets(corpora: Sequence[CorpusCells], samples: int, config: ShardConfig) -> tuple[list[pl.DataFrame], Agreement]:
     """KEY, copies, model, level of each corpus, and the balance of all together. Raises NotComparable, ValueError."""
     first = corpora[0]
     for other in corpora[1:]:

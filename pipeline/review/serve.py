@@ -100,7 +100,7 @@ def opened(corpus: Corpus, store: Store, access: Access, gold: Sequence[str] = (
     return Server(review, access, corpus.level(), storage.name_of(corpus.root), in_charge)
 
 
-def told(gold: Gold) -> list[str]:
+def gold_lines(gold: Gold) -> list[str]:
     """What there is of gold, and what cannot be used."""
     if not gold.answers:
         return []
@@ -174,7 +174,7 @@ class Beside(threading.Thread):
         self._try(self._learn, server)  # else the page would say that nothing was judged yet
         self.server, self.app.app = server, answers(server)
         self.say(f"{len(server.review.catalogue)} events, read in {time.monotonic() - began:.1f} s")
-        for line in told(server.review.gold):
+        for line in gold_lines(server.review.gold):
             self.say(line)
         due = time.monotonic()  # at once: a build may have ended while this one was read
         while not self.ended.wait(max(0.0, min(due - time.monotonic(), LEARN_S))):

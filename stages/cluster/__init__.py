@@ -81,9 +81,9 @@ def _serving(plan: Plan, wanted: pl.DataFrame) -> pl.DataFrame:
     return wanted if changed_share(plan, fitted) >= plan.config(FIT).refit_share else earlier
 
 
-def path_of(print_: str) -> str:
+def path_of(digest: str) -> str:
     """Where the model of a fit lies in a corpus."""
-    return f"models/clusters-{print_}.npz"
+    return f"models/clusters-{digest}.npz"
 
 
 def changed_share(plan: Plan, fitted: pl.DataFrame) -> float:

@@ -33,9 +33,9 @@ FOR_AXES = 20_000  # vectors of a level that principal components are computed f
 
 def fit_model(unit: Unit[FitWork], work: Workspace, config: ClusterConfig) -> Outcome:
     """Fit both clusterings of each level on a sample, or take those that the configuration names."""
-    outcome, (name, print_) = Outcome(), unit.items[0]
+    outcome, (name, digest) = Outcome(), unit.items[0]
     events = _events(work)
-    path = path_of(print_)
+    path = path_of(digest)
     model, blob = _model(work, path, events, config)
     outcome.blobs["model"] = (path, blob)
     outcome.add(FITTED, _rows(events, unit.payload))

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError
 
 from stages import bounded, storage
 from stages.ingest.inference.units import unit_of
-from stages.ingest.look import Look
+from stages.ingest.probe import Probe
 from stages.ingest.streams import MOTION, Arm, Frozen, Kind, Layout, Stream
 from stages.sources.protocol import Dataset, Feature, SourceError
 
@@ -154,7 +154,7 @@ def unresolved(profile: Profile, layout: Layout, dataset: Dataset) -> str | None
     return None
 
 
-def resolve(profile: Profile, dataset: Dataset, look: Look) -> Layout:
+def resolve(profile: Profile, dataset: Dataset, probe: Probe) -> Layout:
     """Places, units and ranges of a profile in this dataset; streams that the dataset lacks are left out."""
     features = {f.column: f for f in dataset.features}
     streams = []
@@ -162,7 +162,7 @@ def resolve(profile: Profile, dataset: Dataset, look: Look) -> Layout:
         for kind in KINDS:
             for selector in getattr(spec, kind):
                 places = _places(selector, features, dataset)
-                stream = _stream(kind, arm, selector, places, dataset, look) if places else None
+                stream = _stream(kind, arm, selector, places, dataset, probe) if places else None
                 if stream is not None:
                     streams.append(stream)
                     break
@@ -178,10 +178,10 @@ def resolve(profile: Profile, dataset: Dataset, look: Look) -> Layout:
     )
 
 
-def _stream(kind: Kind, arm: Arm, selector: Selector, places: Places, dataset: Dataset, look: Look) -> Stream | None:
+def _stream(kind: Kind, arm: Arm, selector: Selector, places: Places, dataset: Dataset, probe: Probe) -> Stream | None:
     if not kind.startswith("gripper"):
         guessed = selector.unit == "auto"
-        unit = unit_of(kind, places, dataset, look)[0] if guessed else selector.unit
+        unit = unit_of(kind, places, dataset, probe)[0] if guessed else selector.unit
         return Stream(kind=kind, arm=arm, places=places, unit=unit, guessed=guessed)
     if selector.open is not None and selector.closed is not None:
         opened, closed = _each(selector.open, len(places)), _each(selector.closed, len(places))
@@ -190,7 +190,7 @@ def _stream(kind: Kind, arm: Arm, selector: Selector, places: Places, dataset: D
         if any(o == c for o, c in zip(opened, closed, strict=True)):
             raise SourceError(f"{selector.column}: a gripper's open and closed are both {opened[0]:g} in the profile")
         return Stream(kind=kind, arm=arm, places=places, unit="1", open=opened, closed=closed)
-    ends = [look.range_of(*place) for place in places] if selector.observed else [None]
+    ends = [probe.range_of(*place) for place in places] if selector.observed else [None]
     found = [e for e in ends if e is not None]
     if len(found) < len(places):
         return None

@@ -29,7 +29,7 @@ def command(
 ) -> int:
     """name: with which an error begins."""
     try:
-        print(told(train(list(shards), load(config, overrides), out, resume=resume)))
+        print(summary(train(list(shards), load(config, overrides), out, resume=resume)))
     except KeyboardInterrupt:
         return STOPPED
     except MENDABLE as error:
@@ -38,7 +38,7 @@ def command(
     return 0
 
 
-def told(outcome: Outcome) -> str:
+def summary(outcome: Outcome) -> str:
     """What a run came to, whether or not it is better than what needs no model."""
     if not outcome.scores:
         return "The release has no val split: nothing says what the model is worth on events it has not seen."

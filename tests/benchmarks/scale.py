@@ -163,12 +163,12 @@ def _commits(stage: str, wanted: pl.DataFrame, table: str, media: bool, first: i
         unit = f"{number:016x}"
         files = {table: PartFile(f"tables/{table}/{unit}-00000000.parquet", rows.height, 1000, "0" * 64)}
         items = []
-        for item, print_ in rows.select("item", "fingerprint").iter_rows():
-            items.append(Item(item, print_, "ok", counts))
+        for item, digest in rows.select("item", "fingerprint").iter_rows():
+            items.append(Item(item, digest, "ok", counts))
             if media:
                 for end in ("mp4", "jpg"):
-                    path = f"media/{item.replace('@', '/')}-{print_[:8]}.{end}"
-                    files[path] = PartFile(path, 0, 1000, print_ * 4)
+                    path = f"media/{item.replace('@', '/')}-{digest[:8]}.{end}"
+                    files[path] = PartFile(path, 0, 1000, digest * 4)
         yield Commit(stage, unit, tuple(items), files, {"seconds": 1.0, "peak_bytes": 3e8})
 
 

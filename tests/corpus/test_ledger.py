@@ -32,8 +32,8 @@ def caption(episode: str, text: str) -> dict:
     return {**row, **numbers, "source": "signals", "confidence": None, "phrasings": []}
 
 
-def publish(ledger: Ledger, names: list[str], print_: str = "f", text: str = "t") -> Commit:
-    items = [Item(n, print_) for n in names]
+def publish(ledger: Ledger, names: list[str], digest: str = "f", text: str = "t") -> Commit:
+    items = [Item(n, digest) for n in names]
     return ledger.publish("caption", items, {CAPTIONS: [caption(n, text) for n in names]}, {"seconds": 1.0})
 
 

@@ -64,8 +64,8 @@ def test_figures_of_items_add_up_once_each_over_those_that_count(hashed, commits
     own = state_of(made, folded)
     live = own.of(frame(wanted)).drop_nulls("unit").select("item", "fingerprint", "unit")
     expected: Counter[str] = Counter()
-    for name, print_, unit in live.unique().iter_rows():
-        (item,) = (i for i in made[int(unit)].items if (i.name, i.fingerprint) == (name, print_))
+    for name, digest, unit in live.unique().iter_rows():
+        (item,) = (i for i in made[int(unit)].items if (i.name, i.fingerprint) == (name, digest))
         expected.update(dict(item.counts))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(state, "_hashed", HASHES[hashed])

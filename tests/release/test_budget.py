@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from pipeline.cli.main import main
 from pipeline.corpus.view import Corpus
-from pipeline.release.budget import NotComparable, budgets, told
+from pipeline.release.budget import NotComparable, budgets, cells_of
 from stages.shard import ShardConfig
 from tests.datasets import Episode, write_dataset
 
@@ -29,7 +29,7 @@ def pair(build, tmp_path_factory) -> tuple[Path, Path, Path]:
 
 def test_budgets_add_up_to_what_was_asked_in_proportion_to_what_each_has(pair):
     _, a, b = pair
-    both = [told(str(a)), told(str(b))]
+    both = [cells_of(str(a)), cells_of(str(b))]
     found, agreed = budgets(both, 20, ShardConfig(alpha=1.0, recovery_share=0.0))
     assert sum(int(own["copies"].sum()) for own in found) == 20
     events = [int(one.cells["n"].sum()) for one in both]
@@ -58,7 +58,7 @@ def test_corpora_with_other_clusters_cannot_agree(pair, build):
     folder, a, _ = pair
     build([folder / "two"], folder / "c", *OPTIONS)
     with pytest.raises(NotComparable, match=r"has other clusters than .*cluster\.centroids"):
-        budgets([told(str(a)), told(str(folder / "c"))], 20, ShardConfig())
+        budgets([cells_of(str(a)), cells_of(str(folder / "c"))], 20, ShardConfig())
     run = CliRunner().invoke(main, ["budget", str(a), str(folder / "c"), "--samples", "20"])
     assert run.exit_code != 0
     assert "has other clusters" in run.output

@@ -1,6 +1,6 @@
 """The arms of a robot among the values of its log: by names, else by the width of what has none.
 
-In: named values and a look at the dataset. Out: {arm: its values}, and findings.
+In: named values and a probe of the dataset. Out: {arm: its values}, and findings.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from stages.ingest.inference.names import LEFT, NUMBERED, RIGHT, Named
-from stages.ingest.look import Look
+from stages.ingest.probe import Probe
 from stages.ingest.streams import Arm
 
 BY_NAME, BY_WIDTH, ONLY_ONE = 0.97, 0.8, 0.9  # how sure the arms are
@@ -34,7 +34,7 @@ class Finding:
         return f"{self.what} ({self.sure:.2f})" + (f": {'; '.join(self.because)}" if self.because else "")
 
 
-def arms_of(values: Sequence[Named], look: Look, findings: list[Finding]) -> dict[Arm, list[Named]]:
+def arms_of(values: Sequence[Named], probe: Probe, findings: list[Finding]) -> dict[Arm, list[Named]]:
     """{arm: its values}, by the names of the values, else by the width of what has none."""
     moving = [v for v in values if v.role not in ("rate", "force", "body")]
     said = sorted({v.arm for v in moving if v.arm})
@@ -49,7 +49,7 @@ def arms_of(values: Sequence[Named], look: Look, findings: list[Finding]) -> dic
     if said in (["left"], ["right"]):
         findings.append(Finding(f"one arm, the {said[0]} one", ONLY_ONE, ("names say so",)))
         return {"left" if said == ["left"] else "right": list(values)}
-    halves = _halves(moving, look)
+    halves = _halves(moving, probe)
     if halves is not None:
         findings.append(Finding("two arms, the first half of each column is left", BY_WIDTH, ("by width",)))
         return halves
@@ -57,7 +57,7 @@ def arms_of(values: Sequence[Named], look: Look, findings: list[Finding]) -> dic
     return {"single": list(values)}
 
 
-def _halves(values: Sequence[Named], look: Look) -> dict[Arm, list[Named]] | None:
+def _halves(values: Sequence[Named], probe: Probe) -> dict[Arm, list[Named]] | None:
     """Values without an arm, of columns that hold the same twice; None where they do not look like that."""
     columns: dict[str, list[Named]] = {}
     for value in values:
@@ -72,17 +72,17 @@ def _halves(values: Sequence[Named], look: Look) -> dict[Arm, list[Named]] | Non
     (own, *_) = jointed
     half = len(own) // 2
     gripped = [c for c, o in even.items() if o[0].role == "gripper" and len(o) == 2]
-    alike = gripped or (len(own) in (12, 14, 16) and all(flips(v, look) for v in (own[half - 1], own[-1])))
-    if not alike and not (len(own) == 14 and _same_ends(own, half, look)):
+    alike = gripped or (len(own) in (12, 14, 16) and all(flips(v, probe) for v in (own[half - 1], own[-1])))
+    if not alike and not (len(own) == 14 and _same_ends(own, half, probe)):
         return None
     left = [v for o in even.values() for v in o[: len(o) // 2]]
     right = [v for o in even.values() for v in o[len(o) // 2 :]]
     return {"left": left, "right": right}
 
 
-def _same_ends(own: Sequence[Named], half: int, look: Look) -> bool:
+def _same_ends(own: Sequence[Named], half: int, probe: Probe) -> bool:
     """Whether the last values of both halves stay within the same share of what the others do: grippers do."""
-    ranges = [look.range_of(*v.place) for v in own]
+    ranges = [probe.range_of(*v.place) for v in own]
     ends = [ranges[half - 1], ranges[-1]]
     return all(r is not None and r[0] >= -0.1 and r[1] <= 1.1 for r in ends)
 
@@ -108,10 +108,10 @@ def of_arm(values: Sequence[Named], arm: str, arms: Sequence[str]) -> list[Named
     return found
 
 
-def flips(value: Named, look: Look) -> bool:
+def flips(value: Named, probe: Probe) -> bool:
     """At least 80 % of the values lie within 10 % of the smallest or the largest, and both levels are used."""
-    ends = look.range_of(*value.place)
-    rows = look.values(value.column)
+    ends = probe.range_of(*value.place)
+    rows = probe.values(value.column)
     if ends is None or not rows:
         return False
     level = (np.concatenate([r[:, value.index] for r in rows]) - ends[0]) / (ends[1] - ends[0])

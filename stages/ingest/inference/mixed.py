@@ -1,6 +1,6 @@
 """Whether two robots lie in one dataset, padded to the width of the wider one.
 
-In: a look at the state. Out: what shows it, or nothing. Values that are exactly zero all through some episodes, and
+In: a probe of the state. Out: what shows it, or nothing. Values that are exactly zero all through some episodes, and
 move in others, are padding: an arm that rests logs its noise.
 """
 
@@ -10,15 +10,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stages.ingest.look import Look
+from stages.ingest.probe import Probe
 
 PADDED = 3  # values that are zero in some episodes and move in others
 
 
-def padded(columns: Sequence[str], look: Look) -> str | None:
+def padded(columns: Sequence[str], probe: Probe) -> str | None:
     """What to tell, or None."""
     for column in columns:
-        episodes = [e for e in look.values(column) if len(e)]
+        episodes = [e for e in probe.values(column) if len(e)]
         if len(episodes) < 2:
             continue
         zero = np.array([(e == 0).all(axis=0) for e in episodes])

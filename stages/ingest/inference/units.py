@@ -1,7 +1,7 @@
 """In which unit values are: from what the source says, from names, from their range.
 
-In: a stream's places and a look at the dataset. Out: (unit, why). A range can rule a unit out, and seldom prove one: an
-arm that stays within one radian may as well be logged in shares of its range. What is not told is `raw`.
+In: a stream's places and a probe of the dataset. Out: (unit, why). A range can rule a unit out, and seldom prove one:
+an arm that stays within one radian may as well be logged in shares of its range. What is not told is `raw`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stages.ingest.look import Look
+from stages.ingest.probe import Probe
 from stages.sources.protocol import Dataset
 
 SAID = {
@@ -27,18 +27,18 @@ NEAR_ZERO = 30.0  # an arm whose joints all stay above counts from elsewhere: ti
 REACH_M = (0.03, 4.0)  # between which the position of an arm's tip spans, m
 
 
-def unit_of(kind: str, places: Sequence[tuple[str, int]], dataset: Dataset, look: Look) -> tuple[str, str]:
+def unit_of(kind: str, places: Sequence[tuple[str, int]], dataset: Dataset, probe: Probe) -> tuple[str, str]:
     """(rad, deg, percent, m, mm or raw; what says so)."""
     said = _said(kind, places, dataset)
     if said:
         return said
-    ranges = [r for r in (look.range_of(*place) for place in places) if r is not None]
+    ranges = [r for r in (probe.range_of(*place) for place in places) if r is not None]
     if not ranges:
         return "raw", "none of its values changes"
     most = max(max(abs(low), abs(high)) for low, high in ranges)
     widest = max(high - low for low, high in ranges)
     if kind == "joints":
-        if _standardised(places, look):
+        if _standardised(places, probe):
             return "raw", "each value has mean 0 and deviation 1: it was standardised"
         if RAD < most <= 1.05 * TURN:
             return "rad", f"values reach {most:.3g}: more than a share of a range, less than a turn"
@@ -53,10 +53,10 @@ def unit_of(kind: str, places: Sequence[tuple[str, int]], dataset: Dataset, look
     return "raw", f"values reach {most:.4g}, which fits several units"
 
 
-def _standardised(places: Sequence[tuple[str, int]], look: Look) -> bool:
+def _standardised(places: Sequence[tuple[str, int]], probe: Probe) -> bool:
     found = []
     for column, index in places:
-        rows = [v[:, index] for v in look.values(column) if len(v)]
+        rows = [v[:, index] for v in probe.values(column) if len(v)]
         values = np.concatenate(rows) if rows else np.zeros(0)
         if len(values) and np.ptp(values) > 0:
             found.append(abs(float(values.mean())) < 0.05 and abs(float(values.std()) - 1.0) < 0.05)

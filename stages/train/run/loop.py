@@ -349,7 +349,7 @@ def validate(run: Run, stage: str, metrics: Metrics | None, progress: Progress) 
             continue
         score = scored(run.model, run.val, what, run.config.run.sample_steps, run.source.facts.mean_action)
         run.scores[what] = score
-        progress.line(f"step {run.place.step:,}, validation, {score.told()}")
+        progress.line(f"step {run.place.step:,}, validation, {score.summary()}")
         if metrics is not None:
             figures = {f"val/{what}": score.error, f"val/{what}_baseline": score.baseline}
             metrics.write(run.place.step, stage, figures)

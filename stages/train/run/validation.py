@@ -33,7 +33,7 @@ class Score:
     def beats(self) -> bool:
         return self.error < self.baseline
 
-    def told(self) -> str:
+    def summary(self) -> str:
         name = {"video": "copying the last picture", "action": "the mean action"}[self.what]
         if not self.values:
             return f"{self.what}: the val split has nothing to hold it to"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stages.ingest.inference.guess import Guess, infer
 from stages.ingest.inference.names import named
 from stages.ingest.inference.units import unit_of
-from stages.ingest.look import Look
+from stages.ingest.probe import Probe
 from stages.ingest.profile import choose, resolve
 from stages.ingest.roles import state_and_action
 from stages.sources.lerobot.dataset import LeRobotDataset
@@ -27,20 +27,20 @@ Columns = Mapping[str, Sequence[np.ndarray]]
 
 def looked(
     columns: Columns, names: Mapping[str, Sequence[str]] | None = None, robot: str = "?"
-) -> tuple[Dataset, Look]:
+) -> tuple[Dataset, Probe]:
     """A dataset whose episodes are these: {column: float64[T, D] of each}."""
     names = names or {}
     features = tuple(Feature(c, v[0].shape[1], tuple(names.get(c, ()))) for c, v in columns.items())
     dataset = LeRobotDataset("d", "/d", "v2.1", robot, FPS, features, {}, {}, {})
-    look = Look(dataset, ())
+    probe = Probe(dataset, ())
     times = [np.arange(len(e)) / FPS for e in next(iter(columns.values()))]
-    look._read = [({c: v[i] for c, v in columns.items()}, dict.fromkeys(columns, times[i])) for i in range(len(times))]
-    return dataset, look
+    probe._read = [({c: v[i] for c, v in columns.items()}, dict.fromkeys(columns, times[i])) for i in range(len(times))]
+    return dataset, probe
 
 
 def guess(columns: Columns, names: Mapping[str, Sequence[str]] | None = None) -> Guess | None:
-    dataset, look = looked(columns, names)
-    return infer(dataset, look, *state_and_action(dataset.features, "d"), SURE)
+    dataset, probe = looked(columns, names)
+    return infer(dataset, probe, *state_and_action(dataset.features, "d"), SURE)
 
 
 def streams(columns: Columns, names: Mapping[str, Sequence[str]] | None = None) -> dict[str, tuple]:
@@ -193,15 +193,15 @@ def test_angles_that_reach_beyond_a_turn_are_not_called_radians():
 
 
 def test_statistics_that_the_rows_contradict_are_not_believed():
-    dataset, look = looked({"c": [picking(0)]})
+    dataset, probe = looked({"c": [picking(0)]})
     for low, high in ((-1.0, 1.0), (5.0, 5.0), (9.0, -9.0), (-50.0, 9000.0)):
         told = LeRobotDataset("d", "/d", "v2.1", "?", FPS, dataset.features, {}, {"c": ((low,) * 6, (high,) * 6)}, {})
-        held = Look(told, ())
-        held._read = look._read
+        held = Probe(told, ())
+        held._read = probe._read
         assert held.range_of("c", 5) == pytest.approx((picking(0)[:, 5].min(), picking(0)[:, 5].max()))
     told = LeRobotDataset("d", "/d", "v2.1", "?", FPS, dataset.features, {}, {"c": ((-90.0,) * 6, (95.0,) * 6)}, {})
-    held = Look(told, ())
-    held._read = look._read
+    held = Probe(told, ())
+    held._read = probe._read
     assert held.range_of("c", 5) == (-90.0, 95.0)  # wider than what was looked at: of all episodes
 
 
@@ -223,13 +223,13 @@ def test_statistics_that_the_rows_contradict_are_not_believed():
     ],
 )
 def test_a_range_tells_a_unit_only_where_no_other_fits(kind, values, unit):
-    dataset, look = looked({"c": [np.array(values)[:, None]]})
-    assert unit_of(kind, (("c", 0),), dataset, look)[0] == unit
+    dataset, probe = looked({"c": [np.array(values)[:, None]]})
+    assert unit_of(kind, (("c", 0),), dataset, probe)[0] == unit
 
 
 def test_a_unit_that_the_source_names_is_taken():
-    dataset, look = looked({"c": [np.array([[0.0, 0.0], [0.5, 0.4]])]}, {"c": ["shoulder_rad", "elbow_rad"]})
-    assert unit_of("joints", (("c", 0), ("c", 1)), dataset, look)[0] == "rad"
+    dataset, probe = looked({"c": [np.array([[0.0, 0.0], [0.5, 0.4]])]}, {"c": ["shoulder_rad", "elbow_rad"]})
+    assert unit_of("joints", (("c", 0), ("c", 1)), dataset, probe)[0] == "rad"
 
 
 # -- which end is closed, of whole logs (each test by itself: test_polarity.py)
@@ -249,11 +249,11 @@ def test_a_hand_whose_arm_rests_is_not_told_by_its_way():
 # -- real logs and those of tests, with profiles taken away, shuffled, renamed, rescaled, split
 
 
-def truth(dataset: Dataset, look: Look) -> dict[tuple[str, int], bool]:
+def truth(dataset: Dataset, probe: Probe) -> dict[tuple[str, int], bool]:
     """{place of a gripper value: whether its larger end is open}, by the robot's profile."""
     profile = choose(dataset, None)
     assert profile is not None
-    layout = resolve(profile, dataset, look)
+    layout = resolve(profile, dataset, probe)
     return {
         p: o > c
         for s in layout.streams
@@ -279,9 +279,9 @@ def check(found: Guess | None, expected: Mapping[tuple[str, int], bool]) -> tupl
     return right, unknown
 
 
-def opened(path: Path) -> tuple[Dataset, Look]:
+def opened(path: Path) -> tuple[Dataset, Probe]:
     dataset, references = load("d", str(path))
-    return dataset, Look(dataset, references)
+    return dataset, Probe(dataset, references)
 
 
 def test_polarity_is_right_or_unknown_and_mostly_right(real):
@@ -291,22 +291,22 @@ def test_polarity_is_right_or_unknown_and_mostly_right(real):
         *sorted(SAMPLE.glob("cell_*")),
     ]
     for path in paths:
-        dataset, look = opened(path)
-        found = infer(dataset, look, *state_and_action(dataset.features, "d"), SURE)
-        told, left = check(found, truth(dataset, look))
+        dataset, probe = opened(path)
+        found = infer(dataset, probe, *state_and_action(dataset.features, "d"), SURE)
+        told, left = check(found, truth(dataset, probe))
         right, unknown = right + told, unknown + left
-        assert len(found.layout.arms) == len(resolve(choose(dataset, None), dataset, look).arms)
+        assert len(found.layout.arms) == len(resolve(choose(dataset, None), dataset, probe).arms)
     assert right + unknown == 7
     assert right >= 4  # two others are of arms that rest, one moves its fingers all the time
 
 
 @pytest.fixture(scope="module")
-def logs(real) -> list[tuple[Dataset, Look, dict[tuple[str, int], bool]]]:
+def logs(real) -> list[tuple[Dataset, Probe, dict[tuple[str, int], bool]]]:
     found = []
     for name in ("cr5_banana", "g1_crisps", "gr1_sim_picknplace"):
-        dataset, look = opened(real / name)
-        look.values("action")
-        found.append((dataset, look, truth(dataset, look)))
+        dataset, probe = opened(real / name)
+        probe.values("action")
+        found.append((dataset, probe, truth(dataset, probe)))
     return found
 
 
@@ -314,7 +314,7 @@ def logs(real) -> list[tuple[Dataset, Look, dict[tuple[str, int], bool]]]:
 @given(seed=st.integers(0, 10**6), which=st.integers(0, 2))
 def test_columns_shuffled_renamed_rescaled_and_split_are_never_lost_nor_turned_round(logs, seed, which):
     random = np.random.default_rng(seed)
-    dataset, look, expected = logs[which]
+    dataset, probe, expected = logs[which]
     columns: dict[str, list[np.ndarray]] = {}
     names: dict[str, list[str]] = {}
     turned: dict[tuple[str, int], bool] = {}
@@ -329,7 +329,7 @@ def test_columns_shuffled_renamed_rescaled_and_split_are_never_lost_nor_turned_r
         scale = random.choice([1.0, 57.3, 100.0]) * random.choice([1.0, -1.0], feature.width)
         for number, part in enumerate(p for p in parts if len(p)):
             into = called if len(parts) == 1 else f"{called}.part_{number}"
-            columns[into] = [e[:, part] * scale[part] for e in look.values(column)]
+            columns[into] = [e[:, part] * scale[part] for e in probe.values(column)]
             names[into] = ["_".join(own[i][1:] if own[i][0] in ("observation", "k") else own[i]) for i in part]
             turned |= {
                 (into, j): expected[(column, i)] != (scale[i] < 0)
@@ -353,9 +353,9 @@ def test_an_episode_whose_clock_does_not_run_tells_nothing_of_motion(clock):
     columns = {"observation.state": LOGS, "action": LOGS[1:] + LOGS[:1]}
     names = dict.fromkeys(columns, SO)
     expected = guess({c: v[:4] for c, v in columns.items()}, names)
-    dataset, look = looked(columns, names)
-    look._read[4] = (look._read[4][0], dict.fromkeys(columns, clock))
-    found = infer(dataset, look, *state_and_action(dataset.features, "d"), SURE)
+    dataset, probe = looked(columns, names)
+    probe._read[4] = (probe._read[4][0], dict.fromkeys(columns, clock))
+    found = infer(dataset, probe, *state_and_action(dataset.features, "d"), SURE)
     assert found is not None
     assert expected is not None
     assert [f.because for f in found.findings] == [f.because for f in expected.findings]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.ingest.look import Look
+from stages.ingest.probe import Probe
 from stages.ingest.profile import choose, load_profiles, resolve
 from stages.ingest.signals import _held_swing, opening
 from stages.ingest.streams import Stream
@@ -58,7 +58,7 @@ def test_robots_are_known_by_their_type(robot, names, profile, streams):
     chosen = choose(dataset, None)
     assert chosen is not None
     assert chosen.name == profile
-    assert {f"{s.kind}/{s.arm}" for s in resolve(chosen, dataset, Look(dataset, ())).streams} == streams
+    assert {f"{s.kind}/{s.arm}" for s in resolve(chosen, dataset, Probe(dataset, ())).streams} == streams
 
 
 def test_a_robot_of_unknown_type_is_known_by_its_names():
@@ -69,7 +69,7 @@ def test_a_robot_of_unknown_type_is_known_by_its_names():
 def test_the_gripper_range_of_an_so100_is_the_datasets_own():
     names = {"observation.state": ["gripper.pos"]}
     dataset = dataset_of("so100", names, ranges={"observation.state": ((2.0,), (62.0,))})
-    layout = resolve(choose(dataset, "so100"), dataset, Look(dataset, ()))
+    layout = resolve(choose(dataset, "so100"), dataset, Probe(dataset, ()))
     gripper = next(s for s in layout.streams if s.kind == "gripper")
     assert (gripper.closed, gripper.open, layout.range_inferred) == ((2.0,), (62.0,), True)
 

@@ -52,10 +52,10 @@ def test_errors_are_of_valid_tokens_alone():
 
 
 def test_a_score_says_whether_it_is_better():
-    assert Score("action", 0.5, 1.0, 9).told() == "action: squared error 0.5, the mean action 1: 50% less"
-    told = Score("video", 0.1, 0.01, 9).told()
+    assert Score("action", 0.5, 1.0, 9).summary() == "action: squared error 0.5, the mean action 1: 50% less"
+    told = Score("video", 0.1, 0.01, 9).summary()
     assert told == "video: squared error 0.1, copying the last picture 0.01: NOT better (10.0 dB against 20.0)"
-    assert Score("video", 0.0, 0.0, 0).told() == "video: the val split has nothing to hold it to"
+    assert Score("video", 0.0, 0.0, 0).summary() == "video: the val split has nothing to hold it to"
     assert psnr(0.001) == pytest.approx(30)
 
 

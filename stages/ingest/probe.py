@@ -1,4 +1,4 @@
-"""A bounded look into a dataset: what its first episodes hold, for what metadata does not say.
+"""A bounded probe of a dataset: what its first episodes hold, for what metadata does not say.
 
 In: a dataset and its episodes. Out: values and ranges of columns, read when they are first asked for. The first
 episodes, so that one more makes no other: a layout is part of the fingerprint of all that follows.
@@ -23,7 +23,7 @@ SLACK = 0.02  # of the range seen, by which statistics may be narrower
 STRAY = 20.0  # times the range seen, from which statistics hold a stray value
 
 
-class Look:
+class Probe:
     """Of one dataset."""
 
     def __init__(self, dataset: Dataset, episodes: Iterable[Episode]) -> None:
@@ -33,13 +33,13 @@ class Look:
 
     def values(self, column: str) -> list[Float]:
         """float64[T, D] of each episode in which the column is sound."""
-        return [values[column] for values, _ in self._looked() if column in values]
+        return [values[column] for values, _ in self._probed() if column in values]
 
     def together(self, columns: Iterable[str]) -> list[tuple[Float, dict[str, Float]]]:
         """(times float64[T] in s, {column: float64[T, D]}) of each episode in which all are sound, on one clock: that
         of the first column. An episode whose clocks do not run forward tells nothing of how things move."""
         wanted, found = list(columns), []
-        for values, times in self._looked():
+        for values, times in self._probed():
             if not wanted or any(c not in values or not _runs(times[c]) for c in wanted):
                 continue
             time = times[wanted[0]]
@@ -70,7 +70,7 @@ class Look:
                 return (low, high) if low < high else None
         return seen if seen is not None and seen[0] < seen[1] else None
 
-    def _looked(self) -> list[tuple[dict[str, Float], dict[str, Float]]]:
+    def _probed(self) -> list[tuple[dict[str, Float], dict[str, Float]]]:
         if self._read is None:
             self._read, rows = [], 0
             names = [f.column for f in self.dataset.features if f.width]

@@ -1,6 +1,6 @@
-"""A bounded look into a source: some of its episodes read, cut and held to their video, nothing written.
+"""A bounded inspection of a source: some of its episodes read, cut and held to their video, nothing written.
 
-In: a survey, a source of it, the configuration. Out: `Looked`: figures for the verdict, and the first episode's
+In: a survey, a source of it, the configuration. Out: `Inspection`: figures for the verdict, and the first episode's
 signals, first cuts and pictures for those who want to see.
 """
 
@@ -46,7 +46,7 @@ FROZEN = 12  # of 255: what coding noise changes in a picture that stands still
 
 
 @dataclass(slots=True)
-class Looked:
+class Inspection:
     """Of one source: figures; of the first sound episode its row, signals, L1 events and {camera: pictures}."""
 
     figures: Figures
@@ -59,10 +59,10 @@ class Looked:
     told: int = 0  # episodes with spans of their own, such as instructions that change
 
 
-def look(found: Survey, source: str, config: CorpusConfig) -> Looked:
+def inspect(found: Survey, source: str, config: CorpusConfig) -> Inspection:
     """Raises storage.Unusable."""
     dataset, layout, episodes = found.datasets[source], found.layouts[source], found.listed[source]
-    result = Looked(Figures(), len(episodes))
+    result = Inspection(Figures(), len(episodes))
     reader = dataset.reader(needed_columns(dataset, layout), extra_columns(dataset, layout))
     own = found.cameras.filter(pl.col("episode_id").str.starts_with(f"{source}/") & pl.col("uri").is_not_null())
     aside: Counter[str] = Counter()
