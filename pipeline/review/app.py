@@ -37,8 +37,8 @@ from stages.review.figures import shift_bins
 
 LOG = logging.getLogger("corpus.review")
 STATIC = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
-FILES = resources.files("pipeline.review").joinpath("static")
-SCRIPTS = sorted(f.name for f in FILES.iterdir() if f.name.endswith(".js") and f.name != "sign_in.js")
+FILES = [resources.files("pipeline.review").joinpath(folder) for folder in ("static", "style")]
+SCRIPTS = sorted(f.name for f in FILES[0].iterdir() if f.name.endswith(".js") and f.name != "sign_in.js")
 NO_STORE = {"cache-control": "no-store"}
 # The report brings its styles, pictures and clips with it. It has no script, and none could run.
 REPORT_POLICY = (
@@ -149,8 +149,9 @@ def page(request: Request, on: On) -> Response:
 @ROUTES.get("/static/{name}", include_in_schema=False)
 def static(name: str) -> Response:
     stem, _, kind = name.rpartition(".")
-    file = FILES.joinpath(name)
-    if not stem.isidentifier() or kind not in STATIC or not file.is_file():
+    sound = stem.isidentifier() and kind in STATIC
+    file = next((f for folder in FILES if sound and (f := folder.joinpath(name)).is_file()), None)
+    if file is None:
         raise HTTPException(404, "no such file")
     return Response(file.read_bytes(), headers={"cache-control": "no-cache"}, media_type=STATIC[kind])
 
