@@ -68,7 +68,7 @@ soak: $(VENV)/.installed  ## Break inputs, builds and corpora in every way, over
 bench: $(VENV)/.installed  ## Measure builds against the floor, memory, growth, idle reruns; writes docs/bench.md (a quarter of an hour; SOURCE, TIMES: a folder of your own as well)
 	$(BIN)/python -m tests.benchmarks.bench --write docs/bench.md $(if $(filter-out pipeline/sample,$(SOURCE)),--source $(SOURCE) --times $(TIMES))
 
-gpu-check:  ## Run the models on this machine's GPU, held to the CPU, and print their rates (needs torch and transformers alone)
+gpu-check:  ## Run the models on this machine's GPU, held to the CPU, and print their rates (needs torch, transformers, pyarrow and pydantic; no Ray, PyAV, Polars, FAISS)
 	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m tests.benchmarks.gpu_check
 
 bench-segment: $(VENV)/.installed  ## Score boundaries against the truth, beside other methods; writes docs/segmentation.md, docs/gold.md, or EVENTS=e.parquet TRUTH=t.csv

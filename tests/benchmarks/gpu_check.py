@@ -1,6 +1,6 @@
 """`make gpu-check`: do the models run, and train, on this machine's GPU as on its CPU, and how fast?
 
-On tensors and pictures made on the spot; needs Python, numpy, torch, transformers, pillow and pyarrow:
+On tensors and pictures made on the spot; needs Python, numpy, torch, transformers, pillow, pyarrow and pydantic:
 `python -m tests.benchmarks.gpu_check`. Weights that are not installed are random, and it says so. Exit code 1 where the
 two devices disagree.
 """
