@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 
 import polars as pl
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.corpus.commit import OK, QUARANTINED, RETRY, ROWS, Commit, from_rows, to_rows
@@ -87,7 +88,7 @@ class State:
 
     def files_named(self, name: str) -> pl.DataFrame:
         """unit, path of the files of one name: a table's parts."""
-        pieces = self._pieces("file", ["unit", "name", "path"])
+        pieces = self._pieces("file", ["unit", "name", "path"], name)
         return pl.concat([p.filter(name=name).select(pl.col("unit").cast(UNIT), "path") for p in pieces])
 
     def files_of(self, units: Sequence[str], which: pl.Expr) -> pl.DataFrame:
@@ -142,14 +143,17 @@ class State:
         pieces = self._pieces("item", ["name", "fingerprint", "status", "unit"])
         return pl.concat([piece.select(pl.col("name").alias("item"), "fingerprint", *columns) for piece in pieces])
 
-    def _pieces(self, kind: str, columns: list[str]) -> Iterator[pl.DataFrame]:
-        """Rows of one kind; of a checkpoint a group at a time, groups without any passed over."""
+    def _pieces(self, kind: str, columns: list[str], name: str | None = None) -> Iterator[pl.DataFrame]:
+        """Rows of one kind; of a checkpoint a group at a time, groups without any (or any of a name) passed over."""
         beside = self._beside_all()
         if self._checkpoint is not None:
             file, newer = pq.ParquetFile(io.BytesIO(self._checkpoint)), beside["unit"].unique().to_list()
             for number in range(file.num_row_groups):
                 held = file.metadata.row_group(number).column(list(ROWS).index("kind")).statistics
-                if held is None or held.min <= kind <= held.max:
+                sought = held is None or held.min <= kind <= held.max
+                if sought and name is not None:
+                    sought = bool(pc.any(pc.equal(file.read_row_group(number, ["name"])["name"], name)).as_py())
+                if sought:
                     piece = pl.from_arrow(file.read_row_group(number, list({"kind", "unit", *columns})))
                     assert isinstance(piece, pl.DataFrame)
                     yield piece.filter(~pl.col("unit").is_in(newer), kind=kind).select(columns)

@@ -264,7 +264,8 @@ def one_more(source: Path, corpus: Path) -> int:
 def measured(arguments: list[str]) -> tuple[float, float, str]:
     """(seconds, bytes at its peak, standard output) of a process. Raises CalledProcessError."""
     started = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    own = {k: v for k, v in os.environ.items() if k != "_RJEM_MALLOC_CONF"}  # Polars sets it here; a user has none
+    process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True, env=own)
     assert process.stdout is not None
     printed = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
