@@ -6,7 +6,7 @@ In: a YAML file and `key=value` overrides. Out: a `CorpusConfig`. Raises ConfigE
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -18,7 +18,6 @@ from stages import bounded, storage
 from stages.caption import CAPTION
 from stages.cluster import CLUSTER
 from stages.embed import EMBED
-from stages.ingest import INGEST
 from stages.segment import SEGMENT
 from stages.shard import SHARD
 from stages.sources.find import named
@@ -120,12 +119,10 @@ def load(path: str | None, overrides: Iterable[str] = (), stages: Stages = STAGE
 def _found(config: CorpusConfig, path: str | None) -> CorpusConfig:
     """The configuration with its files by their whole paths: a later command may be started elsewhere. Raises
     ConfigError for one that is not there. path: of the YAML file, beside which a model may lie."""
-    profile, centroids, labels = config.of(INGEST).profile, config.of(CLUSTER).centroids, config.of(SEGMENT).labels
-    given = profile.values() if isinstance(profile, dict) else [profile] if profile else []
-    files = [("ingest.profile", p) for p in given if p.endswith((".yaml", ".yml"))]
-    for key, file in (*files, ("cluster.centroids", centroids), ("shard.budget", config.of(SHARD).budget)):
-        if file is not None and not storage.is_file(storage.normalise(file)):
+    for key, file in named_files(config.model_dump(mode="json")):
+        if key != "segment.labels" and not storage.is_file(storage.normalise(file)):  # labels may be folders
             raise ConfigError(f"{key}={file}: there is no such file")
+    centroids, labels = config.of(CLUSTER).centroids, config.of(SEGMENT).labels
     segment = config.of(SEGMENT).model_copy(update={"labels": tuple(_absolute(f) for f in labels)})
     cluster = config.of(CLUSTER).model_copy(update={"centroids": centroids and storage.normalise(centroids)})
     caption, embed = config.of(CAPTION), config.of(EMBED)
@@ -139,6 +136,18 @@ def _found(config: CorpusConfig, path: str | None) -> CorpusConfig:
     shard = config.of(SHARD).model_copy(update={"budget": budget and storage.normalise(budget)})
     parts = {"segment": segment, "cluster": cluster, "caption": caption, "embed": embed, "shard": shard}
     return config.model_copy(update=parts)
+
+
+def named_files(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(key, file or folder) of all that a configuration, as a mapping, has from elsewhere, models' folders left out."""
+    profile = config["ingest"]["profile"]
+    for given in profile.values() if isinstance(profile, Mapping) else (profile,):
+        if given and given.endswith((".yaml", ".yml")):
+            yield "ingest.profile", given
+    for stage, key in (("cluster", "centroids"), ("shard", "budget")):
+        if config[stage].get(key):
+            yield f"{stage}.{key}", config[stage][key]
+    yield from (("segment.labels", named(file)[1]) for file in config["segment"]["labels"])
 
 
 def _model(name: str, path: str | None) -> str:

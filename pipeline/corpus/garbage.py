@@ -13,12 +13,12 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from pipeline.config import named_files
 from pipeline.corpus import lock
 from pipeline.corpus.commit import Commit
 from pipeline.corpus.view import Corpus
 from schemas.ids import source_of
 from stages import storage
-from stages.sources.find import named
 
 HASH, KIND = "[0-9a-f]{16}", "(?:train|val|reserve)"
 OURS = re.compile(  # files that a build writes under a name of their own
@@ -77,10 +77,8 @@ def collect_garbage(corpus: Corpus, releases: bool, dry_run: bool = False) -> tu
 
 def configured(corpus: Corpus) -> Iterator[str]:
     """Paths inside the corpus that the last build's configuration names, links followed."""
-    config, root = corpus.manifest["config"], corpus.root
-    given = [config["cluster"]["centroids"], config["ingest"]["profile"], config["shard"].get("budget")]
-    given += [named(file)[1] for file in config["segment"]["labels"]]
-    for uri in filter(None, given):
+    root = corpus.root
+    for _, uri in named_files(corpus.manifest["config"]):
         place = storage.normalise(uri)
         places = {place, os.path.realpath(place)} if storage.is_local(place) else {place}
         for start in {root, os.path.realpath(root)} if storage.is_local(root) else {root}:

@@ -7,6 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.cli import main
+from pipeline.corpus import record
+from pipeline.corpus.garbage import configured
 from pipeline.corpus.view import Corpus
 from tests.corpora import contents
 from tests.datasets import Episode, write_dataset
@@ -113,3 +115,23 @@ def test_work_on_a_source_that_is_away_today_stays(build, sources, built, corpus
     columns = ["event_id", "status", "repeats", "vl_cluster", "action_cluster"]
     drawn = [Corpus(str(c)).table("samples").select(columns) for c in (corpus, built)]
     assert drawn[0].equals(drawn[1])
+
+
+def test_what_a_configuration_points_at_stays_in_every_form_of_it(corpus):
+    named = {
+        "ingest": {"profile": {"one": f"{corpus}/media/one/000000/arm-0badc0de.mp4.yaml", "two": "ur5"}},
+        "cluster": {"centroids": f"{corpus}/models/clusters-{'0' * 16}.npz"},
+        "shard": {"budget": f"{corpus}/tables/x/{'0' * 16}-00000000.parquet"},
+        "segment": {"labels": [f"one={corpus}/marked.csv"]},
+    }
+    plan, manifest = record.read(str(corpus))
+    parts = {stage: {**manifest["config"][stage], **keys} for stage, keys in named.items()}
+    record.write(str(corpus), plan, {**manifest, "config": {**manifest["config"], **parts}})
+    kept = ("media/one/000000/arm-0badc0de.mp4.yaml", f"models/clusters-{'0' * 16}.npz")
+    kept += (f"tables/x/{'0' * 16}-00000000.parquet", "marked.csv")
+    for path in kept:
+        (corpus / path).parent.mkdir(parents=True, exist_ok=True)
+        (corpus / path).write_text("mine")
+    assert set(configured(Corpus(str(corpus)))) == set(kept)
+    gc(corpus, "--releases")
+    assert all((corpus / path).exists() for path in kept)
