@@ -22,6 +22,7 @@ from pipeline.report.reviewed import links
 from pipeline.review import models as wire
 from pipeline.review import service
 from pipeline.review.access import COOKIE, LASTS_S, Access
+from pipeline.review.catalogue import ShownEvent
 from pipeline.review.episode import UnknownEpisode
 from pipeline.review.files import rows as flat
 from pipeline.review.files import spans
@@ -245,7 +246,7 @@ def episode(on: On, who: Who, id: Annotated[str, Query(pattern=wire.EPISODE)], s
 @ROUTES.get("/api/lanes")
 def lanes(on: On, _: Who, id: Annotated[str, Query(pattern=wire.EPISODE)]) -> dict[str, Any]:
     """Signals (0 to 1, at `ms`), candidate boundaries, and why each event of the machine lies where it does."""
-    return on.review.episodes.lanes(id)
+    return dict(on.review.episodes.lanes(id))
 
 
 @ROUTES.get("/api/cluster")
@@ -372,5 +373,5 @@ def lease(body: wire.Lease, on: On, who: Who) -> Response:
     return Response(status_code=204)
 
 
-def _of(review: Review, place: tuple[str, str, str], who: str, blind: bool) -> list[dict[str, Any]]:
+def _of(review: Review, place: tuple[str, str, str], who: str, blind: bool) -> list[ShownEvent]:
     return [e for e in review.of(place[0], who, blind)[0] if (e["level"], e["track"]) == place[1:]]

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import polars as pl
 
 from pipeline.corpus.view import Corpus
-from schemas.review.decisions import MachineRow
+from schemas.review.decisions import MachineRow, SpanRow
 from stages.review.fold import Place
 from stages.review.spans import Span, built, overlap
 
@@ -37,6 +37,47 @@ ORDERS = {  # of the queue
 EQUAL = ("source", "task", "level", "track", "primitive", "status", "vl", "action", "origin", "recovery")
 FACETS = ("source", "task", "primitive", "status", "vl", "recovery")
 FACET_MOST = 500  # values
+
+
+class ShownEvent(TypedDict):
+    """An event as the page is shown it: COLUMNS and REVIEW without what only the catalogue needs; times in ms from the
+    episode's first source timestamp; doubt: how often its caption is contradicted; rarity: events of its cluster."""
+
+    event_id: str
+    episode: str
+    source: str
+    level: str
+    track: str
+    start_ms: int
+    end_ms: int
+    primitive: str
+    text: str
+    confidence: float
+    status: str
+    said_by: str
+    sure: float | None
+    doubt: int
+    recovery: str | None
+    origin: str
+    static: bool
+    task: str
+    vl: int
+    action: int
+    rarity: int
+    chance: float | None
+    worth: float | None
+    state: str
+    flagged: bool
+    own: list[str]
+    seen: str
+
+
+class StaleSpan(SpanRow):
+    """What somebody has said of a span that is not there any more; ms from the episode's first source timestamp."""
+
+    level: str
+    track: str
+    by: str
 
 
 class Catalogue:
@@ -87,7 +128,7 @@ class Catalogue:
             rows = [_row(s, max(machine, key=lambda m: overlap(m[0], s))[1]) for s in spans]
             self._db.executemany(f"INSERT INTO spans VALUES ({marks})", rows)
 
-    def dressed(self, place: Place, spans: Sequence[Span]) -> list[dict[str, Any]]:
+    def dressed(self, place: Place, spans: Sequence[Span]) -> list[ShownEvent]:
         """Spans that are kept nowhere, with what is known of the machine's span that each is most like."""
         machine = [(Span(r["start_ms"], r["end_ms"], ""), dict(r)) for r in self._rows(place)]
         rows = [_row(s, max(machine, key=lambda m: overlap(m[0], s))[1]) for s in spans]
@@ -129,14 +170,12 @@ class Catalogue:
         (found,) = self._db.execute("SELECT max(end_ms) FROM spans WHERE episode = ?", (episode,)).fetchone()
         return int(found or 0)
 
-    def of(self, episode: str) -> list[dict[str, Any]]:
+    def of(self, episode: str) -> list[ShownEvent]:
         """All spans of an episode, by level, track and time."""
         query = "SELECT * FROM spans WHERE episode = ? ORDER BY level DESC, track, start_ms"
         return [_out(r) for r in self._db.execute(query, (episode,))]
 
-    def find(
-        self, wanted: Mapping[str, Any], order: str, limit: int, offset: int = 0
-    ) -> tuple[list[dict[str, Any]], int]:
+    def find(self, wanted: Mapping[str, Any], order: str, limit: int, offset: int = 0) -> tuple[list[ShownEvent], int]:
         """(some rows of the queue, how many there are). wanted: `_where`."""
         where, values = _where(wanted)
         (count,) = self._db.execute(f"SELECT count(*) FROM spans WHERE {where}", values).fetchone()
@@ -183,12 +222,17 @@ def _row(span: Span, like: Mapping[str, Any]) -> list[Any]:
     return [*({**like, **own}[name] for name in COLUMNS), *review]
 
 
-def _out(row: sqlite3.Row | dict[str, Any]) -> dict[str, Any]:
-    found = dict(row)
-    found["seen"] = found["seen"] or _machine(row).seen
-    found["own"] = found["own"].split()
-    del found["words"], found["gold"]
-    return found | {"flagged": bool(row["flagged"]), "static": bool(row["static"])}
+def _out(row: sqlite3.Row | dict[str, Any]) -> ShownEvent:
+    r = dict(row)
+    return {
+        "event_id": r["event_id"], "episode": r["episode"], "source": r["source"], "level": r["level"],
+        "track": r["track"], "start_ms": r["start_ms"], "end_ms": r["end_ms"], "primitive": r["primitive"],
+        "text": r["text"], "confidence": r["confidence"], "status": r["status"], "said_by": r["said_by"],
+        "sure": r["sure"], "doubt": r["doubt"], "recovery": r["recovery"], "origin": r["origin"],
+        "static": bool(r["static"]), "task": r["task"], "vl": r["vl"], "action": r["action"], "rarity": r["rarity"],
+        "chance": r["chance"], "worth": r["worth"], "state": r["state"], "flagged": bool(r["flagged"]),
+        "own": r["own"].split(), "seen": r["seen"] or _machine(r).seen,
+    }  # fmt: skip
 
 
 def _where(wanted: Mapping[str, Any]) -> tuple[str, list[Any]]:

@@ -10,10 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict
 
 from pipeline.corpus import decisions, tombstones
-from pipeline.review.catalogue import Catalogue
+from pipeline.review.catalogue import Catalogue, ShownEvent, StaleSpan
 from pipeline.review.episode import Episodes
 from pipeline.review.loop.gold import Gold, chosen, dealt
 from pipeline.review.loop.learning import Learning
@@ -31,7 +31,7 @@ SECOND = 0.15  # share of episodes that are judged twice
 LEASE_S = 120.0  # an episode is somebody's for so long after the last thing they did with it
 LETTERS = 1000  # of a comment
 AT_WORK_S = 15 * 60.0  # who has decided nothing for longer is not at work
-KEYS: Mapping[str, Callable[[dict[str, Any]], Any]] = {  # as catalogue.ORDERS
+KEYS: Mapping[str, Callable[[ShownEvent], Any]] = {  # as catalogue.ORDERS
     "episode": lambda e: (e["episode"], e["start_ms"]),
     "confidence": lambda e: min(e["confidence"], 1.0 if e["sure"] is None else e["sure"]),
     "rarity": lambda e: e["rarity"],
@@ -60,6 +60,18 @@ class Request:
     spent_ms: int = 0
     comment: str = ""
     blind: bool = False
+
+
+class Progress(TypedDict):
+    """How far people are. people: name, decisions, ms spent; pace_s, together_s: s that an event takes whoever asks,
+    and all who are at work; None where that is not known yet."""
+
+    states: dict[str, int]
+    people: list[tuple[str, int, int]]
+    version: int
+    pace_s: float | None
+    together_s: float | None
+    at_work: list[str]
 
 
 class Review:
@@ -234,13 +246,13 @@ class Review:
             now = self.clock()
             return {e: who for e, (who, until) in self.leases.items() if who != actor and until > now}
 
-    def find(self, wanted: Mapping[str, Any], order: str, limit: int, offset: int) -> tuple[list[dict[str, Any]], int]:
+    def find(self, wanted: Mapping[str, Any], order: str, limit: int, offset: int) -> tuple[list[ShownEvent], int]:
         with self.lock:
             return self.catalogue.find(wanted, order, limit, offset)
 
     def queue(
         self, actor: str, wanted: Mapping[str, Any], order: str, limit: int, offset: int
-    ) -> tuple[list[dict[str, Any]], int]:
+    ) -> tuple[list[ShownEvent], int]:
         """(rows of somebody's queue, how many there are): what is wanted, and their share of gold among it."""
         with self.lock:
             gold = sorted(self._gold(actor, wanted), key=KEYS[order])
@@ -251,9 +263,9 @@ class Review:
                 own = []
             return dealt(rows[: limit - len(own)], own, order, actor), total + len(gold)
 
-    def _gold(self, actor: str, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def _gold(self, actor: str, wanted: Mapping[str, Any]) -> list[ShownEvent]:
         """Somebody's gold of what is wanted, as they have left it."""
-        level, found = wanted.get("level"), list[dict[str, Any]]()
+        level, found = wanted.get("level"), list[ShownEvent]()
         if not self.gold.answers or wanted.get("track") not in (None, "", "all"):
             return found
         like = {**wanted, "gold": True, "state": None, "flagged": False, "primitive": None}
@@ -285,13 +297,13 @@ class Review:
         found = {who: score(own) for who, own in sorted(pairs.items())}
         return {who: own for who, own in found.items() if own is not None}
 
-    def members(self, wanted: Mapping[str, Any], limit: int) -> list[tuple[dict[str, Any], int]]:
+    def members(self, wanted: Mapping[str, Any], limit: int) -> list[tuple[ShownEvent, int]]:
         """(event, ms that its episode has) of some that are wanted, from all over them."""
         with self.lock:
             rows, _ = self.catalogue.find(wanted, "spread", limit, 0)
             return [(row, self.catalogue.end(row["episode"])) for row in rows]
 
-    def second_pass(self, actor: str, level: str) -> list[dict[str, Any]]:
+    def second_pass(self, actor: str, level: str) -> list[ShownEvent]:
         """Events that somebody is to judge once more, blind: of a share of the episodes whose events of a level others
         have all judged, and of which the corpus holds no person's borders yet."""
         with self.lock:
@@ -312,7 +324,7 @@ class Review:
             known = {place: self.catalogue.known(place) for place in {place_of(r) for r in rows}}
         return figures(rows, known.__getitem__)
 
-    def of(self, episode: str, actor: str, blind: bool = False) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    def of(self, episode: str, actor: str, blind: bool = False) -> tuple[list[ShownEvent], list[StaleSpan]]:
         """(spans of an episode as somebody sees them, what people have said of spans that are not there any more);
         blind: in a second pass."""
         with self.lock:
@@ -320,7 +332,7 @@ class Review:
             mine = [e for p in own for e in self.catalogue.dressed(p, self.spans(p, actor))]
             if blind:
                 return mine, []
-            stale = [
+            stale: list[StaleSpan] = [
                 {"level": level, "track": track, "by": t.actor, **t.span.row()}
                 for (name, level, track), own in self.stale.items()
                 if name == episode and (name, level, track) not in self.gold.answers
@@ -328,7 +340,7 @@ class Review:
             ]
             return [e for e in self.catalogue.of(episode) if (episode, e["level"], e["track"]) not in own] + mine, stale
 
-    def progress(self, wanted: Mapping[str, Any], actor: str) -> dict[str, Any]:
+    def progress(self, wanted: Mapping[str, Any], actor: str) -> Progress:
         """Counts by state of what is wanted, decisions and ms spent by person, s that an event takes: `pace_s` of
         whoever asks, `together_s` of all who are at work, None where that is not known yet; who those are."""
         with self.lock:

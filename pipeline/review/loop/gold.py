@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
-from typing import Any
 
 from pipeline.labels import LabelError, read
-from pipeline.review.catalogue import Catalogue
+from pipeline.review.catalogue import Catalogue, ShownEvent
 from pipeline.review.episode import Episodes, UnknownEpisode
 from schemas.episodes import Label
 from schemas.ids import unit_hash
@@ -23,8 +22,6 @@ from stages.review.spans import Span, ms
 SHARE = 0.05  # of a person's queue
 MOST = 30  # levels of episodes that a person is given
 GAP_MS = 100  # between spans of a file, and at an episode's ends: rounding
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +91,7 @@ def _span(label: Label, edges: Sequence[int]) -> Span:
     return Span(start, end, label.primitive or "", label.text)
 
 
-def chosen(gold: Sequence[Row], order: str, limit: int, others: int) -> list[Row]:
+def chosen(gold: Sequence[ShownEvent], order: str, limit: int, others: int) -> list[ShownEvent]:
     """Which of a person's gold rows a page of a queue with so many other events has: SHARE of the page, at least one;
     by episode whole episodes."""
     if not others:
@@ -102,7 +99,7 @@ def chosen(gold: Sequence[Row], order: str, limit: int, others: int) -> list[Row
     most = int(limit * SHARE)
     if order != "episode":
         return list(gold[:most])
-    found: list[Row] = []
+    found: list[ShownEvent] = []
     for _, own in groupby(gold, key=lambda r: r["episode"]):
         block = list(own)
         if found and len(found) + len(block) > most:
@@ -111,7 +108,7 @@ def chosen(gold: Sequence[Row], order: str, limit: int, others: int) -> list[Row
     return found if len(found) < limit else []
 
 
-def dealt(rows: Sequence[Row], gold: Sequence[Row], order: str, actor: str) -> list[Row]:
+def dealt(rows: Sequence[ShownEvent], gold: Sequence[ShownEvent], order: str, actor: str) -> list[ShownEvent]:
     """Rows of a page with gold ones among them, at places that only hang on who asks and what is there: by episode
     whole episodes between others, else one in each stretch."""
     if not gold or not rows:
@@ -121,7 +118,7 @@ def dealt(rows: Sequence[Row], gold: Sequence[Row], order: str, actor: str) -> l
     if order == "episode":
         blocks = [list(own) for _, own in groupby(gold, key=lambda r: r["episode"])]
         places = [n for n in places if n == 0 or rows[n]["episode"] != rows[n - 1]["episode"]]
-    before: dict[int, list[Row]] = {}
+    before: dict[int, list[ShownEvent]] = {}
     for number, block in enumerate(blocks):
         some = places[number * len(places) // len(blocks) : (number + 1) * len(places) // len(blocks)] or places[-1:]
         at = min(some, key=lambda n: unit_hash(f"deal:{actor}:{rows[n]['episode']}:{rows[n]['start_ms']}"))
