@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TypeVar, cast
+from typing import Any, TypedDict, TypeVar, cast
 
 import polars as pl
 
@@ -27,6 +27,19 @@ from stages.stage import Scope
 
 R = TypeVar("R")
 __all__ = ["Corpus", "DamagedPlan", "NoCorpus"]
+
+
+class StageRow(TypedDict):
+    """How far a stage has come: items; parts committed; work in s, the largest memory of a worker in MB."""
+
+    stage: str
+    items: int
+    done: int
+    quarantined: int
+    missing: int
+    parts: int
+    work_s: float
+    peak_mb: int
 
 
 class Corpus:
@@ -93,6 +106,10 @@ class Corpus:
         """Rows of some episodes in a table."""
         return cast("list[R]", self.table(table.name, episodes).to_dicts())
 
+    def narrow(self, table: Table[Any], kind: type[R], episodes: Sequence[str] | None = None) -> list[R]:
+        """The same with those columns alone that a TypedDict names, of some episodes or of all."""
+        return cast("list[R]", self.table(table.name, episodes, list(kind.__annotations__)).to_dicts())
+
     def parts(self, name: str, episodes: Sequence[str] | None = None) -> dict[str, list[str]]:
         """{part: its items that count} of a table, or of some episodes in it."""
         stage = writer_of(self.stages, name)
@@ -137,7 +154,11 @@ class Corpus:
 
     def status(self) -> pl.DataFrame:
         """One row a stage: items wanted, done, quarantined, seconds of work, largest memory of a worker, parts."""
-        rows = []
+        return pl.DataFrame(self.by_stage())
+
+    def by_stage(self) -> list[StageRow]:
+        """The same as rows."""
+        rows: list[StageRow] = []
         for stage in shown(self.stages):
             status = self.done(stage)["status"]
             units = self.units(stage)
@@ -155,7 +176,7 @@ class Corpus:
                     "peak_mb": round(float(peak or 0) / 1e6),  # type: ignore[arg-type]
                 }
             )
-        return pl.DataFrame(rows)
+        return rows
 
     def counts(self, stage: str) -> dict[str, float]:
         """Figures of a stage's items that count, added up."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import polars as pl
 
 from pipeline.corpus.view import Corpus
 from pipeline.explain import UnknownEpisode
-from pipeline.report.episodes import Timeline, timeline_of
+from pipeline.report.episodes import Mark, Timeline, captioned, timeline_of
 from schemas.alignments import ALIGNMENTS
+from schemas.events import EVENTS, EventRow, EvidenceRow
 from schemas.signals import SIGNALS
 from stages.episode import signals_of
 from stages.segment import SegmentConfig
@@ -25,10 +25,6 @@ from stages.segment.stage import timebase
 from stages.segment.tracks import tracks_of
 
 COARSE_FIRST = ("L2", "L1", "L0")
-SPAN = (
-    "event_id", "level", "track", "origin", "start_frame", "start_s", "end_s", "primitive", "static", "confidence",
-    "recovery", "label", "evidence",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +35,7 @@ class Boundary:
     level: str
     begins: Mapping[str, str]
     origin: str
-    evidence: list[dict[str, Any]]
+    evidence: list[EvidenceRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +49,18 @@ class Explanation:
 
 def explanation(corpus: Corpus, episode: str) -> Explanation:
     """Raises UnknownEpisode."""
-    events = corpus.table("events", [episode], list(SPAN)).sort("start_frame").to_dicts()
+    events = sorted(corpus.rows(EVENTS, [episode]), key=lambda e: e["start_frame"])
     if not events:
         raise UnknownEpisode(f"{episode}: {_why_none(corpus, episode)}")
     boundaries = _boundaries([e for e in events if e["track"] == "all"])
     marks = _marks(corpus, episode, boundaries)
     arms = {
-        f"{track} {level}": [e | {"caption": ""} for e in events if e["track"] == track and e["level"] == level]
+        f"{track} {level}": [captioned(e, "") for e in events if e["track"] == track and e["level"] == level]
         for track in ("left", "right")
         for level in COARSE_FIRST
     }
     drawn = timeline_of(corpus, episode)
-    whole = [e | {"caption": drawn.task} for e in events if e["track"] == "all" and e["level"] == "L3"]
+    whole = [captioned(e, drawn.task) for e in events if e["track"] == "all" and e["level"] == "L3"]
     drawn = replace(drawn, spans={"L3": whole, **drawn.spans}, marks=marks, arms={k: v for k, v in arms.items() if v})
     return Explanation(drawn, boundaries, len(marks))
 
@@ -82,8 +78,8 @@ def _why_none(corpus: Corpus, episode: str) -> str:
     return f"no episode of this corpus has that name; there are {len(cut)} with events, such as {cut[0]}"
 
 
-def _boundaries(events: list[dict[str, Any]]) -> list[Boundary]:
-    found: dict[int, list[dict[str, Any]]] = {}
+def _boundaries(events: list[EventRow]) -> list[Boundary]:
+    found: dict[int, list[EventRow]] = {}
     for event in events:
         if event["start_frame"] and event["level"] in COARSE_FIRST:
             found.setdefault(event["start_frame"], []).append(event)
@@ -102,12 +98,12 @@ def _boundaries(events: list[dict[str, Any]]) -> list[Boundary]:
     return boundaries
 
 
-def _said(event: Mapping[str, Any]) -> str:
+def _said(event: EventRow) -> str:
     words = event["label"] or event["primitive"]
-    return f"{words} ({event['recovery'].replace('_', ' ')})" if event["recovery"] else str(words)
+    return f"{words} ({event['recovery'].replace('_', ' ')})" if event["recovery"] else words
 
 
-def _marks(corpus: Corpus, episode: str, boundaries: list[Boundary]) -> list[dict[str, Any]]:
+def _marks(corpus: Corpus, episode: str, boundaries: list[Boundary]) -> list[Mark]:
     """All candidates of the track of both arms; `level`: of the boundary that rests on one, None where none does."""
     signals = signals_of(corpus.rows(SIGNALS, [episode]))
     (alignment,) = corpus.rows(ALIGNMENTS, [episode])
@@ -119,7 +115,7 @@ def _marks(corpus: Corpus, episode: str, boundaries: list[Boundary]) -> list[dic
     rows = zip(
         evidence.time.tolist(), evidence.kind.tolist(), evidence.arm.tolist(), evidence.strength.tolist(), strict=True
     )
-    marks = []
+    marks: list[Mark] = []
     for time, kind, arm, strength in rows:
         name, who = KINDS[kind], ARMS[arm]
         marks.append(

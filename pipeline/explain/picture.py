@@ -15,7 +15,7 @@ from PIL import Image
 
 from pipeline.explain.gather import Explanation
 from pipeline.report.drawing import COLOURS
-from pipeline.report.episodes import Timeline
+from pipeline.report.episodes import Captioned, Timeline
 from pipeline.report.timeline_drawing import mark_colour
 
 INCHES = 14.0
@@ -79,7 +79,7 @@ def _sticks(axis: Any, item: Timeline) -> None:
     axis.set_yticks([])
 
 
-def _spans(axis: Any, lanes: Sequence[tuple[str, list[dict[str, Any]]]], end: float) -> None:
+def _spans(axis: Any, lanes: Sequence[tuple[str, Sequence[Captioned]]], end: float) -> None:
     for row, (_, spans) in enumerate(lanes):
         for span in spans:
             width = span["end_s"] - span["start_s"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import polars as pl
@@ -16,16 +16,30 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.corpus.view import Corpus
 from pipeline.explain import UnknownEpisode
-from pipeline.report.pictures import stills
+from pipeline.report.pictures import Clip, Frames, stills
+from schemas.alignments import ALIGNMENTS, AlignedCamera
+from schemas.events import EVENTS
 from schemas.ids import episode_of
+from schemas.observations import OBSERVATIONS
 
 PICTURES = 6  # of an event and camera: its first frame, its last, and evenly between
 HEIGHT = 150  # of a picture, px
 LINE, MARGIN, LETTERS = 18, 10, 130
-EVENT = (
-    "event_id", "episode_id", "level", "track", "start_frame", "end_frame", "start_s", "end_s", "primitive", "static",
-    "recovery", "holds", "confidence",
-)  # fmt: skip
+
+
+class Event(TypedDict):
+    """What a sheet says of an `events` row: canonical frames, s from the episode's beginning."""
+
+    event_id: str
+    episode_id: str
+    start_frame: int
+    end_frame: int
+    start_s: float
+    end_s: float
+    primitive: str
+    recovery: str | None
+    holds: list[str]
+    confidence: float
 
 
 def drawn(corpus: Corpus, number: int, level: str, source: str | None, seed: int) -> list[str]:
@@ -42,15 +56,14 @@ def drawn(corpus: Corpus, number: int, level: str, source: str | None, seed: int
 def sheet(corpus: Corpus, wanted: Sequence[str]) -> bytes:
     """PNG. Raises UnknownEpisode for an event that is not there."""
     episodes = sorted({episode_of(name) for name in wanted})
-    rows = {e["event_id"]: e for e in corpus.table("events", episodes, list(EVENT)).to_dicts()}
+    rows = {e["event_id"]: e for e in corpus.narrow(EVENTS, Event, episodes)}
     missing = [name for name in wanted if name not in rows]
     if missing:
         raise UnknownEpisode(f"{missing[0]}: no such event; `corpus show events` lists them")
     texts = dict(corpus.table("captions", episodes, ["event_id", "text"]).iter_rows())
-    shown = {a["episode_id"]: a["cameras"] for a in corpus.table("alignments", episodes).to_dicts()}
-    clips: dict[str, list[dict[str, Any]]] = {}
-    columns = ["episode_id", "camera", "proxy", "gop", "width", "height"]
-    for row in corpus.table("observations", episodes, columns).sort("episode_id", "camera").to_dicts():
+    shown = {a["episode_id"]: a["cameras"] for a in corpus.narrow(ALIGNMENTS, Frames, episodes)}
+    clips: dict[str, list[Clip]] = {}
+    for row in corpus.narrow(OBSERVATIONS, Clip, episodes):
         clips.setdefault(row["episode_id"], []).append(row)
     blocks = [_block(corpus, rows[n], texts.get(n, ""), shown, clips.get(rows[n]["episode_id"], [])) for n in wanted]
     width = max(b.width for b in blocks) + 2 * MARGIN
@@ -66,10 +79,10 @@ def sheet(corpus: Corpus, wanted: Sequence[str]) -> bytes:
 
 def _block(
     corpus: Corpus,
-    event: Mapping[str, Any],
+    event: Event,
     text: str,
-    shown: Mapping[str, Sequence[Mapping[str, Any]]],
-    clips: Sequence[Mapping[str, Any]],
+    shown: Mapping[str, Sequence[AlignedCamera]],
+    clips: Sequence[Clip],
 ) -> Image.Image:
     """One event: its words, and a row of pictures a camera."""
     frames = np.linspace(event["start_frame"], event["end_frame"] - 1, PICTURES).round().astype(int)

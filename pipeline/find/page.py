@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from pipeline.corpus.view import Corpus
 from pipeline.find.search import WAYS, Found, Hit
 from pipeline.report.page import template
-from pipeline.report.pictures import jpeg_uri, stills
+from pipeline.report.pictures import Clip, Frames, jpeg_uri, stills
+from schemas.alignments import ALIGNMENTS
+from schemas.observations import OBSERVATIONS
 from schemas.reasons import Quarantined
 
 STILLS = 3  # of an event and camera: its first frame, its middle, its last
 HEIGHT = 108  # px
 CAMERAS = 4
-CLIP = ["episode_id", "camera", "proxy", "gop", "width", "height"]
 WORDS = {
     "words": "words of captions, labels and tasks",
     "caption": "meaning of captions",
@@ -43,13 +43,13 @@ class Card:
 def render(corpus: Corpus, found: Found) -> str:
     """Reads the proxies of the events that were found."""
     episodes = sorted({hit.episode_id for hit in found.hits})
-    clips: dict[str, list[dict[str, Any]]] = {}
-    shown: dict[str, dict[str, Any]] = {}
+    clips: dict[str, list[Clip]] = {}
+    shown: dict[str, dict[str, list[int]]] = {}
     if episodes:
-        for row in corpus.table("observations", episodes, CLIP).sort("episode_id", "camera").to_dicts():
+        for row in corpus.narrow(OBSERVATIONS, Clip, episodes):
             clips.setdefault(row["episode_id"], []).append(row)
-        for row in corpus.table("alignments", episodes, ["episode_id", "cameras"]).to_dicts():
-            shown[row["episode_id"]] = {c["name"]: c["frame_index"] for c in row["cameras"]}
+        for aligned in corpus.narrow(ALIGNMENTS, Frames, episodes):
+            shown[aligned["episode_id"]] = {c["name"]: c["frame_index"] for c in aligned["cameras"]}
     cards = [_card(corpus, hit, clips.get(hit.episode_id, []), shown.get(hit.episode_id, {})) for hit in found.hits]
     ways = [WORDS[way] for way in found.ways]
     return template("find.html.j2").render(found=found, cards=cards, ways=ways)
@@ -60,7 +60,7 @@ def scores_of(hit: Hit) -> str:
     return ", ".join(f"{way} {hit.by[way]:.2f}" for way in WAYS if hit.by.get(way) is not None)
 
 
-def _card(corpus: Corpus, hit: Hit, clips: Sequence[Mapping[str, Any]], index: Mapping[str, Sequence[int]]) -> Card:
+def _card(corpus: Corpus, hit: Hit, clips: Sequence[Clip], index: Mapping[str, Sequence[int]]) -> Card:
     frames = np.linspace(hit.frames[0], hit.frames[1] - 1, STILLS).round().astype(int)
     pictures, without = {}, "" if clips else "no video"
     try:

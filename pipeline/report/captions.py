@@ -17,6 +17,7 @@ from pipeline.corpus.view import Corpus
 from pipeline.report import pictures
 from pipeline.report.refusals import clipped
 from schemas.ids import OF_ONE_ARM
+from schemas.observations import OBSERVATIONS
 
 SHOWN, UNSURE = 12, 4  # events; of them the least sure
 TEXT = 220
@@ -82,13 +83,13 @@ def cards(corpus: Corpus) -> list[Card]:
     chosen = pl.concat([unsure, spread.sort("rank", "event_id").drop("rank").head(SHOWN - unsure.height)])
     episodes = chosen["episode_id"].unique().sort().to_list()
     spans = {r["event_id"]: r for r in corpus.table("events", episodes, ["event_id", "start_s", "end_s"]).to_dicts()}
-    seen: dict[str, Mapping[str, Any]] = {}
-    for row in corpus.table("observations", episodes, list(pictures.COLUMNS)).to_dicts():
+    seen: dict[str, pictures.Filmed] = {}
+    for row in corpus.narrow(OBSERVATIONS, pictures.Filmed, episodes):
         seen.setdefault(row["episode_id"], row)  # the first camera
     return [_card(corpus, row, spans[row["event_id"]], seen.get(row["episode_id"])) for row in chosen.to_dicts()]
 
 
-def _card(corpus: Corpus, row: Mapping[str, Any], span: Mapping[str, float], camera: Mapping[str, Any] | None) -> Card:
+def _card(corpus: Corpus, row: Mapping[str, Any], span: Mapping[str, float], camera: pictures.Filmed | None) -> Card:
     start, end = span["start_s"], span["end_s"]
     instants = [start, (start + end) / 2, end][:MOMENTS]
     said = [row["verb"], row["object"], row["outcome"]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from html import escape
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import polars as pl
@@ -23,6 +23,16 @@ SPACES = ("vl", "action")
 SIZE, MARGIN, LARGEST = (520, 340), 34, 26.0  # px: the map, around it, radius of the largest cluster
 SHOWN = 14  # clusters a side of the cross table
 COLOURS = ["#4e79a7", "#f28e2b", "#5fa8a3", "#d1495b", "#8cb35a", "#9d6b98", "#e3bb3a", "#9c755f", "#7aa6d1", "#b86fb0"]
+
+
+class Disc(TypedDict):
+    """A cluster on the map: its coarser one, train events and samples drawn of it."""
+
+    cluster: int
+    name: str
+    group: int
+    train: int
+    drawn: int
 
 
 def load(corpus: Corpus) -> pl.DataFrame | None:
@@ -39,13 +49,19 @@ def maps(corpus: Corpus, clusters: pl.DataFrame) -> dict[str, str]:
     if not storage.exists(where):  # a report is drawn of what is left, too
         return {}
     model = from_bytes(storage.read_bytes(where))
-    return {
-        space: _map(model[f"{space}/{corpus.level()}"], clusters.filter(space=space).sort("cluster").to_dicts())
-        for space in SPACES
-    }
+    return {space: _map(model[f"{space}/{corpus.level()}"], _discs(clusters.filter(space=space))) for space in SPACES}
 
 
-def _map(clustering: Clustering, rows: list[dict[str, Any]]) -> str:
+def _discs(clusters: pl.DataFrame) -> list[Disc]:
+    """By label, as centroids are."""
+    columns = clusters.sort("cluster").select("cluster", "name", "group", "train", "drawn")
+    return [
+        {"cluster": cluster, "name": name, "group": group, "train": train, "drawn": drawn}
+        for cluster, name, group, train, drawn in columns.iter_rows()
+    ]
+
+
+def _map(clustering: Clustering, rows: list[Disc]) -> str:
     places = _plane(clustering.centroids.astype(np.float64))
     most = max([1, *(r["train"] for r in rows), *(r["drawn"] for r in rows)])
     (width, height), parts = SIZE, []

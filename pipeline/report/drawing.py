@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -98,8 +98,17 @@ def stack(counts: Sequence[tuple[str, int]], width: int = 330, height: int = 20)
     return figure(width, height, ", ".join(f"{number} {name}" for name, number in counts), "".join(parts))
 
 
-def shares(rows: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
-    """Rows for horizontal bars: name, value, share of the largest in percent, colour."""
+class Share(TypedDict):
+    """A horizontal bar: its length is the share of the largest value, percent."""
+
+    name: str
+    value: float
+    percent: float
+    colour: str
+
+
+def shares(rows: Sequence[tuple[str, float]]) -> list[Share]:
+    """Rows for horizontal bars."""
     top = max((value for _, value in rows), default=1.0) or 1.0
     return [
         {"name": n, "value": v, "percent": 100 * v / top, "colour": COLOURS.get(n, "var(--accent)")} for n, v in rows

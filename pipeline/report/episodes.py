@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,11 @@ from pipeline.corpus.view import Corpus
 from pipeline.report import pictures
 from pipeline.report.pictures import Strip
 from pipeline.report.refusals import clipped
+from schemas.alignments import ALIGNMENTS, AlignedCamera
+from schemas.episodes import EPISODES
+from schemas.events import EVENTS
 from schemas.ids import source_of, unit_hash
+from schemas.observations import OBSERVATIONS
 from schemas.signals import SIGNALS
 from stages.episode import Signal, signals_of, speeds
 
@@ -28,16 +32,64 @@ CAPTIONED = "L1"
 CAPTIONS = 18  # listed under a timeline
 CAMERAS = 3
 TEXT = 160  # characters of a task or a caption
-SPAN = ["event_id", "level", "track", "start_frame", "start_s", "end_s", "primitive", "static", "confidence"]
 
 Float = npt.NDArray[np.float64]
+
+
+class Clock(TypedDict):
+    """What a drawing needs of an `alignments` row: canonical frames in s and on the log's clock, frames of cameras."""
+
+    episode_id: str
+    time_s: Sequence[float]
+    signal_time_s: Sequence[float]
+    cameras: list[AlignedCamera]
+
+
+class Task(TypedDict):
+    """What a drawing needs of an `episodes` row."""
+
+    episode_id: str
+    task: str
+    robot: str
+
+
+class Span(TypedDict):
+    """What a drawing needs of an `events` row: canonical frames, s from the episode's beginning."""
+
+    event_id: str
+    level: str
+    track: str
+    start_frame: int
+    start_s: float
+    end_s: float
+    primitive: str
+    static: bool
+    confidence: float
+
+
+class Captioned(Span):
+    """The same with its caption, which may be empty."""
+
+    caption: str
+
+
+class Mark(TypedDict):
+    """A candidate boundary: when, s from the episode's beginning; strength 0 to 1; level of the boundary that rests on
+    it, None where none does."""
+
+    time_s: float
+    kind: str
+    arm: str
+    signal: str
+    strength: float
+    level: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
     """An episode to draw: time_s float64[T]; per arm speed and opening float64[T], 0 to 1; spans by level; strips with
-    the time of each picture, s; `ending` is what all captions end with, listed once; marks: candidate boundaries
-    (time_s, kind, arm, strength), if they are to be seen; arms: spans of an arm's own track by its name and level."""
+    the time of each picture, s; `ending` is what all captions end with, listed once; marks: candidate boundaries, if
+    they are to be seen; arms: spans of an arm's own track by its name and level."""
 
     episode_id: str
     task: str
@@ -45,13 +97,13 @@ class Timeline:
     time_s: Float
     speed: Mapping[str, Float]
     gripper: Mapping[str, Float]
-    spans: Mapping[str, list[dict[str, Any]]]
+    spans: Mapping[str, list[Captioned]]
     strips: list[tuple[Strip, list[float]]]
-    captions: list[dict[str, Any]]
+    captions: list[Captioned]
     more: int
     ending: str
-    marks: Sequence[Mapping[str, Any]] = ()
-    arms: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    marks: Sequence[Mark] = ()
+    arms: Mapping[str, list[Captioned]] = field(default_factory=dict)
 
 
 def timelines(corpus: Corpus) -> list[Timeline]:
@@ -66,11 +118,10 @@ def timelines(corpus: Corpus) -> list[Timeline]:
 
 def timeline_of(corpus: Corpus, episode: str, cameras: int = CAMERAS) -> Timeline:
     """Of one episode, without marks and arms; pictures of so many cameras."""
-    wanted = ["episode_id", "time_s", "signal_time_s", "cameras"]
-    alignment = corpus.table("alignments", [episode], wanted).to_dicts()[0]
+    alignment = corpus.narrow(ALIGNMENTS, Clock, [episode])[0]
     time = np.asarray(alignment["time_s"], dtype=np.float64)
     log_time = np.asarray(alignment["signal_time_s"], dtype=np.float64)
-    about = corpus.table("episodes", [episode], ["episode_id", "task", "robot"]).to_dicts()[0]
+    about = corpus.narrow(EPISODES, Task, [episode])[0]
     spans, listed, ending = _spans(corpus, episode)
     signals = signals_of(corpus.rows(SIGNALS, [episode]))
     return Timeline(
@@ -88,19 +139,34 @@ def timeline_of(corpus: Corpus, episode: str, cameras: int = CAMERAS) -> Timelin
     )
 
 
-def _spans(corpus: Corpus, episode: str) -> tuple[dict[str, list[dict[str, Any]]], list[dict[str, Any]], str]:
+def _spans(corpus: Corpus, episode: str) -> tuple[dict[str, list[Captioned]], list[Captioned], str]:
     """Spans by level, those of CAPTIONED with their captions, and how all of these end."""
     texts = dict(corpus.table("captions", [episode], ["event_id", "text"]).iter_rows())
-    events = corpus.table("events", [episode], SPAN).filter(track="all").sort("start_frame").to_dicts()
-    for event in events:
-        event["caption"] = texts.get(event["event_id"]) or ""
+    rows = sorted(corpus.narrow(EVENTS, Span, [episode]), key=lambda e: e["start_frame"])
+    events = [captioned(e, texts.get(e["event_id"]) or "") for e in rows if e["track"] == "all"]
     spans = {level: [e for e in events if e["level"] == level] for level in LEVELS}
     listed = spans[CAPTIONED]
     ending = shared_ending([e["caption"] for e in listed])
-    listed = [{**e, "caption": clipped(e["caption"].removesuffix(ending), TEXT)} for e in listed]
+    listed = [captioned(e, clipped(e["caption"].removesuffix(ending), TEXT)) for e in listed]
     for event in events:
         event["caption"] = clipped(event["caption"], TEXT)
     return spans, listed, clipped(ending, TEXT)
+
+
+def captioned(span: Span, caption: str) -> Captioned:
+    """A span with these words."""
+    return {
+        "event_id": span["event_id"],
+        "level": span["level"],
+        "track": span["track"],
+        "start_frame": span["start_frame"],
+        "start_s": span["start_s"],
+        "end_s": span["end_s"],
+        "primitive": span["primitive"],
+        "static": span["static"],
+        "confidence": span["confidence"],
+        "caption": caption,
+    }
 
 
 def shared_ending(captions: list[str]) -> str:
@@ -120,12 +186,12 @@ def _openings(signals: Mapping[str, Signal], log_time: Float) -> dict[str, Float
 
 
 def _strips(
-    corpus: Corpus, episode: str, time: Float, cameras: list[Mapping[str, Any]], most: int
+    corpus: Corpus, episode: str, time: Float, cameras: list[AlignedCamera], most: int
 ) -> list[tuple[Strip, list[float]]]:
     """Strips of the first cameras; a picture's time is that of the canonical frame which shows its source frame."""
     shown = {c["name"]: np.asarray(c["frame_index"]) for c in cameras}
     found: list[tuple[Strip, list[float]]] = []
-    for row in corpus.table("observations", [episode], list(pictures.COLUMNS)).to_dicts():
+    for row in corpus.narrow(OBSERVATIONS, pictures.Filmed, [episode]):
         if row["camera"] in shown and len(found) < most:
             strip = pictures.strip(corpus, row)
             places = np.searchsorted(shown[row["camera"]], strip.numbers)

@@ -10,7 +10,7 @@ events take about a second.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Literal, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,36 @@ from stages import storage
 from stages.balance.figures import entropy, gini, tail_share
 
 LEVELS = ("L3", "L2", "L1", "L0")  # coarse to fine: the parent of an event is one to the left
-SPACES = ("vl", "action")
+SPACES: tuple[Literal["vl", "action"], ...] = ("vl", "action")
 KINDS = ("before", "sampled")  # names of the release's own statistics
 
 
-def load(corpus: Corpus) -> dict[str, dict[str, Any]]:
+class Sizes(TypedDict):
+    """Events of each cluster, in the order of the labels, and how evenly they lie: Gini, entropy, share of the smaller
+    half."""
+
+    sizes: list[float]
+    gini: float
+    entropy: float
+    tail_share: float
+
+
+class Kinds(TypedDict):
+    """A clustering as recorded, and as it is drawn; the shard level's has more, as `stats.json` tells."""
+
+    before: Sizes
+    sampled: Sizes
+
+
+class Evenness(TypedDict):
+    """A level: its events, and both clusterings."""
+
+    events: int
+    vl: Kinds
+    action: Kinds
+
+
+def load(corpus: Corpus) -> dict[str, Evenness]:
     """`evenness` of the corpus's release, coarse to fine; {} where there is none, or no train event to balance.
 
     The shard level's figures are the release's own, out of its `stats.json`.
@@ -48,18 +73,18 @@ def load(corpus: Corpus) -> dict[str, dict[str, Any]]:
 
 def evenness(
     events: pl.DataFrame, samples: pl.DataFrame, clusters: pl.DataFrame, shard_level: str
-) -> dict[str, dict[str, Any]]:
-    """{level: {"events": number, "vl" and "action": {kind of KINDS: {"sizes", "gini", "entropy"}}}} of the levels that
-    have labels. Sizes are in the order of the labels."""
+) -> dict[str, Evenness]:
+    """{level: its figures} of the levels that have labels."""
     weighed = masses(events, samples, shard_level)
-    result = {}
+    result: dict[str, Evenness] = {}
     for level in LEVELS:
         labels = clusters.filter(level=level).select("event_id", *(f"{s}_cluster" for s in SPACES))
         own = weighed.filter(level=level)
         if own.is_empty() or labels.is_empty():
             continue
         own = own.join(labels, on="event_id", how="left").fill_null(-1)
-        result[level] = {"events": own.height} | {space: _figures(own, f"{space}_cluster") for space in SPACES}
+        vl, action = _figures(own, "vl_cluster"), _figures(own, "action_cluster")
+        result[level] = {"events": own.height, "vl": vl, "action": action}
     return result
 
 
@@ -94,12 +119,17 @@ def _of(level: str, rows: pl.DataFrame) -> pl.DataFrame:
     return rows.select("event_id", "sampled", level=pl.lit(level), before=pl.lit(1.0))
 
 
-def _figures(rows: pl.DataFrame, column: str) -> dict[str, Any]:
+def _figures(rows: pl.DataFrame, column: str) -> Kinds:
     sizes = rows.group_by(column).agg(pl.col(*KINDS).sum()).sort(column)
     recorded = sizes["before"].to_numpy().astype(np.int64)
-    return {kind: _of_sizes(recorded, sizes[kind].to_numpy()) for kind in KINDS}
+    before, sampled = sizes["before"].to_numpy(), sizes["sampled"].to_numpy()
+    return {"before": _of_sizes(recorded, before), "sampled": _of_sizes(recorded, sampled)}
 
 
-def _of_sizes(recorded: npt.NDArray[np.int64], sizes: npt.NDArray[np.float64]) -> dict[str, Any]:
-    shares = {"gini": gini(sizes), "entropy": entropy(sizes), "tail_share": tail_share(recorded, sizes)}
-    return {"sizes": sizes.tolist(), **shares}
+def _of_sizes(recorded: npt.NDArray[np.int64], sizes: npt.NDArray[np.float64]) -> Sizes:
+    return {
+        "sizes": sizes.tolist(),
+        "gini": gini(sizes),
+        "entropy": entropy(sizes),
+        "tail_share": tail_share(recorded, sizes),
+    }

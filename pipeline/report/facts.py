@@ -5,13 +5,16 @@ In: a corpus. Out: plain values, bounded in number. Only narrow columns are read
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from pipeline.corpus.view import Corpus
+from pipeline.corpus.view import Corpus, StageRow
 from pipeline.report.refusals import clipped
+from schemas.alignments import LAG_VOTES, LagVoteRow
 from schemas.ids import LEVELS, SOURCE_OF
 from schemas.samples import STATUSES
 from stages import storage
@@ -22,8 +25,73 @@ LOST = 10
 TEXT = 200
 
 
-def overview(corpus: Corpus, status: list[dict[str, Any]], quarantine: pl.DataFrame) -> dict[str, Any]:
-    """Totals for the top of the page; `unreached`: stages that have nothing to show for themselves."""
+class Totals(TypedDict):
+    """The top of the page. unreached: stages that have nothing to show for themselves; lost: sources that cannot be
+    used, and why; aside: episodes; decoded: frames, some more than once; frames: of the sources."""
+
+    name: str
+    release: str | None
+    complete: bool
+    unreached: list[str]
+    episodes: int
+    sources: int
+    lost: list[tuple[str, str]]
+    lost_more: int
+    lost_all: int
+    hours: float
+    level: str
+    events: dict[str, int]
+    samples: int
+    shards: int
+    megabytes: float
+    aside: int
+    events_aside: int
+    decoded: int
+    frames: int
+
+
+class SourceRow(TypedDict):
+    """A source: episodes that it lists, hours that are in the corpus, episodes set aside; robot, profile and cameras
+    (the most of an episode) are None where no episode could be read."""
+
+    source: str
+    episodes: int
+    hours: float
+    robot: str | None
+    profile: str | None
+    cameras: int | None
+    aside: int
+    lag: str
+    flags: str
+    licence: str
+    attribution: str
+
+
+class LevelRow(TypedDict):
+    """A level: events, those at rest, s of each that moves, primitives by how often."""
+
+    level: str
+    events: int
+    static: int
+    seconds: npt.NDArray[np.float64]
+    primitives: list[tuple[str, int]]
+
+
+class SplitRow(TypedDict):
+    """Events of a split by status, in the order of the statuses."""
+
+    split: str
+    numbers: list[int]
+
+
+class WorkRow(StageRow):
+    """A stage with its share of all work, 0 to 1."""
+
+    share: float
+
+
+def overview(corpus: Corpus, status: Sequence[StageRow], quarantine: pl.DataFrame) -> Totals:
+    """Totals for the top of the page."""
     release, observe, shard = corpus.manifest["release"], corpus.counts("observe"), corpus.counts("shard")
     segment = corpus.counts("segment")
     whole = quarantine.filter(pl.col("event_id").is_null())
@@ -52,12 +120,8 @@ def overview(corpus: Corpus, status: list[dict[str, Any]], quarantine: pl.DataFr
     }
 
 
-def sources(corpus: Corpus, quarantine: pl.DataFrame) -> tuple[list[dict[str, Any]], dict[str, float]]:
-    """(one row a source, the longest first, and what is not shown: {"sources", "episodes", "hours"}).
-
-    A row: episodes that it lists and that are in the corpus, hours, robot, profile, cameras, lag, set aside, flags,
-    licence and whom to name.
-    """
+def sources(corpus: Corpus, quarantine: pl.DataFrame) -> tuple[list[SourceRow], dict[str, float]]:
+    """(one row a source, the longest first, and what is not shown: {"sources", "episodes", "hours"})."""
     columns = ["episode_id", "source", "robot", "profile", "t0", "t1", "cameras"]
     read = corpus.table("episodes", columns=columns).group_by("source").agg(
         hours=(pl.col("t1") - pl.col("t0")).sum() / 3600,
@@ -75,24 +139,34 @@ def sources(corpus: Corpus, quarantine: pl.DataFrame) -> tuple[list[dict[str, An
     table = names.with_columns(pl.col("episodes", "hours", "aside").fill_null(0)).sort(
         "hours", "source", descending=[True, False]
     )
-    lags = {r["source"]: r for r in corpus.table("lag_votes").to_dicts()} if corpus.has("vote") else None
+    lags = {r["source"]: r for r in corpus.narrow(LAG_VOTES, LagVoteRow)} if corpus.has("vote") else None
     flags, rest, rights = _flags(corpus), table.slice(SOURCES), corpus.manifest.get("rights", {})
-    rows = [
-        row
-        | {"lag": lag_words(row["source"], row["cameras"], lags), "flags": flags.get(row["source"], "")}
-        | {key: clipped(rights.get(row["source"], {}).get(key, ""), TEXT) for key in ("licence", "attribution")}
+    rows: list[SourceRow] = [
+        {
+            "source": row["source"],
+            "episodes": row["episodes"],
+            "hours": row["hours"],
+            "robot": row["robot"],
+            "profile": row["profile"],
+            "cameras": row["cameras"],
+            "aside": row["aside"],
+            "lag": lag_words(row["source"], row["cameras"], lags),
+            "flags": flags.get(row["source"], ""),
+            "licence": clipped(rights.get(row["source"], {}).get("licence", ""), TEXT),
+            "attribution": clipped(rights.get(row["source"], {}).get("attribution", ""), TEXT),
+        }
         for row in table.head(SOURCES).to_dicts()
     ]
     more = {"sources": rest.height, "episodes": int(rest["episodes"].sum()), "hours": float(rest["hours"].sum())}
     return rows, more
 
 
-def levels(events: pl.DataFrame) -> list[dict[str, Any]]:
+def levels(events: pl.DataFrame) -> list[LevelRow]:
     """Per level, coarse to fine: number of events, seconds of each that is not static, primitives by how often;
     events: of `cutting.load`."""
     if events.is_empty():
         return []
-    rows = []
+    rows: list[LevelRow] = []
     for level in reversed(LEVELS):
         own = events.filter(level=level)
         moving = own.filter(~pl.col("static"))
@@ -111,7 +185,7 @@ def levels(events: pl.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def fates(corpus: Corpus) -> tuple[list[str], list[dict[str, Any]]]:
+def fates(corpus: Corpus) -> tuple[list[str], list[SplitRow]]:
     """(statuses that occur, per split the number of events of each): what became of the shard level's events."""
     if not corpus.has("samples"):
         return [], []
@@ -122,13 +196,13 @@ def fates(corpus: Corpus) -> tuple[list[str], list[dict[str, Any]]]:
     return used, [{"split": s, "numbers": [numbers.get((s, status), 0) for status in used]} for s in splits]
 
 
-def stages(status: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def stages(status: Sequence[StageRow]) -> list[WorkRow]:
     """Per stage that has done something: seconds of work, their share of all, most memory of a worker."""
     total = sum(row["work_s"] for row in status) or 1.0
-    return [row | {"share": row["work_s"] / total} for row in status if row["items"]]
+    return [{**row, "share": row["work_s"] / total} for row in status if row["items"]]
 
 
-def lag_words(source: str, cameras: int | None, lags: Mapping[str, Mapping[str, Any]] | None) -> str:
+def lag_words(source: str, cameras: int | None, lags: Mapping[str, LagVoteRow] | None) -> str:
     """What was decided about a source's lag; lags: {source: `lag_votes` row}, None before the vote."""
     lag = (lags or {}).get(source)
     if cameras == 0:

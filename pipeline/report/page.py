@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.resources import files
-from typing import Any
 
 import jinja2
 import numpy as np
@@ -28,6 +27,14 @@ NAME = "report.html"
 VERDICTS = 40  # sources whose verdict is shown, the worst first
 
 
+class DrawnLevel(facts.LevelRow):
+    """A level with its drawings; median: of its lengths, s."""
+
+    median: float
+    histogram: str
+    bars: list[drawing.Share]
+
+
 def write(corpus: Corpus) -> str:
     """Write the report and return its URI."""
     uri = corpus.ledger.path(NAME)
@@ -37,7 +44,7 @@ def write(corpus: Corpus) -> str:
 
 def render(corpus: Corpus) -> str:
     """The page as text, everything it shows inside it."""
-    status, quarantine = corpus.status().to_dicts(), corpus.quarantine()
+    status, quarantine = corpus.by_stage(), corpus.quarantine()
     total = facts.overview(corpus, status, quarantine)
     sources, more = facts.sources(corpus, quarantine)
     aside = refusals(corpus, quarantine)
@@ -57,10 +64,10 @@ def render(corpus: Corpus) -> str:
     judged = quality.load(corpus)
     return template("page.html.j2").render(
         version=version("event-corpus"),
-        total=total | {"duration": duration(total["hours"])},
+        total={**total, "duration": duration(total["hours"])},
         verdicts=verdicts[:VERDICTS],
         verdicts_more=max(0, len(verdicts) - VERDICTS),
-        sources=[row | {"duration": duration(row["hours"])} for row in sources],
+        sources=[{**row, "duration": duration(row["hours"])} for row in sources],
         sources_more=more | {"duration": duration(more["hours"])},
         refusals=[(r, signals(r.proof) if r.proof and r.proof.lines else "") for r in aside],
         reason_bars=drawing.shares([(r.reason, r.count) for r in aside]),
@@ -95,10 +102,10 @@ def duration(hours: float) -> str:
     return f"{hours * 60:.1f} min" if hours < 1 else f"{hours:,.1f} h"
 
 
-def _level(row: dict[str, Any]) -> dict[str, Any]:
+def _level(row: facts.LevelRow) -> DrawnLevel:
     median = float(np.median(row["seconds"])) if len(row["seconds"]) else 0.0
-    charts = {"histogram": drawing.histogram(row["seconds"]), "bars": drawing.shares(row["primitives"])}
-    return row | {"median": median} | charts
+    charts = drawing.histogram(row["seconds"]), drawing.shares(row["primitives"])
+    return {**row, "median": median, "histogram": charts[0], "bars": charts[1]}
 
 
 def _cuts(rows: Sequence[cutting.Cut]) -> list[tuple[cutting.Cut, float, str, str]]:

@@ -8,20 +8,51 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from PIL import Image
 
 from pipeline.corpus.view import Corpus
+from schemas.alignments import AlignedCamera
 from stages import storage
 from stages.video.decode import picked
 
-COLUMNS = ("episode_id", "camera", "width", "height", "pts_s", "thumbnails")  # of observations; never the motion
 PICTURES = 10  # of a strip
 HEIGHT = 84  # px
 EVIDENCE_BYTES = 60_000  # of a picture that the quarantine keeps
+
+
+class Filmed(TypedDict):
+    """What a strip needs of an `observations` row, never the motion: the proxy's size in px, times of its frames in s,
+    the strip's path."""
+
+    episode_id: str
+    camera: str
+    width: int
+    height: int
+    pts_s: Sequence[float]
+    thumbnails: str
+
+
+class Clip(TypedDict):
+    """What single pictures need of an `observations` row: the proxy's path, frames between its key frames, size in
+    px."""
+
+    episode_id: str
+    camera: str
+    proxy: str
+    gop: int
+    width: int
+    height: int
+
+
+class Frames(TypedDict):
+    """What single pictures need of an `alignments` row: which source frame of a camera each canonical frame shows."""
+
+    episode_id: str
+    cameras: list[AlignedCamera]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +67,7 @@ class Strip:
     aspect: float
 
 
-def strip(corpus: Corpus, observation: Mapping[str, Any], most: int = PICTURES) -> Strip:
+def strip(corpus: Corpus, observation: Filmed, most: int = PICTURES) -> Strip:
     """The strip of an `observations` row: every picture, or every second, third, ... so that there are at most
     `most`."""
     cells, frames = _cells(corpus, observation), len(observation["pts_s"])
@@ -49,7 +80,7 @@ def strip(corpus: Corpus, observation: Mapping[str, Any], most: int = PICTURES) 
     )
 
 
-def nearest(corpus: Corpus, observation: Mapping[str, Any], seconds: Sequence[float]) -> list[str]:
+def nearest(corpus: Corpus, observation: Filmed, seconds: Sequence[float]) -> list[str]:
     """For each instant (s from the episode's start) the nearest picture of a strip."""
     cells, pts = _cells(corpus, observation), observation["pts_s"]
     length = max(pts[-1] - pts[0], 1e-9)
@@ -57,8 +88,8 @@ def nearest(corpus: Corpus, observation: Mapping[str, Any], seconds: Sequence[fl
     return [jpeg_uri(_shrunk(cells[min(len(cells) - 1, max(0, place))])) for place in places]
 
 
-def stills(corpus: Corpus, clip: Mapping[str, Any], numbers: Sequence[int], height: int) -> list[Image.Image]:
-    """Pictures of a proxy by their numbers, so high; clip: its `observations` row (proxy, gop, width, height)."""
+def stills(corpus: Corpus, clip: Clip, numbers: Sequence[int], height: int) -> list[Image.Image]:
+    """Pictures of a proxy by their numbers, so high."""
     size = max(2, round(height * clip["width"] / clip["height"])), height
     with storage.local_copy(corpus.ledger.path(f"media/{clip['proxy']}")) as path:
         found = picked(path, list(numbers), clip["gop"], size)
@@ -78,7 +109,7 @@ def data_uri(jpeg: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
 
-def _cells(corpus: Corpus, observation: Mapping[str, Any]) -> list[Image.Image]:
+def _cells(corpus: Corpus, observation: Filmed) -> list[Image.Image]:
     blob = storage.read_bytes(corpus.ledger.path(f"media/{observation['thumbnails']}"))
     whole = Image.open(io.BytesIO(blob)).convert("RGB")
     width = max(1, round(whole.height * observation["width"] / observation["height"]))

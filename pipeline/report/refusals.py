@@ -15,6 +15,7 @@ import polars as pl
 from pipeline.corpus.view import Corpus
 from pipeline.report import pictures
 from pipeline.report.pictures import Strip
+from schemas.observations import OBSERVATIONS
 from schemas.reasons import Reason
 
 REASONS = 20  # shown in full; rarer ones are counted
@@ -145,7 +146,7 @@ def _proof(corpus: Corpus, row: Mapping[str, Any]) -> Proof:
             lines.append(_steps(lines[0]))  # a repeat or a small step back does not show in the timestamps themselves
         return Proof(f"Rows around row {shown['row']}.", lines, shown["row"])
     if row["stage"] not in BEFORE_VIDEO:
-        seen = corpus.table("observations", [row["episode_id"]], list(pictures.COLUMNS)).to_dicts()
+        seen = corpus.narrow(OBSERVATIONS, pictures.Filmed, [row["episode_id"]])
         if seen:
             named = next((o for o in seen if f"camera {o['camera']} " in f"{row['message']} "), seen[0])
             strip = pictures.strip(corpus, named, PICTURES)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
@@ -16,6 +15,7 @@ from pipeline.corpus.view import Corpus
 from pipeline.report import pictures
 from pipeline.report.refusals import clipped
 from schemas.ids import SOURCE_OF
+from schemas.observations import OBSERVATIONS
 
 CLUSTERS = 3  # largest and rarest of each kind
 PICTURES = 6
@@ -58,8 +58,8 @@ def sheets(corpus: Corpus, names: Mapping[tuple[str, int], str]) -> list[Sheet]:
     spans = corpus.table("events", episodes, ["event_id", "start_s", "end_s"])
     texts = dict(corpus.table("captions", episodes, ["event_id", "text"]).iter_rows())
     middle = dict(spans.select("event_id", (pl.col("start_s") + pl.col("end_s")) / 2).iter_rows())
-    seen: dict[str, Mapping[str, Any]] = {}
-    for row in corpus.table("observations", episodes, list(pictures.COLUMNS)).to_dicts():
+    seen: dict[str, pictures.Filmed] = {}
+    for row in corpus.narrow(OBSERVATIONS, pictures.Filmed, episodes):
         seen.setdefault(row["episode_id"], row)  # the first camera
     return [
         Sheet(
@@ -95,7 +95,7 @@ def _spread(members: pl.DataFrame, space: str) -> pl.DataFrame:
 
 
 def _pictures(
-    corpus: Corpus, some: Sequence[tuple[str, str]], middle: Mapping[str, float], seen: Mapping[str, Mapping[str, Any]]
+    corpus: Corpus, some: Sequence[tuple[str, str]], middle: Mapping[str, float], seen: Mapping[str, pictures.Filmed]
 ) -> list[tuple[str, str]]:
     """(event, the thumbnail nearest to its middle) of those (event, episode) that have a camera."""
     return [

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.report.drawing import COLOURS, figure, rect, text
-from pipeline.report.episodes import CAPTIONED, Timeline
+from pipeline.report.episodes import CAPTIONED, Captioned, Mark, Timeline
 from pipeline.report.pictures import Strip
 from pipeline.report.reviewed import links
 
@@ -69,7 +68,7 @@ def _graph(
     lines: Mapping[str, npt.NDArray[np.float64]],
     time_s: npt.NDArray[np.float64],
     height: int,
-    cuts: list[dict[str, Any]],
+    cuts: list[Captioned],
 ) -> None:
     """One line an arm, 0 at the bottom to 1 at the top."""
     if not lines:
@@ -89,7 +88,7 @@ def _graph(
     page.y += height + 6
 
 
-def _marks(page: _Page, marks: Sequence[Mapping[str, Any]]) -> None:
+def _marks(page: _Page, marks: Sequence[Mark]) -> None:
     """A stick a candidate boundary, as high as it is strong; pale where no span begins there."""
     top, bottom = page.y, page.y + MARKS
     page.parts.append(rect(LEFT, top, WIDTH - LEFT - RIGHT, MARKS, 'fill="var(--well)"'))
@@ -114,7 +113,7 @@ def _colour(arm: str) -> str:
     return ARMS.get(arm, "var(--ink)")
 
 
-def _spans(page: _Page, level: str, spans: list[dict[str, Any]], numbered: bool) -> None:
+def _spans(page: _Page, level: str, spans: list[Captioned], numbered: bool) -> None:
     page.parts.append(text(0, page.y + 14, level, style='class="name"'))
     drawn = -1.0
     for number, span in enumerate(spans, 1):
@@ -126,7 +125,7 @@ def _spans(page: _Page, level: str, spans: list[dict[str, Any]], numbered: bool)
     page.y += BAR + 3
 
 
-def _bar(span: Mapping[str, Any], start: float, end: float, y: float, number: str) -> str:
+def _bar(span: Captioned, start: float, end: float, y: float, number: str) -> str:
     colour, width = COLOURS.get(span["primitive"], COLOURS["unknown"]), max(1.0, end - start - 1)
     pale = ' fill-opacity="0.3"' if span["static"] else ""
     bar = rect(start, y, width, BAR, f'rx="2" fill="{colour}"{pale}')
