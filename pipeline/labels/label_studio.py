@@ -13,17 +13,19 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-Rows = list[dict[str, Any]]
+from pipeline.labels.spans import FrameSpan, ReadSpan
+
+Documents = list[dict[str, Any]]  # as Label Studio has them: tasks, regions
 NAMES = {"from_name": "timeline", "to_name": "video", "type": "timelinelabels"}
 
 
 def tasks(
-    rows: Rows,
+    rows: Sequence[FrameSpan],
     frames: Mapping[str, Sequence[int]],
     videos: Mapping[str, str],
     rates: Mapping[str, float],
     people: Collection[tuple[str, str, str]] = (),
-) -> Rows:
+) -> Documents:
     """rows: by episode, level and time; frames: source frame of each canonical one, and one past the last; videos:
     {episode: its reference camera's clip}; rates: {episode: frames a second}; people: (episode, level, track) of
     which the spans are people's."""
@@ -40,7 +42,7 @@ def tasks(
     return found
 
 
-def _regions(rows: Iterator[dict[str, Any]], shown: Sequence[int]) -> Rows:
+def _regions(rows: Iterator[FrameSpan], shown: Sequence[int]) -> Documents:
     return [
         {
             **NAMES,
@@ -55,16 +57,24 @@ def _regions(rows: Iterator[dict[str, Any]], shown: Sequence[int]) -> Rows:
     ]
 
 
-def rows_of(task: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def rows_of(task: Mapping[str, Any]) -> Iterator[ReadSpan]:
     """Rows of a task's newest annotation, as label files have them. Raises KeyError, IndexError, TypeError for what is
     no such task."""
     data = task["data"]
-    place = {k: data.get(k) for k in ("episode_id", "level", "track")}
+    episode, level, track = (data.get(k) for k in ("episode_id", "level", "track"))
     for region in task["annotations"][-1]["result"] if task["annotations"] else ():
         if region.get("type") not in ("timelinelabels", "timeserieslabels"):
             continue
         said = (region.get("meta") or {}).get("text") or [""]
         for span in region["value"]["ranges"]:
-            ends = {"start_frame": span["start"] - 1, "end_frame": span["end"]}
+            start, end = span["start"] - 1, span["end"]
             labels = region["value"].get("timelinelabels") or [None]
-            yield {**place, **ends, "primitive": labels[0], "caption": said if isinstance(said, str) else said[0]}
+            yield {
+                "episode_id": episode,
+                "level": level,
+                "track": track,
+                "start_frame": start,
+                "end_frame": end,
+                "primitive": labels[0],
+                "caption": said if isinstance(said, str) else said[0],
+            }

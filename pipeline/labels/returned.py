@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
+from pipeline.labels.spans import TimedSpan
 from schemas.episodes import Label
 from stages.fingerprint import fingerprint
 from stages.text import plain
@@ -38,7 +38,7 @@ class Row:
         return self.person or self.said or self.done or self.moved
 
 
-def exported(row: dict[str, Any]) -> str:
+def exported(row: TimedSpan) -> str:
     """What a row says, for the column `exported`: `ms2600to4100 grasp <hash of its caption>`."""
     start, end = round(row["start_s"] * 1000), round(row["end_s"] * 1000)
     return f"ms{start}to{end} {row['primitive']} {fingerprint(plain(row['caption'] or ''))}"

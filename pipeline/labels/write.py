@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, Literal, TypedDict, get_args
 
 import polars as pl
 import pyarrow as pa
@@ -23,15 +23,27 @@ from pipeline.corpus.view import Corpus
 from pipeline.labels import label_studio
 from pipeline.labels.read import LabelError
 from pipeline.labels.returned import exported
+from pipeline.labels.spans import FrameSpan, JsonSpan, TimedSpan, WrittenSpan
+from schemas.alignments import ALIGNMENTS, AlignedCamera
 from schemas.ids import number_of, source_of
 from stages import storage
 
 FORMATS = ("csv", "json", "jsonl", "parquet", "agibot", "lerobot", "labelstudio")
-COLUMNS = (
+Column = Literal[
     "id", "episode_id", "level", "track", "start_s", "end_s", "caption", "primitive", "origin", "said_by", "exported",
-)  # fmt: skip
+]  # fmt: skip
+COLUMNS: tuple[Column, ...] = get_args(Column)
 DECIMALS = 3  # of seconds: event ids are in ms
-Rows = list[dict[str, Any]]
+Rows = list[WrittenSpan]
+
+
+class Pairing(TypedDict):
+    """What source frames need of an `alignments` row: canonical frames, the source frame of each camera at them."""
+
+    episode_id: str
+    n_frames: int
+    reference_camera: str | None
+    cameras: list[AlignedCamera]
 
 
 def write(corpus: Corpus, target: str, form: str, levels: Sequence[str], track: str, origin: str | None) -> int:
@@ -62,23 +74,40 @@ def _rows(corpus: Corpus, levels: Sequence[str], track: str, origin: str | None)
     words = pl.col("label") if texts is None else pl.coalesce("label", "text")
     seconds = pl.col("start_s", "end_s").round(DECIMALS)  # 3.3, not the 3.2999999523 that float32 timestamps make of it
     named = joined.with_columns(seconds, caption=words.fill_null(""), id="event_id")
-    rows = named.sort("episode_id", "level", "start_frame").to_dicts()
-    return [{**row, "exported": exported(row)} for row in rows]
+    spans: list[TimedSpan] = [
+        {
+            "event_id": row["event_id"], "episode_id": row["episode_id"], "level": row["level"], "track": row["track"],
+            "start_frame": row["start_frame"], "end_frame": row["end_frame"], "primitive": row["primitive"],
+            "caption": row["caption"], "id": row["id"], "start_s": row["start_s"], "end_s": row["end_s"],
+            "origin": row["origin"], "said_by": row["said_by"],
+        }
+        for row in named.sort("episode_id", "level", "start_frame").to_dicts()
+    ]  # fmt: skip
+    return [{**span, "exported": exported(span)} for span in spans]
 
 
 def _csv(corpus: Corpus, uri: str, rows: Rows) -> None:
     buffer = io.StringIO()
-    table = csv.DictWriter(buffer, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    table: csv.DictWriter[str] = csv.DictWriter(buffer, COLUMNS, extrasaction="ignore", lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
     storage.write_bytes(uri, buffer.getvalue().encode())
 
 
 def _json(corpus: Corpus, uri: str, rows: Rows) -> None:
-    value: dict[str, dict[str, Rows]] = {}
+    value: dict[str, dict[str, list[JsonSpan]]] = {}
     for row in rows:
-        span = {"start": row["start_s"], "end": row["end_s"]}
-        span |= {k: row[k] for k in ("caption", "primitive", "track", "id", "origin", "said_by", "exported")}
+        span: JsonSpan = {
+            "start": row["start_s"],
+            "end": row["end_s"],
+            "caption": row["caption"],
+            "primitive": row["primitive"],
+            "track": row["track"],
+            "id": row["id"],
+            "origin": row["origin"],
+            "said_by": row["said_by"],
+            "exported": row["exported"],
+        }
         value.setdefault(row["episode_id"], {}).setdefault(row["level"], []).append(span)
     storage.write_bytes(uri, json.dumps(value, indent=1, ensure_ascii=False).encode())
 
@@ -89,7 +118,7 @@ def _jsonl(corpus: Corpus, uri: str, rows: Rows) -> None:
 
 
 def _rows_as_parquet(corpus: Corpus, uri: str, rows: Rows) -> None:
-    kinds = {k: pl.Float64 if k in ("start_s", "end_s") else pl.String for k in COLUMNS}
+    kinds: dict[str, type[pl.DataType]] = {k: pl.Float64 if k in ("start_s", "end_s") else pl.String for k in COLUMNS}
     table = pl.DataFrame([{k: row[k] for k in COLUMNS} for row in rows], kinds).to_arrow()
     storage.write_bytes(uri, _parquet(table))
 
@@ -98,9 +127,8 @@ def _label_studio(corpus: Corpus, uri: str, rows: Rows) -> None:
     storage.write_bytes(uri, label_studio_of(corpus, rows))
 
 
-def label_studio_of(corpus: Corpus, rows: Rows, people: Collection[tuple[str, str, str]] = ()) -> bytes:
-    """Tasks of spans with episode_id, level, track, start_frame, end_frame, primitive, caption, event_id; people: which
-    (episode, level, track) are annotations, not predictions."""
+def label_studio_of(corpus: Corpus, rows: Sequence[FrameSpan], people: Collection[tuple[str, str, str]] = ()) -> bytes:
+    """Tasks of spans; people: which (episode, level, track) are annotations, not predictions."""
     names = sorted({row["episode_id"] for row in rows})
     about = corpus.table("alignments", names, ["episode_id", "reference_camera", "fps"])
     clips = corpus.table("observations", names, ["episode_id", "camera", "proxy"])
@@ -136,12 +164,12 @@ def _lerobot(corpus: Corpus, uri: str, rows: Rows) -> None:
         storage.write_bytes(storage.join(uri, name), blob)
 
 
-def lerobot_of(corpus: Corpus, rows: Rows) -> dict[str, bytes]:
-    """Files of spans with episode_id, start_frame, end_frame, caption, sorted by episode. Per source
-    `meta/subtasks.parquet` (subtask_index, subtask) and `subtask_index.parquet`: one row a frame up to the last
-    that the corpus shows, to be joined to its data by episode_index and frame_index; -1 where no span lies."""
+def lerobot_of(corpus: Corpus, rows: Sequence[FrameSpan]) -> dict[str, bytes]:
+    """Files of spans, sorted by episode. Per source `meta/subtasks.parquet` (subtask_index, subtask) and
+    `subtask_index.parquet`: one row a frame up to the last that the corpus shows, to be joined to its data by
+    episode_index and frame_index; -1 where no span lies."""
     frames, files = source_frames(corpus, {row["episode_id"] for row in rows}), dict[str, bytes]()
-    by_source: dict[str, Rows] = {}
+    by_source: dict[str, list[FrameSpan]] = {}
     for row in rows:
         by_source.setdefault(source_of(row["episode_id"]), []).append(row)
     for source, own in by_source.items():
@@ -174,9 +202,8 @@ def _parquet(table: pa.Table) -> bytes:
 def source_frames(corpus: Corpus, episodes: Iterable[str]) -> dict[str, list[int]]:
     """{episode: source frame of each canonical frame, and one past the last}; rows where there is no video."""
     found = {}
-    columns = ["episode_id", "n_frames", "reference_camera", "cameras"]
-    for a in corpus.table("alignments", sorted(episodes), columns).to_dicts():
-        shown = next(
+    for a in corpus.narrow(ALIGNMENTS, Pairing, sorted(episodes)):
+        shown: Sequence[int] = next(
             (c["frame_index"] for c in a["cameras"] if c["name"] == a["reference_camera"]), range(a["n_frames"])
         )
         found[a["episode_id"]] = [*shown, shown[-1] + 1]

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from pipeline.corpus.view import Corpus
 from pipeline.labels import LabelError, label_studio
+from pipeline.labels.spans import FrameSpan
 from pipeline.labels.write import label_studio_of, lerobot_of, source_frames
 from pipeline.review.episode import Episodes
 from schemas.ids import episode_id, event_id, number_of, source_of
@@ -36,13 +37,12 @@ FORMATS = ("lerobot", "labelstudio")
 SUBTASKS = "subtask_index"  # LeRobot's column
 INDEX = ["episode_index", "frame_index", SUBTASKS]
 Standing = Callable[[Place], Sequence[Span]]
-Rows = list[dict[str, Any]]
 
 
 def files(corpus: Corpus, form: str, levels: Sequence[str], track: str, standing: Standing) -> dict[str, bytes]:
     """{path: content} of what stands of these levels and a track; LeRobot knows one level, the first."""
     levels = levels[:1] if form == "lerobot" else levels
-    episodes, rows, people = Episodes(corpus), list[dict[str, Any]](), set[Place]()
+    episodes, rows, people = Episodes(corpus), list[FrameSpan](), set[Place]()
     for place in places(corpus):
         if place[1] in levels and place[2] == track:
             spans = standing(place)
@@ -67,7 +67,7 @@ def places(corpus: Corpus) -> list[Place]:
     return sorted(found.iter_rows())
 
 
-def _rows(place: Place, spans: Sequence[Span], edges: Sequence[int]) -> Rows:
+def _rows(place: Place, spans: Sequence[Span], edges: Sequence[int]) -> list[FrameSpan]:
     episode, level, track = place
     return [
         {
