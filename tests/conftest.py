@@ -25,8 +25,8 @@ TIMES = 20  # as many examples as in `make test`
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A soak draws more examples, also where a test says how many it draws."""
-    for item in items if PROFILE == "soak" else ():
-        test = getattr(item, "obj", None)
+    tests = {getattr(item, "obj", None) for item in items if PROFILE == "soak"}  # of several parameters once
+    for test in tests:
         if getattr(test, "is_hypothesis_test", False):
             own = getattr(test, "_hypothesis_internal_use_settings", settings.default)
             test._hypothesis_internal_use_settings = settings(own, max_examples=TIMES * own.max_examples)

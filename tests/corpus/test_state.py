@@ -7,7 +7,7 @@ from collections import Counter
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.corpus import state
@@ -43,7 +43,6 @@ def named(commits: list[list[Item]]) -> list[Commit]:
 
 
 @pytest.mark.parametrize("hashed", HASHES)
-@settings(max_examples=25)  # each writes and reads a checkpoint, for each way to hash
 @given(commits=COMMITS, folded=st.integers(0, 5), wanted=st.lists(PAIRS, max_size=8))
 def test_an_item_has_the_best_that_was_committed_of_it_last(hashed, commits, folded, wanted):
     made = named(commits)
@@ -59,7 +58,6 @@ def test_an_item_has_the_best_that_was_committed_of_it_last(hashed, commits, fol
 
 
 @pytest.mark.parametrize("hashed", HASHES)
-@settings(max_examples=25)  # each writes and reads a checkpoint, for each way to hash
 @given(commits=COMMITS, folded=st.integers(0, 5), wanted=st.lists(PAIRS, max_size=8))
 def test_figures_of_items_add_up_once_each_over_those_that_count(hashed, commits, folded, wanted):
     made = named(commits)
