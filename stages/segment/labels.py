@@ -57,7 +57,8 @@ def accept(placed: Iterable[Placed], frames: int) -> tuple[dict[str, list[Placed
     for item in ranked:
         why = _objection(item, accepted, frames)
         if not why:
-            whole = item.label.level == "L3" and item.end - item.start >= WHOLE * frames
+            alone = item.label.level == "L3" and not accepted["L3"]  # beside another it must not cover that
+            whole = alone and item.end - item.start >= WHOLE * frames
             insort(accepted[item.label.level], Placed(item.label, 0, frames) if whole else item, key=_start)
         elif not _superseded(item, accepted[item.label.level]):
             refused.append((item.label, why))

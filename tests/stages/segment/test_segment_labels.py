@@ -134,6 +134,12 @@ def test_a_label_that_covers_nearly_all_of_an_episode_is_its_task():
     assert [(r["start_s"], r["label"]) for r in rows if r["level"] == "L3"] == [(0.0, "all of it")]
 
 
+def test_a_label_that_covers_nearly_all_leaves_another_its_place():
+    rows, refused = events([label("L3", 11.0, 12.0, text="last"), label("L3", 0.0, 11.0, text="first")])
+    assert not refused
+    assert [r["label"] for r in rows if r["level"] == "L3"] == ["first", "last"]
+
+
 def test_a_label_for_an_arm_that_is_not_there_is_refused():
     _, refused = events([label("L1", 1.0, 2.0, track="left")])
     assert refused[0][1] == "the robot has no track left, only ['all']"
