@@ -1,6 +1,6 @@
 """What `corpus check` saw, as one HTML page: verdicts, signals, first cuts, pictures.
 
-In: verdicts and what was seen at. Out: text; everything it shows is inside it.
+In: verdicts and what was seen. Out: text; everything it shows is inside it.
 """
 
 from __future__ import annotations

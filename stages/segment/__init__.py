@@ -19,7 +19,7 @@ from stages.work import Inputs, Outcome, Unit, Workspace
 if TYPE_CHECKING:
     import polars as pl
 
-VERSION = 7
+VERSION = 8
 
 __all__ = ["SEGMENT", "VERSION", "SegmentConfig", "SegmentWork"]
 

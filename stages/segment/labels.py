@@ -57,9 +57,8 @@ def accept(placed: Iterable[Placed], frames: int) -> tuple[dict[str, list[Placed
     for item in ranked:
         why = _objection(item, accepted, frames)
         if not why:
-            alone = item.label.level == "L3" and not accepted["L3"]  # beside another it must not cover that
-            whole = alone and item.end - item.start >= WHOLE * frames
-            insort(accepted[item.label.level], Placed(item.label, 0, frames) if whole else item, key=_start)
+            about_all = _is_about_all(item, ranked, frames)
+            insort(accepted[item.label.level], Placed(item.label, 0, frames) if about_all else item, key=_start)
         elif not _superseded(item, accepted[item.label.level]):
             refused.append((item.label, why))
     return accepted, refused
@@ -76,6 +75,14 @@ def _objection(item: Placed, accepted: Mapping[str, Sequence[Placed]], frames: i
             if any(item.start < edge < item.end for edge in (other.start, other.end)):
                 return f"it goes across the edge of {_words(other)}"
     return None
+
+
+def _is_about_all(item: Placed, ranked: Sequence[Placed], frames: int) -> bool:
+    """Whether a task is that of the whole episode: it covers WHOLE of it, and no other was marked beside it."""
+    if item.label.level != "L3" or item.end - item.start < WHOLE * frames:
+        return False
+    tasks = (p for p in ranked if p.label.level == "L3" and p.start < p.end)
+    return not any(p.end <= item.start or item.end <= p.start for p in tasks)
 
 
 def _superseded(item: Placed, own: Sequence[Placed]) -> bool:

@@ -2,13 +2,15 @@
 
 import io
 import json
+from typing import get_type_hints
 
 import polars as pl
 import pytest
 
 from pipeline.corpus import decisions, tombstones
-from pipeline.review import service
+from pipeline.review import models, service
 from pipeline.review.access import tokens_of
+from pipeline.review.catalogue import ShownEvent
 from pipeline.review.store import Store, StoreInUse
 from stages.forgotten import Tombstone
 from stages.review.spans import Span
@@ -229,3 +231,11 @@ def test_a_server_goes_on_while_its_parts_are_merged(own, web):
     assert own.publish() == 0
     assert decisions.read(own.root) == own.store.all() == [*rows, own.store.all()[-1]]
     assert len(decisions.parts(own.root)) == 2
+
+
+@pytest.mark.parametrize(("wired", "rows"), [(models.Event, ShownEvent), (models.Progress, service.Progress)])
+def test_the_wire_says_of_a_row_what_the_row_is(wired, rows):
+    """OpenAPI is told by one, mypy by the other; whoever is signed in (`me`) is the route's to add."""
+    own, theirs = get_type_hints(rows), get_type_hints(wired)
+    shared = {name: theirs[name] for name in wired.model_fields if name != "me"}
+    assert shared == {name: own.get(name) for name in shared}

@@ -134,8 +134,9 @@ def test_a_label_that_covers_nearly_all_of_an_episode_is_its_task():
     assert [(r["start_s"], r["label"]) for r in rows if r["level"] == "L3"] == [(0.0, "all of it")]
 
 
-def test_a_label_that_covers_nearly_all_leaves_another_its_place():
-    rows, refused = events([label("L3", 11.0, 12.0, text="last"), label("L3", 0.0, 11.0, text="first")])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_label_that_covers_nearly_all_leaves_another_its_place(order):
+    rows, refused = events([label("L3", 0.0, 11.0, text="first"), label("L3", 11.0, 12.0, text="last")][::order])
     assert not refused
     assert [r["label"] for r in rows if r["level"] == "L3"] == ["first", "last"]
 
