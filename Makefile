@@ -61,7 +61,7 @@ review-test: $(VENV)/.installed  ## The review page in a headless Chromium (Debi
 check-exports: corpus  ## Open and train on the exports of CORPUS with lerobot and Megatron Energon; writes docs/exports.md (Python 3.12 or 3.13; 11 GB, once)
 	$(BIN)/python -m tests.exports --corpus $(call quoted,$(CORPUS)) --of $(call quoted,$(SOURCE)) --environments $(VENV) --write docs/exports.md
 
-soak: $(VENV)/.installed  ## Break inputs, builds and corpora in every way, over and over; writes docs/soak.md (about half an hour)
+soak: $(VENV)/.installed  ## Break inputs, builds and corpora in every way, over and over; writes docs/soak.md (about an hour)
 	$(BIN)/python -m pytest -m soak
 	$(BIN)/python -m tests.faults.soak --write docs/soak.md
 

@@ -113,7 +113,7 @@ def survey(sources: Iterable[str], config: IngestConfig, formats: Sequence[Forma
         try:
             dataset, episodes = place.format.load(name, place.uri, config.links == "follow")
             guess = layout_of(dataset, episodes, config)
-            shown = _cameras(name, dataset, episodes, config)
+            filmed = [_cameras(name, dataset, episodes, config)] if config.video == "require" else []
         except storage.Unusable:
             raise
         except Exception as error:  # whatever is wrong with a source must not cost the others
@@ -130,8 +130,7 @@ def survey(sources: Iterable[str], config: IngestConfig, formats: Sequence[Forma
         if twin != name:
             result.notes[name].append(f"it holds the same files as {twin}: one recording may be in train and in val")
         tables.append(_ids(name, episodes).select(list(EPISODES)))
-        if config.video == "require":
-            cameras.append(shown)
+        cameras += filmed
         result.listed[name] = replace(episodes, cameras=episodes.cameras.clear())  # `cameras` has them
         for entry, why in dataset.lost_entries.items():
             refused = Quarantined(Reason.ENTRY_UNREADABLE, why)
