@@ -180,9 +180,8 @@ def _row(
     # a local event that is a whole action has that action's words
     local = (event["level"], event["track"]) == ("L0", "all")
     same = whole.get((event["start_frame"], event["end_frame"])) if local else None
-    said = None
-    if told is not None:
-        said = told.events.get(event["event_id"]) or (told.events.get(same["event_id"]) if same else None)
+    heard = told.events if told is not None else {}
+    said = heard.get(event["event_id"]) or (heard.get(same["event_id"]) if same else None)
     thing = _thing(event, asked, told)
     speaker = event if event["label"] else same
     label = speaker["label"] if speaker else None
@@ -202,7 +201,7 @@ def _row(
     else:
         text, source, status, model = compose.of_children(scene, thing), "composed", "ok", "composed/1"
         fields = replace(fields, thing=thing if thing and thing in text.split("task: ")[0] else "")
-    paid = said.tokens if said and event["event_id"] in (told.events if told else {}) else (0, 0)
+    paid = said.tokens if said and event["event_id"] in heard else (0, 0)
     sure = said.confidence if said and said.fields else math.nan
     return {
         "event_id": event["event_id"],

@@ -175,8 +175,7 @@ def _observe(
     width, height = scaled_size(info.width, info.height, config.short_side)
     gop = config.gop(span.fps)
     shown = set(np.linspace(0, end - first - 1, config.thumbnails).round().astype(int).tolist())
-    seen = _Seen()
-    pictures: list[npt.NDArray[np.uint8]] = []
+    seen, pictures = _Seen(), list[npt.NDArray[np.uint8]]()
     tile = max(1, round(width * config.thumbnail_height / height)), config.thumbnail_height
     reformatter, thumbnailer = VideoReformatter(), VideoReformatter()  # a frame's own would build a scaler each time
     with ExitStack() as stack:
